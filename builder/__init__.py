@@ -1,0 +1,1 @@
+"""The `wmsite` command: cache, export, quantize, vendor, render, manifest."""

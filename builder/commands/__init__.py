@@ -1,0 +1,1 @@
+"""One module a verb, each with a `run` function that `builder.cli` calls."""
