@@ -1,0 +1,98 @@
+"""One way to show how far a long job is: a bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from tqdm import tqdm
+
+BAR = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
+
+
+class Progress:
+    """Show `title`, progress towards `total` and the time left, on stderr.
+
+    On a terminal a tqdm bar; elsewhere one plain line every `interval` seconds and one at the
+    end. Use as a context manager.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        total: float,
+        unit: str = "steps",
+        interval: float = 15.0,
+        stream: TextIO | None = None,
+    ) -> None:
+        self.title, self.total, self.unit, self.interval = title, total, unit, interval
+        self.stream = stream or sys.stderr
+        self.done = 0.0
+        self.metrics: dict[str, float | str] = {}
+        self.bar: Any = None
+        self.began = self.told = time.monotonic()
+        self.began_at = 0.0  # Work that an earlier run did says nothing about this one's pace.
+
+    def __enter__(self) -> Self:
+        self.began = self.told = time.monotonic()
+        if self.stream.isatty():
+            self.bar = tqdm(
+                total=self.total, desc=self.title, file=self.stream, bar_format=BAR, leave=True
+            )
+        else:
+            print(f"{self.title}: started", file=self.stream, flush=True)
+        return self
+
+    def resume(self, done: float) -> None:
+        """Count `done` as finished before this run, so that the time left stays true."""
+        self.done = self.began_at = done
+        if self.bar is not None:
+            self.bar.initial = self.bar.n = done
+            self.bar.refresh()
+
+    def update(self, amount: float, **metrics: float | str) -> None:
+        """Count `amount` more as done, and show these metrics from now on."""
+        self.done += amount
+        self.metrics.update(metrics)
+        if self.bar is not None:
+            if self.metrics:
+                self.bar.set_postfix_str(self._suffix(), refresh=False)
+            self.bar.update(min(amount, self.total - self.bar.n))
+        elif time.monotonic() - self.told >= self.interval:
+            self._tell()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        else:
+            self._tell("done" if kind is None else f"stopped ({kind.__name__})")
+
+    def _suffix(self) -> str:
+        return " ".join(
+            f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.metrics.items()
+        )
+
+    def _tell(self, end: str = "") -> None:
+        self.told = time.monotonic()
+        spent = self.told - self.began
+        gained = self.done - self.began_at
+        if not end:
+            left = spent * (self.total - self.done) / gained if gained > 0 else 0.0
+            end = f"{_clock(left)} left" if gained > 0 else "time left unknown"
+        share = 100 * self.done / self.total if self.total else 100.0
+        amount = "" if self.unit == "%" else f" ({self.done:.0f}/{self.total:.0f} {self.unit})"
+        line = f"{self.title}: {share:.0f}%{amount}, {_clock(spent)} gone, {end}"
+        print(f"{line} {self._suffix()}".rstrip(), file=self.stream, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

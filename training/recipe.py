@@ -1,0 +1,180 @@
+"""How a model is made, as data: `recipes/<world>/<family>.toml` read into frozen dataclasses."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from sims.errors import UserError
+
+
+@dataclass(frozen=True)
+class Data:
+    """What to record: `behaviours` and `splits` are shares of steps, `scenarios` of episodes."""
+
+    steps: int  # world-steps in all, over all splits
+    worlds: int  # worlds stepped together
+    episode_steps: int  # longest episode, in steps
+    behaviours: dict[str, float]
+    scenarios: dict[str, float] = field(default_factory=lambda: {"default": 1.0})
+    splits: dict[str, float] = field(
+        default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
+    )
+
+
+@dataclass(frozen=True)
+class Train:
+    """How to train; training ends when either `minutes` or `steps` is spent."""
+
+    minutes: float  # wall-clock budget
+    steps: int  # most optimiser steps
+    batch: int  # windows an optimiser step
+    burn_in: int  # steps watched before the model plays on
+    unroll: int  # steps played, at the end of the schedule
+    learning_rate: float
+    weight_decay: float = 0.01
+    ema: float = 0.999  # how slowly the saved average of the weights follows them
+    checkpoint_minutes: float = 2.0
+    validate_minutes: float = 2.0
+    unroll_first: int = 4  # steps played at the start of the schedule
+    teacher_share: float = 0.1  # share of the budget spent before any self-fed step
+    self_fed: float = 0.9  # share of self-fed steps at the end of the schedule
+    event_share: float = 0.3  # share of windows drawn where an event happens
+    static_weight: float = 0.05  # weight of pixels far from all that moves
+    head_weight: float = 0.1  # weight of reward and termination
+    sensor_weight: float = 0.1  # weight of reading the sensors from the hidden state
+    give_up: int = 48  # wrong pixels from which a sample is shown the true frame again
+    corruption: float = 0.0  # share of pixels given a random colour in one sample of four
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """How to measure: `rollouts` for each of `seeds`, `steps` long, errors at `horizons`."""
+
+    seeds: int
+    rollouts: int
+    horizons: list[int]
+    steps: int
+
+
+@dataclass(frozen=True)
+class Export:
+    """What to ship: `variants` that stay within `tolerance` of fp32, by metric."""
+
+    variants: list[str]
+    tolerance: dict[str, float]
+    calibration: int  # recorded states that int8 is calibrated on
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a model besides the code; `finetune` is `train` with some keys changed."""
+
+    world: str
+    family: str
+    seed: int
+    data: Data
+    train: Train
+    evaluate: Evaluate
+    export: Export
+    model: dict[str, Any] = field(default_factory=dict)
+    finetune: Train | None = None
+
+
+def load(path: Path) -> Recipe:
+    """Read a recipe; UserError naming the file and the key for anything wrong in it."""
+    where = f"recipe '{path}'"
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{where}: can't be read; {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{where}: not valid TOML; {error}.") from error
+    return from_json(values, where)
+
+
+def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """Make a recipe of plain values (TOML's, or `to_json`'s); UserError as `load`."""
+    values = dict(values)
+    finetune, train = values.get("finetune"), values.get("train")
+    if isinstance(finetune, dict) and isinstance(train, dict):
+        values["finetune"] = train | finetune
+    recipe: Recipe = _build(Recipe, values, where, "")
+    _check_shares(recipe.data, where)
+    return recipe
+
+
+def to_json(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as plain JSON values."""
+    return asdict(recipe)
+
+
+def _check_shares(data: Data, where: str) -> None:
+    for name in ("behaviours", "scenarios", "splits"):
+        if sum(getattr(data, name).values()) <= 0:
+            raise UserError(f"{where}: data.{name} is empty; give at least one a share above 0.")
+    if data.splits.get("train", 0) <= 0:
+        raise UserError(f"{where}: data.splits has no 'train'; give it a share above 0.")
+    for name in ("steps", "worlds", "episode_steps"):
+        if getattr(data, name) < 1:
+            raise UserError(f"{where}: data.{name} is 0; it must be at least 1.")
+
+
+def _build(cls: Any, values: Mapping[str, Any], where: str, prefix: str) -> Any:
+    hints = get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.0)[0]
+            raise UserError(f"{where}: unknown key {prefix}{key}; nearest is {prefix}{near}.")
+    made = {}
+    for part in fields(cls):
+        name = prefix + part.name
+        if part.name in values:
+            made[part.name] = _convert(hints[part.name], values[part.name], where, name)
+        elif part.default is MISSING and part.default_factory is MISSING:
+            raise UserError(f"{where}: missing key {name} ({_say(hints[part.name])}).")
+    return cls(**made)
+
+
+def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
+    """Check `value` against a type hint and return it in that type."""
+    if get_origin(hint) in (Union, types.UnionType):
+        if value is None:
+            return None
+        hint = next(arg for arg in get_args(hint) if arg is not types.NoneType)
+    origin, args = get_origin(hint), get_args(hint)
+    if hasattr(hint, "__dataclass_fields__") and isinstance(value, dict):
+        return _build(hint, value, where, name + ".")
+    if origin is list and isinstance(value, list):
+        return [_convert(args[0], item, where, f"{name}[{i}]") for i, item in enumerate(value)]
+    if origin is dict and isinstance(value, dict):
+        return {k: _convert(args[1], item, where, f"{name}.{k}") for k, item in value.items()}
+    if hint is Any or (hint in (str, bool) and isinstance(value, hint)):
+        return value
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and (hint is float or (hint is int and isinstance(value, int))):
+        if not math.isfinite(value) or value < 0:
+            raise UserError(f"{where}: {name} is {value}; it must be a finite number, 0 or more.")
+        return hint(value)
+    raise UserError(f"{where}: {name} is {value!r}; it must be {_say(hint)}.")
+
+
+def _say(hint: Any) -> str:
+    """Name a type as a user knows it from TOML."""
+    args = get_args(hint)
+    if hasattr(hint, "__dataclass_fields__"):
+        return "a table"
+    if get_origin(hint) in (Union, types.UnionType):
+        return _say(args[0])
+    if get_origin(hint) is list:
+        return f"a list, each {_say(args[0])}"
+    if get_origin(hint) is dict:
+        return f"a table, each value {_say(args[1])}"
+    plain = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+    return plain.get(hint, "a value")
