@@ -17,7 +17,7 @@ from training.recipe import Train
 
 @dataclass
 class Batch:
-    """One batch of windows of T steps: index uint8 [B, T + 1, cams, H, W]; the rest [B, T, ...]."""
+    """One batch of windows of T steps: index uint8 [B, T + 1, cams, H, W]; others [B, T, ...]."""
 
     index: Tensor
     action: Tensor
@@ -90,25 +90,34 @@ def rollout_loss(
     """Play a batch of windows and return the loss, with figures to log.
 
     `self_fed` is the share of steps after the burn-in that start from the model's own frame.
+    All pixels are handled packed in cells, as the model sees them.
     """
     b, length = batch.action.shape[:2]
     device = batch.action.device
+    truth = model.pack(batch.index.flatten(0, 1)).unflatten(0, (b, length + 1))
+    near = model.pack(moving(batch.index)).unflatten(0, (b, length))
     hidden = torch.zeros(b, model.config.channels, *model.grid, device=device)
-    truth = batch.index[:, 0].long()
-    seen = truth
-    frame_loss = torch.zeros((), device=device)
-    head_loss = torch.zeros((), device=device)
-    sensor_loss = torch.zeros((), device=device)
-    right = wrong = 0.0
+    seen = truth[:, 0]
+    zero = torch.zeros((), device=device)
+    frame_loss, head_loss, sensor_loss = zero, zero, zero
+    right = wrong = zero
     for t in range(length):
-        cells = model.pack(seen)
-        logits, hidden, heads = model.advance(cells, hidden, batch.action[:, t], batch.chance[:, t])
-        target = batch.index[:, t + 1].long()
-        # A hidden state that opens cold can't know velocities yet: don't punish guesses.
-        known = torch.ones(b, device=device) if t >= 2 else batch.start.float()
-        weight = attention(target, truth, seen, plan.static_weight) * known[:, None, None, None]
-        loss = cell_loss(model, logits, target, weight)
-        frame_loss = frame_loss + loss
+        target = truth[:, t + 1]
+        logits, hidden, heads = model.advance(
+            model.one_hot(seen), hidden, batch.action[:, t], batch.chance[:, t]
+        )
+        with torch.no_grad():
+            guess = choose(logits.detach(), model.colours)
+            missed = guess != target
+            moved = (target != truth[:, t]) | (guess != truth[:, t])
+            right = right + (moved & ~missed).sum()
+            wrong = wrong + missed.sum()
+            weight = torch.where(near[:, t] | missed | (target != seen), 1.0, plan.static_weight)
+            if t < 2:  # A hidden state that opens cold can't know velocities yet.
+                weight = weight * batch.start[:, None, None, None]
+        planes = logits.unflatten(1, (model.colours, -1))
+        loss = F.cross_entropy(planes, target.long(), reduction="none")
+        frame_loss = frame_loss + (loss * weight).sum() / weight.sum().clamp_min(1.0)
         reward = F.smooth_l1_loss(heads[:, 0], batch.reward[:, t] / model.config.reward_scale)
         ended = F.binary_cross_entropy_with_logits(heads[:, 1], batch.done[:, t])
         head_loss = head_loss + reward + ended
@@ -116,57 +125,44 @@ def rollout_loss(
             sensor_loss = sensor_loss + F.smooth_l1_loss(
                 probe(hidden), batch.sensors[:, t], beta=0.02
             )
-        with torch.no_grad():
-            guess = model.unpack(logits).argmax(1)
-            errors = (guess != target).flatten(1).sum(1)
-            moved = (target != truth) | (seen != target)
-            right += float(((guess == target) & moved).sum())
-            wrong += float(((guess != target) & moved).sum())
-            own = (torch.rand(b, device=device) < self_fed) & (errors <= plan.give_up)
-            own &= torch.tensor(t + 1 >= plan.burn_in, device=device)
-            seen = torch.where(own[:, None, None, None], guess, target)
-            seen = corrupt(seen, plan.corruption, model.colours)
-            truth = target
+        own = missed.flatten(1).sum(1) <= plan.give_up
+        own &= torch.rand(b, device=device) < (self_fed if t + 1 >= plan.burn_in else 0.0)
+        seen = torch.where(own[:, None, None, None], guess, target)
+        seen = corrupt(seen, plan.corruption, model.colours)
     total = frame_loss + plan.head_weight * head_loss + plan.sensor_weight * sensor_loss
     figures = {
-        "frame_loss": float(frame_loss) / length,
-        "sensor_loss": float(sensor_loss) / length,
-        "head_loss": float(head_loss) / length,
-        "moved_right": right / max(1.0, right + wrong),
+        "frame_loss": frame_loss.item() / length,
+        "sensor_loss": sensor_loss.item() / length,
+        "head_loss": head_loss.item() / length,
+        "moved_right": float(right / (right + wrong).clamp_min(1)),
     }
     return total / length, figures
 
 
-def attention(target: Tensor, before: Tensor, seen: Tensor, static_weight: float) -> Tensor:
-    """Weigh pixels: 1 within three of what moves or was shown wrong, `static_weight` elsewhere."""
-    moving = ((target != before) | (target != seen)).float()
-    near = F.max_pool2d(moving, 7, stride=1, padding=3)
-    return static_weight + (1 - static_weight) * near
+def moving(index: Tensor) -> Tensor:
+    """Mark pixels within three of a change: [B, T + 1, cams, H, W] -> bool [B * T, cams, H, W]."""
+    changed = (index[:, 1:] != index[:, :-1]).flatten(0, 1).float()
+    wide = F.max_pool2d(changed, (1, 7), stride=1, padding=(0, 3))
+    return F.max_pool2d(wide, (7, 1), stride=1, padding=(3, 0)) > 0
 
 
-def cell_loss(model: Any, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted cross-entropy of cell logits against palette indices, in nats."""
-    b, _, gh, gw = logits.shape
-    p = model.config.patch
-
-    def cells(pixels: Tensor) -> Tensor:
-        cams = pixels.shape[1]
-        patches = pixels.reshape(b, cams, gh, p, gw, p).permute(0, 1, 3, 5, 2, 4)
-        return patches.reshape(b, cams * p * p, gh, gw)
-
-    loss = F.cross_entropy(
-        logits.reshape(b, model.colours, -1, gh, gw), cells(target), reduction="none"
-    )
-    weight = cells(weight)
-    return (loss * weight).sum() / weight.sum().clamp_min(1.0)
+def choose(logits: Tensor, colours: int) -> Tensor:
+    """Pick the likeliest colour, uint8 [B, P, gh, gw]; on a CPU five times faster than argmax."""
+    planes = logits.unflatten(1, (colours, -1))
+    best = planes[:, 0]
+    pick = torch.zeros_like(best, dtype=torch.uint8)
+    for k in range(1, colours):
+        better = planes[:, k] > best
+        best = torch.where(better, planes[:, k], best)
+        pick = torch.where(better, k, pick)
+    return pick.to(torch.uint8)
 
 
-def corrupt(index: Tensor, share: float, colours: int) -> Tensor:
+def corrupt(patches: Tensor, share: float, colours: int) -> Tensor:
     """Give a random colour to a `share` of pixels in one sample of four: learn to repair."""
     if share <= 0:
-        return index
-    b = len(index)
-    rate = share * (torch.rand(b, 1, 1, 1, device=index.device) < 0.25)
-    hit = torch.rand(index.shape, device=index.device) < rate
-    noise = torch.randint(0, colours, index.shape, device=index.device)
-    return torch.where(hit, noise, index)
+        return patches
+    hit = torch.rand(len(patches), 1, 1, 1, device=patches.device) < 0.25
+    hit = hit & (torch.rand(patches.shape, device=patches.device) < share)
+    noise = torch.randint_like(patches, 0, colours)
+    return torch.where(hit, noise, patches)

@@ -94,7 +94,7 @@ class Model(nn.Module):
         """
         state = self.initial(frames[:, 0])
         for t in range(frames.shape[1] - 1):
-            cells = self.pack(self.index(frames[:, t]))
+            cells = self.one_hot(self.pack(self.index(frames[:, t])))
             _, hidden, _ = self.advance(cells, state["hidden"], actions[:, t], chances[:, t])
             state = {"hidden": hidden, "frame": frames[:, t + 1]}
         return state
@@ -103,9 +103,9 @@ class Model(nn.Module):
         self, state: State, action: Tensor, chance: Tensor
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Advance one tick: (frame uint8, next state, {"reward", "terminated"} float32 [B])."""
-        cells = self.pack(self.index(state["frame"]))
+        cells = self.one_hot(self.pack(self.index(state["frame"])))
         logits, hidden, heads = self.advance(cells, state["hidden"], action, chance)
-        frame = self.paint(self.unpack(logits).argmax(1))
+        frame = self.paint(self.unpack(self.choose(logits)))
         out = {
             "reward": heads[:, 0] * self.config.reward_scale,
             "terminated": torch.sigmoid(heads[:, 1]),
@@ -140,19 +140,27 @@ class Model(nn.Module):
         return scores.argmax(-1)
 
     def pack(self, index: Tensor) -> Tensor:
-        """Pack palette indices [B, cams, H, W] as one-hot cells [B, K*p*p*cams, H/p, W/p]."""
+        """Gather the pixels of each cell: indices [B, cams, H, W] -> [B, cams*p*p, H/p, W/p]."""
         b, cams, h, w = index.shape
-        p, k = self.config.patch, self.colours
+        p = self.config.patch
         patches = index.reshape(b, cams, h // p, p, w // p, p).permute(0, 1, 3, 5, 2, 4)
-        one_hot = patches[:, None] == torch.arange(k, device=index.device).view(1, k, 1, 1, 1, 1, 1)
-        return one_hot.float().reshape(b, k * cams * p * p, h // p, w // p)
+        return patches.reshape(b, cams * p * p, h // p, w // p)
 
-    def unpack(self, cells: Tensor) -> Tensor:
-        """Unpack cells [B, K*p*p*cams, H/p, W/p] to pixels [B, K, cams, H, W]."""
-        b, _, gh, gw = cells.shape
-        p, k, cams = self.config.patch, self.colours, self.config.cameras
-        pixels = cells.reshape(b, k, cams, p, p, gh, gw).permute(0, 1, 2, 5, 3, 6, 4)
-        return pixels.reshape(b, k, cams, gh * p, gw * p)
+    def unpack(self, patches: Tensor) -> Tensor:
+        """Undo `pack`: [B, cams*p*p, H/p, W/p] -> [B, cams, H, W]."""
+        b, _, gh, gw = patches.shape
+        p, cams = self.config.patch, self.config.cameras
+        pixels = patches.reshape(b, cams, p, p, gh, gw).permute(0, 1, 4, 2, 5, 3)
+        return pixels.reshape(b, cams, gh * p, gw * p)
+
+    def one_hot(self, patches: Tensor) -> Tensor:
+        """Turn packed indices into planes: [B, P, H/p, W/p] -> float [B, K * P, H/p, W/p]."""
+        colours = torch.arange(self.colours, device=patches.device, dtype=patches.dtype)
+        return (patches[:, None] == colours.view(1, -1, 1, 1, 1)).float().flatten(1, 2)
+
+    def choose(self, logits: Tensor) -> Tensor:
+        """Pick each pixel's likeliest colour: [B, K * P, H/p, W/p] -> int64 [B, P, H/p, W/p]."""
+        return logits.unflatten(1, (self.colours, -1)).argmax(1)
 
     def paint(self, index: Tensor) -> Tensor:
         """Paint palette indices [B, cams, H, W] as RGBA uint8 [B, cams, H, W, 4]."""
