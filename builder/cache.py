@@ -1,0 +1,238 @@
+"""Keys, atomic writes and the lock: unchanged work is never redone, and a kill loses nothing.
+
+A key is the hash of all that made a product. Sources count by what they do: comments,
+docstrings and blank lines are dropped first, so that an edit of prose redoes nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import ctypes
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import time
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sims.errors import UserError
+
+RENAME_EXCHANGE = 2
+AT_FDCWD = -100
+
+
+def sha256(data: bytes) -> str:
+    """Return the sha256 of bytes as hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def key(**parts: Any) -> str:
+    """Return the hash of named JSON values: the same parts, the same key."""
+    return sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+def normalise(source: str) -> str:
+    """Return Python source without comments, docstrings and blank lines.
+
+    The text of the code itself is kept as it is written, so that every Python from 3.11 on
+    gives the same answer (their syntax trees and tokens differ, the text does not).
+    Raises SyntaxError.
+    """
+    lines = source.splitlines(keepends=True)
+    kept = [line.rstrip() for line in lines]
+    inside: set[int] = set()  # Lines that begin within a string: blank ones count there.
+    tree = ast.parse(source)
+    cut: list[tuple[int, int, int, int]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno != node.lineno:
+            inside.update(range(node.lineno, node.end_lineno or node.lineno))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                cut.append(_span(first, lines))
+    for number in inside:
+        kept[number - 1] = lines[number - 1].rstrip("\r\n")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            cut.append((token.start[0], token.start[1], token.end[0], token.end[1]))
+    for top, left, bottom, right in sorted(cut, reverse=True):
+        head, tail = kept[top - 1][:left].rstrip(), kept[bottom - 1][right:].strip()
+        kept[top - 1] = head + tail
+        for number in range(top + 1, bottom + 1):
+            kept[number - 1] = ""
+            inside.discard(number - 1)
+        inside.discard(top)
+    return "\n".join(
+        line for number, line in enumerate(kept, 1) if line.strip() or number - 1 in inside
+    )
+
+
+def _span(node: ast.stmt, lines: list[str]) -> tuple[int, int, int, int]:
+    """Return (line, column, end line, end column) in characters, where ast counts bytes."""
+    end = node.end_lineno or node.lineno
+    left = len(lines[node.lineno - 1].encode()[: node.col_offset].decode())
+    right = len(lines[end - 1].encode()[: node.end_col_offset].decode())
+    return node.lineno, left, end, right
+
+
+def source_hash(path: Path) -> str:
+    """Return the hash of what a Python file does; UserError where it can't be parsed."""
+    try:
+        return sha256(normalise(path.read_text()).encode())
+    except (SyntaxError, tokenize.TokenError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", None) or 1
+        reason = getattr(error, "msg", None) or str(error)
+        raise UserError(f"{path}:{line}: {reason}. Run: mend that line, then build again") from None
+
+
+def code_hash(files: Iterable[Path]) -> str:
+    """Return the hash of what some Python files do, together."""
+    return key(**{path.name: source_hash(path) for path in files if path.exists()})
+
+
+def tree_hash(paths: Iterable[Path], root: Path) -> str:
+    """Return the hash of the bytes and names of files and folders; absent ones count as absent."""
+    digest = hashlib.sha256()
+    for path in paths:
+        for file in files_of(path):
+            name = os.path.relpath(file, root)
+            digest.update(f"{name}\0{sha256_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def files_of(path: Path) -> Iterator[Path]:
+    """Yield a file itself, or all files of a folder in a stable order, without bytecode."""
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        for child in sorted(path.iterdir()):
+            if child.name != "__pycache__":
+                yield from files_of(child)
+
+
+def write(path: Path, data: bytes | str) -> None:
+    """Write a file aside, flush it to the disk, and swap it in whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON as `write` does."""
+    write(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return a file's JSON, or None where there is none that can be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def swap(new: Path, old: Path) -> None:
+    """Put the folder `new` where `old` is, in one step where the system can; drop the old one.
+
+    Linux exchanges both names at once. Elsewhere there are two renames, and `recover` mends
+    what a kill between them leaves.
+    """
+    old.parent.mkdir(parents=True, exist_ok=True)
+    if not old.exists():
+        new.rename(old)
+        return
+    if not _exchange(new, old):
+        aside = _aside(old)
+        shutil.rmtree(aside, ignore_errors=True)
+        old.rename(aside)
+        new.rename(old)
+        new = aside
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Bring back a folder that a kill in the middle of `swap` left aside."""
+    aside = _aside(folder)
+    if aside.exists():
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.rename(folder)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.wmsite-old")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names atomically; False where the system or file system can't."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    done = rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
+    if done == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+@contextmanager
+def lock(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold the project's lock; UserError if another build holds it, unless `wait`.
+
+    The system drops the lock of a process that dies, however it dies.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not wait:
+                    file.seek(0)
+                    holder = file.read().strip() or "unknown"
+                    raise UserError(
+                        f"project {folder.parent}: another wmsite (process {holder}) is at work "
+                        "here. Run: the same command again when it has ended, or with --wait"
+                    ) from None
+                time.sleep(0.1)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def hashed(files: Mapping[str, str]) -> str:
+    """Return the short hash that names a folder of files (path -> sha256)."""
+    return key(**files)[:12]

@@ -1,0 +1,251 @@
+"""`wmsite build`: do what changed, and swap the whole site in."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from builder import cache
+from builder.project import PACKAGES, TEMPLATE, Project, World
+from builder.terminal import Terminal, tree
+from sims.errors import UserError
+
+Training = Literal["auto", "never", "full"]
+VERSIONS = ("wmsite", "mkdocs", "mkdocs-material", "pymdown-extensions", "markdown", "pygments")
+
+
+@dataclass
+class Options:
+    """What `wmsite build` was asked for."""
+
+    root: Path = field(default_factory=Path.cwd)
+    only: str | None = None
+    train: Training = "auto"
+    site_dir: Path | None = None
+    base: str | None = None
+    strict: bool = False
+    wait: bool = False
+
+    @property
+    def out(self) -> Path:
+        """The folder that the site is put in."""
+        return (self.site_dir or self.root / "site").resolve()
+
+
+def run(options: Options, terminal: Terminal) -> Path:
+    """Build the site and return its folder; UserError loses nothing of what was there."""
+    project = Project.open(options.root)
+    base = _base(options.base)
+    if options.only:
+        project.world(options.only)
+    _refuse_own_folders(options.out, project)
+    with cache.lock(project.cache, options.wait):
+        cache.recover(options.out)
+        inputs = _inputs(project, base)
+        stamp_file = project.cache / "sites" / f"{cache.key(out=str(options.out))[:12]}.json"
+        stamp = cache.read_json(stamp_file) or {}
+        settled = stamp.get("complete") or options.train == "never"
+        if stamp.get("key") == inputs and settled and options.train != "full":
+            files = _listing(options.out)
+            if files and files == stamp["files"]:
+                for warning in stamp["warnings"]:
+                    terminal.warn(warning)
+                _refuse_warnings(options, terminal)
+                terminal.say(_tree(options.out, files))
+                terminal.say("Nothing changed.")
+                return options.out
+        stage = options.out.with_name(f".{options.out.name}.wmsite-new")
+        shutil.rmtree(stage, ignore_errors=True)
+        try:
+            complete = _fill(project, options, base, stage, terminal)
+            _refuse_warnings(options, terminal)
+            cache.swap(stage, options.out)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+        files = _listing(options.out)
+        cache.write_json(
+            stamp_file,
+            {
+                "key": inputs,
+                "complete": complete,
+                "files": files,
+                "warnings": terminal.warnings,
+            },
+        )
+    terminal.say(_tree(options.out, files))
+    return options.out
+
+
+def _fill(
+    project: Project, options: Options, base: str | None, stage: Path, terminal: Terminal
+) -> bool:
+    """Write a whole site into `stage`; return whether every model is what its recipe asks for."""
+    from builder import plugin, render, worlds
+
+    made: dict[str, worlds.Built] = {}
+    icons: dict[int, bytes] = {}
+    work = project.cache / "stage"
+    shutil.rmtree(work, ignore_errors=True)
+    complete = True
+    for world in project.worlds.values():
+        _check(world, terminal)
+        models: list[Any] = []
+        made[world.name] = worlds.assemble(world, work / "wm" / "worlds", models)
+        icons = icons or worlds.facts(world).icons
+    app, app_files = render.app(work / "wm")
+    runtime = {"app": f"{app}/"}
+    vendored = _vendor(project, terminal)
+    for part, folder in vendored.items():
+        files = {f.relative_to(folder).as_posix(): f for f in cache.files_of(folder)}
+        runtime[part] = render.folder(files, work / "wm", part) + "/"
+    shown = {
+        name: plugin.Shown(
+            manifest=built.manifest,
+            folder=built.folder,
+            play_bytes=render.play_bytes(
+                _first_play(work, runtime, built), project.cache / "sizes.json"
+            ),
+            weights={
+                family: project.worlds[name].weights(family)
+                for family in project.worlds[name].families
+            },
+        )
+        for name, built in made.items()
+    }
+    overrides = TEMPLATE / "overrides"
+    render.pages(
+        project,
+        stage,
+        plugin.Build(
+            terminal=terminal,
+            worlds=shown,
+            app=f"wm/{app}/",
+            base=base,
+            overrides=[overrides] if overrides.is_dir() else [],
+            app_files=app_files,
+        ),
+        terminal,
+    )
+    shutil.move(work / "wm", stage / "wm")
+    shutil.rmtree(work, ignore_errors=True)
+    render.root_files(stage, icons, _site_name(project))
+    render.site_json(stage, runtime, {name: built.folder for name, built in made.items()})
+    return complete
+
+
+def _check(world: World, terminal: Terminal) -> None:
+    """Check the sim against its contract, once for each of its hashes."""
+
+
+def _vendor(project: Project, terminal: Terminal) -> dict[str, Path]:
+    """Return the folders of what the page runs on."""
+    try:
+        from builder import vendor
+    except ImportError:
+        return {}
+    folders: dict[str, Path] = vendor.collect(project.cache / "vendor")
+    return folders
+
+
+# Fetched only by what the first play does not need.
+LATER = ("jspi", "jsep", "webgpu", "full", "fp32", "fp16")
+
+
+def _first_play(work: Path, runtime: dict[str, str], built: Any) -> list[Path]:
+    """Return the files that Play loads, on a device that has wasm alone."""
+    wm = work / "wm"
+    files = [
+        file
+        for part, folder in runtime.items()
+        if part != "editor"
+        for file in cache.files_of(wm / folder)
+    ]
+    files += cache.files_of(work / built.folder)
+    return [f for f in files if not any(word in f.name for word in LATER)]
+
+
+def _site_name(project: Project) -> str:
+    return str(_configuration(project).get("site_name", "wmsite"))
+
+
+def _configuration(project: Project) -> dict[str, Any]:
+    """Return mkdocs.yml as plain values; tags that name Python objects count as None."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        pass
+
+    Loader.add_multi_constructor("", lambda loader, suffix, node: None)
+    try:
+        loaded = yaml.load((project.root / "mkdocs.yml").read_text(), Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f"mkdocs.yml: {error}. Run: mend it, then build again") from None
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _inputs(project: Project, base: str | None) -> str:
+    """Return the hash of everything that the site is made from."""
+    config = _configuration(project)
+    theme = config.get("theme")
+    named = [
+        *(config.get("watch") or []),
+        *(config.get("hooks") or []),
+        theme.get("custom_dir") if isinstance(theme, dict) else None,
+        config.get("INHERIT"),
+        config.get("docs_dir", "docs"),
+    ]
+    own = ["mkdocs.yml", "sims", "recipes", "weights", "package-lock.json", *filter(None, named)]
+    rooms = [PACKAGES / room for room in ("builder", "training", "sims")]
+    paths = dict.fromkeys([*(project.root / str(p) for p in own), *rooms, TEMPLATE])
+    return cache.key(
+        files=cache.tree_hash(paths, project.root),
+        base=base,
+        versions={name: importlib.metadata.version(name) for name in VERSIONS},
+    )
+
+
+def _listing(out: Path) -> dict[str, list[int]]:
+    """Return path -> [bytes, time changed in ns] of a site's files."""
+    found = {}
+    for file in cache.files_of(out):
+        stat = file.stat()
+        found[file.relative_to(out).as_posix()] = [stat.st_size, stat.st_mtime_ns]
+    return found
+
+
+def _tree(out: Path, files: dict[str, list[int]]) -> str:
+    return tree({path: size for path, (size, _) in files.items()}, str(out))
+
+
+def _refuse_warnings(options: Options, terminal: Terminal) -> None:
+    if options.strict and terminal.warnings:
+        raise UserError(
+            f"build: {len(terminal.warnings)} warnings count as errors in strict mode; "
+            "the site is as it was. Run: mend them, or build without --strict"
+        )
+
+
+def _base(base: str | None) -> str | None:
+    """Return --base with slashes at both ends."""
+    if base is None:
+        return None
+    if "://" in base or " " in base:
+        raise UserError(
+            f"--base {base!r}: it is a path such as /repo/, not an address", exit_code=2
+        )
+    return "/" + base.strip("/") + "/" if base.strip("/") else "/"
+
+
+def _refuse_own_folders(out: Path, project: Project) -> None:
+    """Refuse an output folder whose replacement would take sources with it."""
+    root = project.root
+    rooms = [root / name for name in ("docs", "sims", "recipes", "weights", ".wmsite")]
+    if out == root or out in root.parents or any(out == r or r in out.parents for r in rooms):
+        raise UserError(
+            f"--site-dir {out}: this folder holds the project's own files and would be replaced. "
+            "Run: give a folder of its own, such as site",
+            exit_code=2,
+        )

@@ -1,0 +1,213 @@
+"""A project folder: its worlds, the sources that each world's sim needs, and their hashes."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+import traceback
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sims
+from builder import cache
+from sims.errors import UserError
+
+PACKAGES = Path(__file__).parents[1]
+SIMS = Path(sims.__file__ or "").parent
+TEMPLATE = PACKAGES / "site_template"
+WORLD = re.compile(r"^class\s+\w+\s*\([^)\n]*\bSim\b", re.MULTILINE)
+# What the page's Python needs beside the sim's own closure.
+PAGE_MODULES = ("sims.host",)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One Python file that a sim imports: dotted name, where it is, where the page finds it."""
+
+    name: str
+    file: Path
+    path: str
+
+
+class World:
+    """One world of a project: a sim, and the models that recipes or weights give it."""
+
+    def __init__(self, project: Project, name: str, file: Path) -> None:
+        self.project = project
+        self.name = name
+        self.file = file
+
+    @cached_property
+    def closure(self) -> list[Module]:
+        """All modules of `sims` that the world imports, itself among them, by name."""
+        return self.project.closure([f"sims.{self.name}"])
+
+    @cached_property
+    def page_modules(self) -> list[Module]:
+        """The closure with what the page's worker imports."""
+        return self.project.closure([f"sims.{self.name}", *PAGE_MODULES])
+
+    @cached_property
+    def hash(self) -> str:
+        """The hash of what the sim does: its whole closure without prose."""
+        return cache.key(**{m.name: cache.source_hash(m.file) for m in self.closure})
+
+    @property
+    def families(self) -> list[str]:
+        """Names of the model families that a recipe describes, in order."""
+        return sorted(p.stem for p in (self.project.root / "recipes" / self.name).glob("*.toml"))
+
+    def recipe(self, family: str) -> Path:
+        """Return the recipe's file."""
+        return self.project.root / "recipes" / self.name / f"{family}.toml"
+
+    def weights(self, family: str) -> Path:
+        """Return the committed weights folder, which may be absent."""
+        return self.project.root / "weights" / self.name / family
+
+    def editable(self, module: Module) -> bool:
+        """Return whether the page's editor may change a module: the world's own files."""
+        own = self.file.parent if self.file.name == "__init__.py" else self.file
+        return module.file == own or own in module.file.parents
+
+    def load(self) -> type[Any]:
+        """Import the sim class; UserError with file and line when it can't be."""
+        self.project.activate()
+        host = importlib.import_module("sims.host")
+        try:
+            sim: type[Any] = host.load_sim(f"sims.{self.name}")
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"world {self.name!r}: {where(error, self.project)}: "
+                f"{type(error).__name__}: {error}. Run: mend that line, then build again"
+            ) from error
+        if sim.spec.name != self.name:
+            raise UserError(
+                f"world {self.name!r}: {self.file}: its spec is named {sim.spec.name!r}; the file "
+                "and the spec must agree. Run: rename either, then build again"
+            )
+        return sim
+
+
+class Project:
+    """A folder with mkdocs.yml, docs/, sims/, recipes/ and weights/."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    @classmethod
+    def open(cls, root: Path) -> Project:
+        """Return the project at `root`; UserError where there is none."""
+        if not (root / "mkdocs.yml").is_file():
+            raise UserError(
+                f"folder {root.resolve()}: no mkdocs.yml, so no wmsite project. "
+                "Run: wmsite new DIR, or give --project DIR",
+                exit_code=2,
+            )
+        return cls(root)
+
+    @property
+    def cache(self) -> Path:
+        """The project's git-ignored cache folder."""
+        return self.root / ".wmsite"
+
+    @cached_property
+    def worlds(self) -> dict[str, World]:
+        """All worlds by name: files of sims/ with a class that derives from Sim."""
+        found = {}
+        for path in sorted((self.root / "sims").glob("*")):
+            file = path / "__init__.py" if path.is_dir() else path
+            if file.suffix != ".py" or not file.is_file() or path.name.startswith("_"):
+                continue
+            if WORLD.search(file.read_text(errors="replace")):
+                found[path.stem] = World(self, path.stem, file)
+        return found
+
+    def world(self, name: str) -> World:
+        """Return one world; UserError for a name that is none."""
+        if name not in self.worlds:
+            known = ", ".join(self.worlds) or "none"
+            raise UserError(
+                f"world {name!r}: there is no such world in {self.root / 'sims'}. Known: {known}",
+                exit_code=2,
+            )
+        return self.worlds[name]
+
+    def find(self, name: str) -> Path | None:
+        """Return the file of a `sims` module: the project's own first, then the package's."""
+        parts = name.split(".")[1:]
+        for base in dict.fromkeys((self.root / "sims", SIMS)):
+            stem = base.joinpath(*parts)
+            init = stem / "__init__.py"
+            if parts and stem.with_suffix(".py").is_file():
+                return stem.with_suffix(".py")
+            # The package's own __init__ is the root's, whatever a project has there.
+            if init.is_file() and (parts or base == SIMS):
+                return init
+        return None
+
+    def closure(self, names: list[str]) -> list[Module]:
+        """Return the modules of `sims` that some modules import, with them and their packages."""
+        found: dict[str, Module] = {}
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            file = self.find(name)
+            if name in found or file is None:
+                continue
+            base = name.replace(".", "/")
+            path = f"{base}/__init__.py" if file.name == "__init__.py" else f"{base}.py"
+            found[name] = Module(name, file, path)
+            todo += imports(name, file)
+            if "." in name:
+                todo.append(name.rpartition(".")[0])
+        return [found[name] for name in sorted(found)]
+
+    def activate(self) -> None:
+        """Make `import sims.<world>` find this project's worlds before any other's."""
+        mine, package = str(self.root / "sims"), str(SIMS)
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if name.startswith("sims.") and file and self.find(name) != Path(file):
+                del sys.modules[name]
+        sims.__path__[:] = list(dict.fromkeys((mine, package)))
+        importlib.invalidate_caches()
+
+
+def imports(name: str, file: Path) -> list[str]:
+    """Return the `sims` modules that a file's import statements may mean."""
+    try:
+        tree = ast.parse(file.read_text())
+    except (SyntaxError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise UserError(
+            f"{file}:{line}: {getattr(error, 'msg', error)}. Run: mend that line, then build again"
+        ) from None
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                up = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*up, *filter(None, [node.module])])
+            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return [n for n in found if n == "sims" or n.startswith("sims.")]
+
+
+def where(error: BaseException, project: Project) -> str:
+    """Return "file:line" of the innermost frame of an exception that lies in a sim."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    folders = (str(project.root / "sims"), str(SIMS))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename.startswith(folders)] or frames
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else str(project.root)

@@ -1,0 +1,163 @@
+"""Render the site's pages with MkDocs Material, and write what names the whole: `site.json`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from builder import cache, manifest
+from builder.project import TEMPLATE, Project
+from builder.terminal import Terminal
+from sims.errors import UserError
+
+APP_FILES = {".js", ".css", ".json", ".svg", ".png", ".py"}
+
+
+class _Warnings(logging.Handler):
+    """Turn MkDocs' warnings into ours."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.WARNING)
+        self.terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count one warning; an error is raised by MkDocs as well."""
+        if record.levelno == logging.WARNING:
+            self.terminal.warn(record.getMessage())
+
+
+def pages(project: Project, out: Path, build: object, terminal: Terminal) -> None:
+    """Render docs/ into the folder `out` (emptied first); UserError for what MkDocs refuses."""
+    os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")  # Material's banner; our pins are exact.
+    from mkdocs.commands import build as mkdocs_build
+    from mkdocs.config import load_config
+    from mkdocs.exceptions import MkDocsException
+
+    from builder import plugin
+
+    log = logging.getLogger("mkdocs")
+    handler = _Warnings(terminal)
+    log.addHandler(handler)
+    log.propagate = False
+    plugin.current = build  # type: ignore[assignment]
+    try:
+        config = load_config(str(project.root / "mkdocs.yml"), site_dir=str(out))
+        if not any(isinstance(p, plugin.WmsitePlugin) for p in config.plugins.values()):
+            raise UserError(
+                "mkdocs.yml: `plugins` lacks `wmsite`, which shows the worlds. "
+                "Run: add `- wmsite` there, then build again"
+            )
+        config.plugins.on_startup(command="build", dirty=False)
+        try:
+            mkdocs_build.build(config)
+        finally:
+            config.plugins.on_shutdown()
+    except MkDocsException as error:
+        raise UserError(f"mkdocs.yml: {_reason(error)}. Run: mend it, then build again") from error
+    finally:
+        plugin.current = None
+        log.removeHandler(handler)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def app(out: Path) -> tuple[str, frozenset[str]]:
+    """Copy the player into a folder named by its content under `out`; return (name, files)."""
+    source = TEMPLATE / "player"
+    files = {
+        file.relative_to(source).as_posix(): file
+        for file in cache.files_of(source)
+        if file.suffix in APP_FILES
+    }
+    name = folder(files, out, "app")
+    return name, frozenset(files)
+
+
+def folder(files: dict[str, Path], out: Path, stem: str) -> str:
+    """Copy files into `out`/<stem>-<hash of them>/ and return that name."""
+    name = f"{stem}-{cache.hashed({path: cache.sha256_file(f) for path, f in files.items()})}"
+    (out / name).mkdir(parents=True)
+    for path, file in files.items():
+        target = out / name / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return name
+
+
+def root_files(out: Path, icons: dict[int, bytes], title: str) -> None:
+    """Write the service worker and what makes the site installable at the site's root."""
+    worker = TEMPLATE / "sw.js"
+    if worker.is_file():
+        shutil.copyfile(worker, out / "sw.js")
+    entries = []
+    for edge, data in icons.items():
+        name = f"wm/icon-{edge}-{cache.sha256(data)[:8]}.png"
+        (out / name).write_bytes(data)
+        entries.append({"src": name, "sizes": f"{edge}x{edge}", "type": "image/png"})
+    described = {
+        "name": title,
+        "short_name": title[:12],
+        "id": ".",
+        "start_url": ".",
+        "scope": ".",
+        "display": "standalone",
+        "background_color": "#0c0e1c",
+        "theme_color": "#0c0e1c",
+        "icons": entries,
+    }
+    (out / "manifest.webmanifest").write_text(json.dumps(described, indent=1) + "\n")
+
+
+def site_json(out: Path, runtime: dict[str, str], worlds: dict[str, str]) -> manifest.Site:
+    """List every file of the site in `wm/site.json`; URLs are relative to that file."""
+    homes = {folder: name for name, folder in worlds.items()}
+    files = []
+    for file in cache.files_of(out):
+        path = file.relative_to(out).as_posix()
+        if path in ("sw.js", "wm/site.json"):
+            continue
+        group = "runtime" if path.startswith("wm/") else "page"
+        for home, name in homes.items():
+            if path.startswith(home):
+                group = name
+        files.append(
+            manifest.SiteFile(
+                url=os.path.relpath(path, "wm"),
+                sha256=cache.sha256_file(file),
+                bytes=file.stat().st_size,
+                group=group,
+            )
+        )
+    site = manifest.Site(
+        version=cache.hashed({f.url: f.sha256 for f in files}),
+        runtime=runtime,
+        worlds={name: f"{os.path.relpath(home, 'wm')}/world.json" for name, home in worlds.items()},
+        files=files,
+    )
+    (out / "wm" / "site.json").write_text(site.model_dump_json(indent=1) + "\n")
+    return site
+
+
+def play_bytes(files: Iterable[Path], known: Path) -> int:
+    """Estimate what files weigh with brotli, as hosts send them; remembered by content."""
+    import brotli
+
+    sizes: dict[str, int] = cache.read_json(known) or {}
+    fresh = False
+    total = 0
+    for file in files:
+        digest = cache.sha256_file(file)
+        if digest not in sizes:
+            data = file.read_bytes()
+            sizes[digest] = min(len(data), len(brotli.compress(data, quality=5)))
+            fresh = True
+        total += sizes[digest]
+    if fresh:
+        cache.write_json(known, sizes)
+    return total
