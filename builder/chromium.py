@@ -1,0 +1,193 @@
+"""Chromium and a static host on localhost, for `wmsite check`, parity, the bench and tests.
+
+with chromium.serve_folder(site, base="/repo/") as url, chromium.browser() as browser:
+    page = browser.new_page()
+    page.goto(url)
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sims.errors import UserError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+
+QUIET = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--no-first-run",
+    "--mute-audio",
+)
+"""Chromium asks nobody anything but the page's own host."""
+
+WEBGPU = (
+    "--enable-unsafe-webgpu",
+    "--enable-features=Vulkan",
+    "--use-webgpu-adapter=swiftshader",
+    "--use-vulkan=swiftshader",
+    "--ignore-gpu-blocklist",
+)
+"""WebGPU on the software adapter, so that it is there on machines without a GPU."""
+
+SCRIPT_CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"
+"""Sent with every script: a worker's policy is its own file's header, not its page's tag."""
+
+TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".mjs": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+
+
+def content_type(name: str) -> str:
+    """Return the MIME type of a file by its name, the same on every machine."""
+    suffix = Path(name).suffix.lower()
+    kind = TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    text = kind.startswith("text/") or kind in {"application/json", "application/manifest+json"}
+    return f"{kind}; charset=utf-8" if text else kind
+
+
+def find() -> str:
+    """Return the path of Chromium: $WMSITE_CHROMIUM, else the first known name on PATH.
+
+    Raises UserError if there is none.
+    """
+    named = os.environ.get("WMSITE_CHROMIUM")
+    for name in (named,) if named else NAMES:
+        path = shutil.which(name)
+        if path:
+            return path
+    what = f"WMSITE_CHROMIUM={named} is no program" if named else f"none of {', '.join(NAMES)}"
+    raise UserError(
+        f"Chromium not found: {what}. Run: apt-get install chromium, or set WMSITE_CHROMIUM"
+    )
+
+
+@contextmanager
+def browser(*, webgpu: bool = False) -> Iterator[Browser]:
+    """Start headless Chromium and yield Playwright's Browser.
+
+    `webgpu` turns on the software adapter; without it, `navigator.gpu` has none.
+    Raises UserError if Playwright or Chromium is missing.
+    """
+    path = find()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise UserError("Playwright is not installed. Run: pip install 'wmsite[check]'") from error
+    args = [*QUIET, *(WEBGPU if webgpu else ())]
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=path,
+            args=args,
+            # Chromium's sandbox refuses to run as root, as in a container.
+            chromium_sandbox=os.geteuid() != 0,
+        )
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """A static host such as GitHub Pages: a folder below a base path, 404.html, no listing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *args: Any, base: str, headers: Mapping[str, str], **kwargs: Any) -> None:
+        self.base = base
+        self.extra = headers
+        super().__init__(*args, **kwargs)
+
+    def translate_path(self, path: str) -> str:
+        """Return the file of a request path; one outside of the base has none."""
+        if not path.startswith(self.base):
+            return str(Path(self.directory) / ".no such file")
+        return super().translate_path("/" + path[len(self.base) :])
+
+    def guess_type(self, path: Any) -> str:
+        """Return the type that any good host sends."""
+        return content_type(str(path))
+
+    def end_headers(self) -> None:
+        """Add the caller's headers, and the script policy where it belongs."""
+        self.send_header("Cache-Control", "no-cache")
+        if self.path.partition("?")[0].endswith((".js", ".mjs")):
+            self.send_header("Content-Security-Policy", SCRIPT_CSP)
+        for name, value in self.extra.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def list_directory(self, path: Any) -> None:
+        """Refuse: static hosts show no listings."""
+        self.send_error(404)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with the site's own 404 page where there is one."""
+        page = Path(self.directory) / "404.html"
+        if code != 404 or not page.is_file():
+            super().send_error(code, message, explain)
+            return
+        body = page.read_bytes()
+        self.send_response(404)
+        self.send_header("Content-Type", content_type("404.html"))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+class Server(ThreadingHTTPServer):
+    """Threads end with the server; a browser that hangs up is no news."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: closing a page cuts its downloads."""
+
+
+@contextmanager
+def serve_folder(
+    path: Path, base: str = "/", headers: Mapping[str, str] | None = None, port: int = 0
+) -> Iterator[str]:
+    """Serve a folder on localhost as a static host would and yield its address, base included.
+
+    `headers` are added to every answer. Scripts carry `SCRIPT_CSP`, so that workers have it.
+    """
+    base = "/" + base.strip("/") + "/" if base.strip("/") else "/"
+    handler = partial(Handler, directory=str(path), base=base, headers=headers or {})
+    with Server(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            # An address, not a name: nothing to resolve, and a secure context all the same.
+            yield f"http://127.0.0.1:{server.server_address[1]}{base}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,122 @@
+"""Run inside Pyodide by `trim.mjs`: record what a game imports, keep only that as bytecode.
+
+Reads /in/job.json ({"imports": [module, ...], "wheel": file name, "numpy": version}), the full
+standard library that Pyodide booted from, and the wheel in /in. Writes to /out:
+
+- stdlib.zip: .pyc of the standard library's modules that the trace used, and of `wmsite_more`,
+  which fetches the full one when an import needs more.
+- numpy.zip: .pyc and .so of NumPy's modules that the trace used.
+
+The bytecode is of the very Python that will run it. Nothing is optimized away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import sys
+import traceback
+import zipfile
+from pathlib import Path
+from typing import Any
+
+STDLIB = Path("/lib/python314.zip")
+SITE = Path("/lib/python3.14/site-packages")
+
+
+def pyc(source: bytes, filename: str) -> bytes:
+    """Return the .pyc of a source, as one that has no source beside it."""
+    code = compile(source, filename, "exec", dont_inherit=True, optimize=0)
+    loader: Any = importlib.import_module("importlib._bootstrap_external")
+    data: bytes = bytes(loader._code_to_timestamp_pyc(code))
+    return data
+
+
+def put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """Add one member with a fixed date, so that the same input gives the same archive."""
+    info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, data, zipfile.ZIP_DEFLATED, 9)
+
+
+def exercise(imports: list[str]) -> None:
+    """Do once what the page's worker does: arrays, errors shown at their line, conversions."""
+    import numpy as np
+
+    for name in imports:
+        with contextlib.suppress(ImportError):  # Not in this Python; the page says so too.
+            importlib.import_module(name)
+    array = np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)
+    repr(array), str(array.astype(np.uint8)), repr(array.dtype), repr(np.float32(1.5))
+    np.sort(array, axis=1, kind="stable"), np.floor(np.sqrt(array)).sum(axis=0), array @ array.T
+    np.concatenate([array, array]), np.where(array > 0.5, 1, 0), np.clip(array, 0, 1), array.mean()
+    np.frombuffer(array.tobytes(), np.uint8).copy()
+    for wrong in ("def broken(:\n  pass", "import numpy as np\nnp.zeros(2).reshape(3)", "1 / 0"):
+        try:
+            exec(compile(wrong, "sim.py", "exec"), {})
+        except Exception as error:
+            traceback.format_exception(error)
+            for _ in traceback.walk_tb(error.__traceback__):
+                pass
+    try:
+        importlib.import_module("no_such_module")
+    except ImportError:
+        traceback.format_exc()
+
+
+def used() -> dict[str, Path]:
+    """Return the files of the loaded modules that came from the library or from NumPy."""
+    files = {}
+    for name, module in list(sys.modules.items()):
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        if isinstance(origin, str) and origin.startswith((f"{STDLIB}/", f"{SITE}/numpy/")):
+            files[name] = Path(origin)
+    return files
+
+
+def modules(names: list[str], root: str = "") -> set[str]:
+    """Return the dotted module names of the .py files and extensions among archive members."""
+    found = set()
+    for name in names:
+        if not name.startswith(root) or "/tests/" in name or name.startswith("site-packages/"):
+            continue
+        path, dot, suffix = name.partition(".")
+        if dot and (suffix == "py" or suffix.endswith(".so")):
+            found.add(path.removesuffix("/__init__").replace("/", "."))
+    return found
+
+
+def main() -> None:
+    """Trace, then write both archives."""
+    job = json.loads(Path("/in/job.json").read_text())
+    wheel = zipfile.ZipFile(f"/in/{job['wheel']}")
+    wheel.extractall(SITE)
+    importlib.invalidate_caches()
+    exercise(job["imports"])
+    if sys.modules["numpy"].__version__ != job["numpy"]:
+        raise SystemExit(f"NumPy is {sys.modules['numpy'].__version__}, not {job['numpy']}")
+    files = used()
+    full = zipfile.ZipFile(STDLIB)
+    more = Path("/in/wmsite_more.py").read_text()
+    rest = {
+        "python_stdlib.zip": sorted(modules(full.namelist()) - set(files)),
+        job["wheel"]: sorted(modules(wheel.namelist(), "numpy/") - set(files)),
+    }
+    with zipfile.ZipFile("/out/stdlib.zip", "w") as library:
+        for path in sorted(files.values()):
+            if path.is_relative_to(STDLIB):
+                name = str(path.relative_to(STDLIB))
+                put(library, f"{name}c", pyc(full.read(name), str(path)))
+        source = more.replace("REST: dict[str, list[str]] = {}", f"REST = {rest!r}")
+        put(library, "wmsite_more.pyc", pyc(source.encode(), f"{STDLIB}/wmsite_more.py"))
+    with zipfile.ZipFile("/out/numpy.zip", "w") as package:
+        for path in sorted(files.values()):
+            if path.is_relative_to(SITE):
+                name, data = str(path.relative_to(SITE)), path.read_bytes()
+                if path.suffix == ".py":
+                    name, data = f"{name}c", pyc(data, str(path))
+                put(package, name, data)
+
+
+main()

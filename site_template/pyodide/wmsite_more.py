@@ -1,0 +1,65 @@
+"""Inside the page's Python: fetch the full library when an import needs more than was kept.
+
+The page starts from a trimmed standard library and a trimmed NumPy. The finder below stands
+last in `sys.meta_path`; on the first import of a module that was left out it fetches the full
+archive (once, blocking: this runs in a worker), puts it in place and finds the module there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+REST: dict[str, list[str]] = {}
+"""Archive -> the modules that only it has; `builder/trim.py` fills it in."""
+
+STDLIB = Path("/lib/python314.zip")
+SITE = Path("/lib/python3.14/site-packages")
+
+
+class More:
+    """Find modules in archives that JavaScript's `fetch(archive)` brings when first needed."""
+
+    def __init__(self, fetch: Callable[[str], Any]) -> None:
+        self.fetch = fetch
+        self.rest = {name: archive for archive, names in REST.items() for name in names}
+        self.fetched: set[str] = set()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of a left-out module, fetching its archive the first time."""
+        archive = self.rest.get(fullname)
+        if archive is None or archive in self.fetched:
+            return None
+        try:
+            data: bytes = self.fetch(archive).to_bytes()
+        except Exception as error:
+            raise ImportError(f"{fullname!r} needs {archive}, not loaded: {error}") from error
+        self.fetched.add(archive)
+        if archive.endswith(".whl"):
+            with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+                wheel.extractall(SITE, [n for n in wheel.namelist() if not (SITE / n).exists()])
+        else:
+            STDLIB.write_bytes(data)
+        importlib.invalidate_caches()
+        return PathFinder.find_spec(fullname, path, target)
+
+
+def install(fetch: Callable[[str], Any]) -> None:
+    """Stand last among the finders."""
+    sys.meta_path.append(More(fetch))
+
+
+def unpack(archive: str) -> None:
+    """Put a trimmed package in place."""
+    with zipfile.ZipFile(archive) as package:
+        package.extractall(SITE)
+    importlib.invalidate_caches()
