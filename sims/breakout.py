@@ -173,6 +173,8 @@ class Breakout(Sim):
         alive = s["lives"] > 0
         serve = alive & ~s["flying"]
         score = s["score"].copy()
+        if serve.any() and chance is None:
+            chance = self.draw()  # Of this tick: before it passes.
         s["tick"] += alive
         s["events"][:] = False
 
@@ -180,8 +182,8 @@ class Breakout(Sim):
         np.clip(s["paddle"], LEFT, PADDLE_END, out=s["paddle"])
         for _ in range(SUBSTEPS):
             self._fly(s["ball"], s["flying"])
-        if serve.any():
-            self._serve(s["ball"], s["flying"], serve, self.draw() if chance is None else chance)
+        if chance is not None:
+            self._serve(s["ball"], s["flying"], serve, chance)
 
         reward = (s["score"] - score).astype(np.float32)
         terminated = s["lives"] <= 0
