@@ -1,0 +1,317 @@
+"""Check that a world keeps the contract, before anything is recorded from it.
+
+The world is played in a process of its own with a time limit, so that code which loops for ever
+or dies takes nothing with it. What is wrong becomes one line.
+"""
+
+from __future__ import annotations
+
+import ast
+import faulthandler
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sims
+from sims import exact
+from sims.contract import Array, Sim, Spec
+from sims.errors import UserError
+from sims.host import describe_error, load_sim
+
+# What does not give the same bytes everywhere, and what to use instead.
+INEXACT = {
+    **dict.fromkeys(("sin", "cos", "tan"), "sims.exact.sine and cosine"),
+    **dict.fromkeys(("exp", "log", "hypot", "arctan2", "atan2", "power", "pow"), "+ - * / sqrt"),
+    **dict.fromkeys(("matmul", "dot", "einsum", "convolve", "interp", "fft"), "products and sums"),
+    "random": "sims.exact.uniform",
+}
+FORBIDDEN = {"random", "secrets", "time", "datetime", "uuid"}
+WORLDS, STEPS = 4, 120
+
+Row = dict[str, list[str]]  # Of each array, a hash for every world.
+
+
+def check_sim(target: str | type[Sim], folder: Path | None = None, limit: float = 60.0) -> None:
+    """Play a world as recording will, and compare: again, alone, from a snapshot.
+
+    target: its module ("sims.breakout") or class; folder: the `sims` folder of its project
+    (default: where it is imported from); limit: seconds. Raises UserError with file and line for
+    a world that raises, breaks its contract, is not deterministic, or does not end.
+    """
+    module = target if isinstance(target, str) else target.__module__
+    world = module.removeprefix("sims.")
+    if folder is None:
+        folder = next((p for p in map(Path, sims.__path__) if _sources(p, world)), None)
+    if folder is None or not _sources(folder, world):
+        raise UserError(f"world '{world}': there is no {world}.py in {folder or 'sims'}.")
+    for source in _sources(folder, world):
+        _check_source(world, source)
+    with tempfile.TemporaryDirectory() as place:
+        result, trace = Path(place, "result"), Path(place, "trace")
+        package = str(Path(exact.__file__).parents[1])
+        paths = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])
+        command = [sys.executable, "-m", "sims.checks", module, folder, result, trace, str(limit)]
+        try:
+            # The process ends itself at `limit`; it starts counting when NumPy is there.
+            run = subprocess.run(
+                [str(part) for part in command],
+                env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=limit + 60,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise UserError(f"world '{world}': still busy after {limit + 60:.0f} s.") from None
+        if result.exists():
+            if problem := result.read_text():
+                raise UserError(problem)
+            return
+        text = trace.read_text() if trace.exists() else ""
+    if "Timeout" in text:
+        where = _last_place(text, folder)
+        raise UserError(
+            f"world '{world}': {where}still running after {limit:.0f} s; a step must end. "
+            "Run: mend the loop, then build again"
+        )
+    last = run.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    raise UserError(f"world '{world}': its Python died (exit {run.returncode}). {' '.join(last)}")
+
+
+def _sources(folder: Path, world: str) -> list[Path]:
+    """Return the Python files of a world: its file, or all of its folder."""
+    file, package = folder / f"{world}.py", folder / world
+    return [file] if file.is_file() else sorted(package.glob("**/*.py"))
+
+
+def _check_source(world: str, path: Path) -> None:
+    """Refuse what cannot be parsed, and calls whose result differs between machines."""
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        place = f"{path}:{getattr(error, 'lineno', None) or 1}"
+        message = getattr(error, "msg", None) or str(error)
+        raise UserError(
+            f"world '{world}': {place}: {message}. Run: mend that line, then build again"
+        ) from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                names = [] if node.level else [node.module or ""]
+            for name in names:
+                if name.split(".")[0] in FORBIDDEN:
+                    raise UserError(
+                        f"world '{world}': {path}:{node.lineno}: `import {name}` makes games that "
+                        "cannot be replayed; use `chance` and sims.exact.uniform."
+                    )
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("np", "numpy", "math")
+            and node.attr in INEXACT
+        ):
+            raise UserError(
+                f"world '{world}': {path}:{node.lineno}: `{node.value.id}.{node.attr}` differs "
+                f"between machines; use {INEXACT[node.attr]}."
+            )
+
+
+def _last_place(trace: str, folder: Path) -> str:
+    """Return "file:line: " of the innermost frame within the folder, of faulthandler's text."""
+    for path, line in re.findall(r'File "(.+?)", line (\d+)', trace):
+        if Path(path).resolve().is_relative_to(folder.resolve()):
+            return f"{path}:{line}: "
+    return ""
+
+
+# From here on: the process that plays the world.
+
+
+class _Run:
+    """A batch being played; `advance` returns the hashes of all that one step gave."""
+
+    def __init__(self, cls: type[Sim], seeds: Array, scenario: str, policy: str | None) -> None:
+        self.spec: Spec = cls.spec
+        self.sim = cls(len(seeds))
+        self.seeds, self.scenario, self.policy = seeds, scenario, policy
+        self.t, self.done = 0, np.zeros(len(seeds), dtype=np.bool_)
+        camera, count = self.spec.cameras[0], len(self.spec.cameras)
+        self.frames = np.zeros((len(seeds), count, camera.height, camera.width, 3), np.uint8)
+        self.sim.reset(seeds, scenario)
+        self.sim.render(self.frames)
+
+    def advance(self, explicit: bool = False) -> Row:
+        """Take one step; `explicit` hands the chance in, which must change nothing."""
+        sim, spec, n = self.sim, self.spec, len(self.seeds)
+        if self.done.any():
+            self.sim.reset(self.seeds + self.t, self.scenario, self.done)
+        actions, chance = self._actions(), sim.draw()
+        _expect("draw()", chance, (n, len(spec.chance)), "float32")
+        if not ((chance >= 0) & (chance < 1)).all():
+            raise _problem(spec, "draw() gave chance outside of [0, 1)")
+        reward, terminated, truncated = sim.step(actions, chance if explicit else None)
+        _expect("its reward", reward, (n,), "float32")
+        _expect("terminated", terminated, (n,), "bool")
+        _expect("truncated", truncated, (n,), "bool")
+        self.done, self.t = terminated | truncated, self.t + 1
+        row = {"frame": self._frame(), "chance": _hashes(chance), "actions": _hashes(actions)}
+        sensors, hud, events = sim.sensors(), sim.hud(), sim.events()
+        for sensor in spec.sensors:
+            _expect(f"sensor '{sensor.name}'", sensors, (n, *sensor.shape), sensor.dtype)
+        for field in spec.hud:
+            _expect(f"HUD field '{field.name}'", hud, (n,), None)
+        for name in spec.events:
+            _expect(f"event '{name}'", events, (n,), "bool")
+        row |= {"reward": _hashes(reward), "terminated": _hashes(terminated)}
+        for kind, named in (("sensor", sensors), ("HUD field", hud), ("event", events)):
+            row |= {f"{kind} {name}": _hashes(value) for name, value in named.items()}
+        for name, value in sim.state.items():
+            _expect(f"state '{name}'", value, (n, *np.shape(value)[1:]), None)
+            row[f"state {name}"] = _hashes(value)
+        if not {"seed", "tick"} <= sim.state.keys():
+            raise _problem(spec, 'its state must hold "seed" and "tick", int64 [N]')
+        return row
+
+    def _actions(self) -> Array:
+        """Return checked actions: of the policy, or random ones that last four steps."""
+        spec, n = self.spec, len(self.seeds)
+        if self.policy is not None:
+            actions = self.sim.act(self.policy)
+            if not spec.actions:
+                _expect(f"act('{self.policy}')", actions, (n, len(spec.axes)), "float32")
+                return actions
+            _expect(f"act('{self.policy}')", actions, (n,), "int64")
+            if not ((actions >= 0) & (actions < len(spec.actions))).all():
+                raise _problem(spec, f"act('{self.policy}') took an action that is not in its spec")
+            return actions
+        ticks = np.full(n, self.t // 4, dtype=np.int64)
+        u = exact.uniform(self.seeds, ticks, 0xC0DE, spec.action_size)
+        if spec.actions:
+            return np.asarray((u[:, 0] * np.float32(len(spec.actions))).astype(np.int64))
+        low = np.array([axis.low for axis in spec.axes], dtype=np.float32)
+        high = np.array([axis.high for axis in spec.axes], dtype=np.float32)
+        return np.asarray(low + u * (high - low))
+
+    def _frame(self) -> list[str]:
+        """Draw over black and over white: both must come out the same."""
+        self.frames[:] = 0
+        other = np.full_like(self.frames, 255)
+        self.sim.render(self.frames)
+        self.sim.render(other)
+        if not np.array_equal(self.frames, other):
+            raise _problem(self.spec, "render() leaves pixels undrawn, or draws by chance")
+        return _hashes(self.frames)
+
+
+def _check(cls: type[Sim]) -> None:
+    """Raise UserError, or whatever the world raises, unless it keeps the contract."""
+    spec = cls.spec
+    if bool(spec.actions) == bool(spec.axes):
+        raise _problem(spec, "its spec must name either actions or axes")
+    if len({(camera.height, camera.width) for camera in spec.cameras}) != 1:
+        raise _problem(spec, "its cameras must all be of one size, and at least one")
+    seeds = np.arange(WORLDS, dtype=np.int64) * 7919 + 1
+    plans: list[tuple[str, str | None]] = [(scenario, None) for scenario in spec.scenarios]
+    plans += [(spec.scenarios[0], behaviour) for behaviour in spec.behaviours]
+    for scenario, policy in plans:
+        run = _Run(cls, seeds, scenario, policy)
+        rows = []
+        for t in range(STEPS):
+            if t == STEPS // 2:
+                saved, done, before = run.sim.snapshot(), run.done.copy(), run.frames.copy()
+            rows.append(run.advance())
+        where = f"scenario '{scenario}'" + (f", behaviour '{policy}'" if policy else "")
+
+        again = _Run(cls, seeds, scenario, policy)
+        _compare(spec, rows, [again.advance() for _ in rows], f"the same seed twice, {where}")
+
+        restored = _Run(cls, seeds + 1, scenario, policy)
+        restored.sim.restore(saved)
+        restored.seeds, restored.t, restored.done = seeds, STEPS // 2, done
+        restored.sim.render(restored.frames)
+        if not np.array_equal(restored.frames, before):
+            raise _problem(spec, f"restore() does not bring back the frame ({where})")
+        rest = [restored.advance(explicit=True) for _ in range(STEPS // 2, STEPS)]
+        _compare(spec, rows[STEPS // 2 :], rest, f"restored from a snapshot, {where}")
+
+        if (scenario, policy) == plans[0]:
+            for i in range(WORLDS):
+                alone = _Run(cls, seeds[i : i + 1], scenario, policy)
+                mine = [{name: [value[i]] for name, value in row.items()} for row in rows]
+                others = [alone.advance() for _ in rows]
+                _compare(spec, mine, others, f"world {i} of a batch against itself alone")
+
+
+def _compare(spec: Spec, rows: list[Row], others: list[Row], what: str) -> None:
+    for t, (row, other) in enumerate(zip(rows, others, strict=True)):
+        for name in row:
+            if row[name] != other.get(name):
+                raise _problem(spec, f"not deterministic: {what}, {name} differs at step {t + 1}")
+
+
+def _hashes(value: Array) -> list[str]:
+    return [hashlib.blake2b(np.ascontiguousarray(row).tobytes()).hexdigest() for row in value]
+
+
+def _expect(what: str, value: Any, shape: tuple[int, ...], dtype: str | None) -> None:
+    """Refuse a value (or a dict's entry named in `what`) of another shape or dtype, or NaN."""
+    if isinstance(value, dict):
+        name = what.split("'")[1]
+        if name not in value:
+            raise _Broken(f"{what} is in its spec, but not in what it gives")
+        value = value[name]
+    if not isinstance(value, np.ndarray):
+        raise _Broken(f"{what} is a {type(value).__name__}, not a NumPy array")
+    if value.shape != shape:
+        raise _Broken(f"{what} has shape {value.shape}, not {shape}")
+    if dtype is not None and value.dtype != np.dtype(dtype):
+        raise _Broken(f"{what} is {value.dtype}, not {dtype}")
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise _Broken(f"{what} holds NaN or infinity")
+    if value.dtype.kind not in "biuf":
+        raise _Broken(f"{what} holds {value.dtype}, not numbers")
+
+
+class _Broken(Exception):
+    """A contract broken, said without the world's name."""
+
+
+def _problem(spec: Spec, text: str) -> UserError:
+    return UserError(f"world '{spec.name}': {text}.")
+
+
+def _main(module: str, folder: str, result: str, trace: str, limit: str) -> None:
+    """Check in this process; write the problem, or nothing, to the file `result`."""
+    world = module.removeprefix("sims.")
+    with Path(trace).open("w") as output:
+        faulthandler.dump_traceback_later(float(limit), exit=True, file=output)
+        try:
+            _check(load_sim(module, folder))
+            problem = ""
+        except UserError as error:
+            problem = str(error)
+        except _Broken as error:
+            problem = f"world '{world}': {error}."
+        except BaseException as error:
+            found = json.loads(describe_error(error, folder))
+            place = f"{Path(folder, found['file'])}:{found['line']}: " if found["file"] else ""
+            problem = (
+                f"world '{world}': {place}{found['type']}: {found['message']}. "
+                "Run: mend that line, then build again"
+            )
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    Path(result).write_text(problem)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
