@@ -248,14 +248,14 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
         else ""
     )
     return (
-        f'<wm-world {given} style="--wm-aspect: {width} / {camera["height"]}">'
+        f'<div class="wm-stage"><wm-world {given} style="--wm-aspect: {width} / {camera["height"]}">'
         f'<img class="wm-poster" src="{poster}" width="{width}" height="{camera["height"]}" '
         f'alt="{title}: a frame of the game">'
         f'<button class="wm-play" type="button">Play {title} '
         f'<span class="wm-size">({size(shown.play_bytes)})</span></button>'
         f'<noscript><p class="wm-noscript">{title} runs in your browser and needs JavaScript '
         f"and WebAssembly: the picture shows one frame of it.{link}</p></noscript>"
-        "</wm-world>"
+        "</wm-world></div>"
     )
 
 

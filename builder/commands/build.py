@@ -6,14 +6,13 @@ import importlib.metadata
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from builder import cache
+from builder import cache, pipeline
 from builder.project import PACKAGES, TEMPLATE, Project, World
 from builder.terminal import Terminal, tree
 from sims.errors import UserError
 
-Training = Literal["auto", "never", "full"]
 VERSIONS = ("wmsite", "mkdocs", "mkdocs-material", "pymdown-extensions", "markdown", "pygments")
 
 
@@ -23,7 +22,7 @@ class Options:
 
     root: Path = field(default_factory=Path.cwd)
     only: str | None = None
-    train: Training = "auto"
+    train: pipeline.Training = "auto"
     site_dir: Path | None = None
     base: str | None = None
     strict: bool = False
@@ -83,22 +82,30 @@ def _fill(
     project: Project, options: Options, base: str | None, stage: Path, terminal: Terminal
 ) -> bool:
     """Write a whole site into `stage`; return whether every model is what its recipe asks for."""
-    from builder import plugin, render, worlds
+    from builder import plugin, render, vendor, worlds
 
     made: dict[str, worlds.Built] = {}
+    entries: list[pipeline.Entry] = []
     icons: dict[int, bytes] = {}
+    for world in project.worlds.values():
+        check(world, terminal)
+    models = {}
+    for world in project.worlds.values():
+        mine = [pipeline.Entry(world, family) for family in world.families]
+        training = options.train if options.only in (None, world.name) else "never"
+        models[world.name] = [
+            export_model(entry) for entry in mine if pipeline.prepare(entry, training, terminal)
+        ]
+        entries += mine
     work = project.cache / "stage"
     shutil.rmtree(work, ignore_errors=True)
-    complete = True
     for world in project.worlds.values():
-        _check(world, terminal)
-        models: list[Any] = []
-        made[world.name] = worlds.assemble(world, work / "wm" / "worlds", models)
+        made[world.name] = worlds.assemble(world, work / "wm" / "worlds", models[world.name])
         icons = icons or worlds.facts(world).icons
     app, app_files = render.app(work / "wm")
     runtime = {"app": f"{app}/"}
-    vendored = _vendor(project, terminal)
-    for part, folder in vendored.items():
+    sources = {m.file for world in project.worlds.values() for m in world.page_modules}
+    for part, folder in vendor.collect(project.cache / "vendor", sorted(sources)).items():
         files = {f.relative_to(folder).as_posix(): f for f in cache.files_of(folder)}
         runtime[part] = render.folder(files, work / "wm", part) + "/"
     shown = {
@@ -109,8 +116,8 @@ def _fill(
                 _first_play(work, runtime, built), project.cache / "sizes.json"
             ),
             weights={
-                family: project.worlds[name].weights(family)
-                for family in project.worlds[name].families
+                model.family: project.worlds[name].weights(model.family)
+                for model in built.manifest.models
             },
         )
         for name, built in made.items()
@@ -133,29 +140,22 @@ def _fill(
     shutil.rmtree(work, ignore_errors=True)
     render.root_files(stage, icons, _site_name(project))
     render.site_json(stage, runtime, {name: built.folder for name, built in made.items()})
-    return complete
+    return not any(entry.due() for entry in entries)
 
 
-def _check(world: World, terminal: Terminal) -> None:
+def check(world: World, terminal: Terminal) -> None:
     """Check the sim against its contract, once for each of its hashes."""
 
 
-def _vendor(project: Project, terminal: Terminal) -> dict[str, Path]:
-    """Return the folders of what the page runs on."""
-    try:
-        from builder import vendor
-    except ImportError:
-        return {}
-    folders: dict[str, Path] = vendor.collect(project.cache / "vendor")
-    return folders
-
-
-# Fetched only by what the first play does not need.
-LATER = ("jspi", "jsep", "webgpu", "full", "fp32", "fp16")
+def export_model(entry: pipeline.Entry) -> tuple[Any, Path]:
+    """Return a model's part of the manifest and the folder that its URLs are relative to."""
+    raise NotImplementedError
 
 
 def _first_play(work: Path, runtime: dict[str, str], built: Any) -> list[Path]:
     """Return the files that Play loads, on a device that has wasm alone."""
+    from builder import vendor
+
     wm = work / "wm"
     files = [
         file
@@ -164,7 +164,8 @@ def _first_play(work: Path, runtime: dict[str, str], built: Any) -> list[Path]:
         for file in cache.files_of(wm / folder)
     ]
     files += cache.files_of(work / built.folder)
-    return [f for f in files if not any(word in f.name for word in LATER)]
+    later = (*vendor.EXTRA, ".jspi.mjs", ".jspi.wasm", ".jspi.min.mjs")
+    return [f for f in files if not f.name.endswith(later)]
 
 
 def _site_name(project: Project) -> str:

@@ -1,0 +1,273 @@
+"""From a sim to a model that ships: record -> train -> evaluate -> graphs, each only when due.
+
+A step's key is the hash of all that decides its product: the sim's closure, the recipe's part,
+the code of the step, and the keys of the steps before it. `weights/<world>/<family>/` is a cache
+entry that is committed: its provenance.json names the keys that made it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from builder import cache
+from builder.project import PACKAGES, World
+from builder.terminal import Terminal
+from sims.errors import UserError
+
+Training = Literal["auto", "never", "full"]
+
+# The code that decides each step's numbers. Progress bars and the like are left out on purpose.
+CODE: dict[str, tuple[str, ...]] = {
+    "data": ("training/record.py", "training/lerobot.py"),
+    "train": (
+        "training/dataset.py",
+        "training/objective.py",
+        "training/train.py",
+        "training/weights.py",
+        "training/models/{family}.py",
+    ),
+    "evaluate": ("training/evaluate.py", "training/detectors.py"),
+    "graphs": ("builder/export.py", "builder/quantize.py", "builder/parity.py"),
+}
+PRODUCTS = ("weights.safetensors", "provenance.json", "curve.json", "metrics.json")
+FOLDERS = ("figures", "graphs")
+NEEDED = ("torch", "pyarrow", "safetensors", "PIL", "onnx", "onnxruntime", "tensorboard")
+INSTALL = "pip install 'wmsite[train]'"
+
+
+@dataclass(frozen=True)
+class Due:
+    """Whether a model is what its recipe asks for: which steps are due, and why."""
+
+    steps: tuple[str, ...]
+    why: str
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+
+class Entry:
+    """One model of one world: its recipe, its keys, and the weights folder that is committed."""
+
+    def __init__(self, world: World, family: str) -> None:
+        self.world = world
+        self.family = family
+        self.name = f"{world.name}/{family}"
+        self.weights = world.weights(family)
+
+    @cached_property
+    def recipe(self) -> Any:
+        """The recipe; UserError for one that can't be used."""
+        from training import recipe
+
+        loaded = recipe.load(self.world.recipe(self.family))
+        if (loaded.world, loaded.family) != (self.world.name, self.family):
+            raise UserError(
+                f"recipe {self.world.recipe(self.family)}: says {loaded.world}/{loaded.family}, "
+                f"but its place says {self.name}. Run: make them agree, then build again"
+            )
+        return loaded
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """The key of every step as things stand: sim, data, train, evaluate, graphs."""
+        from training import recipe
+
+        asked = recipe.to_json(self.recipe)
+        code = {
+            step: cache.code_hash(PACKAGES / f.format(family=self.family) for f in files)
+            for step, files in CODE.items()
+        }
+        keys = {"sim": self.world.hash}
+        keys["data"] = cache.key(
+            sim=keys["sim"], recipe=asked["data"], seed=asked["seed"], code=code["data"]
+        )
+        keys["train"] = cache.key(
+            data=keys["data"], model=asked["model"], train=asked["train"], code=code["train"]
+        )
+        keys["evaluate"] = cache.key(
+            train=keys["train"], recipe=asked["evaluate"], code=code["evaluate"]
+        )
+        keys["graphs"] = cache.key(train=keys["train"], recipe=asked["export"], code=code["graphs"])
+        return keys
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the committed weights say of how they were made; empty where there are none."""
+        told = cache.read_json(self.weights / "provenance.json")
+        return told if isinstance(told, dict) else {}
+
+    @property
+    def made(self) -> dict[str, str]:
+        """The keys that the committed weights were made with."""
+        keys = self.provenance.get("keys")
+        return keys if isinstance(keys, dict) else {}
+
+    @property
+    def playable(self) -> bool:
+        """Whether the committed graphs are of this very sim."""
+        return (
+            self.made.get("sim") == self.keys["sim"]
+            and (self.weights / "graphs" / "model.json").is_file()
+        )
+
+    def due(self) -> Due:
+        """Return which steps must run, and why."""
+        made = self.made
+        if not (self.weights / "weights.safetensors").is_file() or not made:
+            return Due(("data", "train", "evaluate", "graphs"), "it has no weights yet")
+        if made.get("sim") != self.keys["sim"]:
+            return Due(("data", "train", "evaluate", "graphs"), "its sim has changed")
+        if made.get("data") != self.keys["data"]:
+            return Due(
+                ("data", "train", "evaluate", "graphs"),
+                "what it records, or how, has changed",
+            )
+        if made.get("train") != self.keys["train"]:
+            return Due(
+                ("train", "evaluate", "graphs"), "its recipe or the training code has changed"
+            )
+        steps = []
+        if made.get("evaluate") != self.keys["evaluate"] or not self._has("metrics.json"):
+            steps.append("evaluate")
+        if made.get("graphs") != self.keys["graphs"] or not self._has("graphs/model.json"):
+            steps.append("graphs")
+        if not steps:
+            return Due((), "it is up to date")
+        said = {"evaluate": "evaluation", "graphs": "export"}
+        which = " and ".join(said[step] for step in steps)
+        return Due(tuple(steps), f"the code or the recipe's part for {which} has changed")
+
+    def _has(self, name: str) -> bool:
+        return (self.weights / name).is_file()
+
+
+def prepare(entry: Entry, training: Training, terminal: Terminal) -> bool:
+    """Do the steps that are due; return whether the weights folder can be played.
+
+    Warns for a model that is shipped though out of date, or left out. Raises UserError, with exit
+    code 3, when something must be trained and torch is not installed.
+    """
+    due = entry.due()
+    if training == "full":
+        due = Due(("data", "train", "evaluate", "graphs"), "it is trained anew, as asked")
+    if not due:
+        return True
+    must_train = "train" in due.steps or not entry.playable
+    if training == "never":
+        if entry.playable:
+            if must_train:
+                terminal.warn(f"model {entry.name}: shipped as it is, though {due.why}")
+            return True
+        terminal.warn(
+            f"model {entry.name}: left out, because {due.why}; the world plays its sim alone. "
+            f"Run: wmsite train {entry.world.name}"
+        )
+        return False
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        if must_train:
+            raise UserError(
+                f"model {entry.name}: must be trained ({due.why}), and {missing[0]} is not "
+                f"installed. Run: {INSTALL}, then the same command again; or build with "
+                "--train never",
+                exit_code=3,
+            )
+        terminal.warn(
+            f"model {entry.name}: shipped as it is, though {due.why}; to renew that, {missing[0]} "
+            f"is needed. Run: {INSTALL}"
+        )
+        return True
+    _make(entry, due, training, terminal)
+    return True
+
+
+def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> None:
+    """Run the due steps in a working folder, and swap the whole weights folder in at the end."""
+    terminal.say(f"model {entry.name}: {' -> '.join(due.steps)}, because {due.why}")
+    home = entry.world.project.cache
+    suffix = "-full" if training == "full" else ""
+    work = home / "train" / f"{entry.world.name}-{entry.family}-{entry.keys['train'][:16]}{suffix}"
+    sim_class = entry.world.load()
+    data = home / "data"
+    name = f"{entry.world.name}-{entry.keys['data'][:16]}"
+
+    def dataset() -> Path:
+        from training import record
+
+        return record.record(sim_class, entry.recipe, data, name)
+
+    if "train" in due.steps:
+        _train(entry, due, training, work, dataset)
+    else:
+        _copy(entry.weights, work)
+    if "evaluate" in due.steps and _key(work, "evaluate") != entry.keys["evaluate"]:
+        from training import evaluate
+
+        evaluate.evaluate(work, sim_class, entry.recipe)
+        _stamp(work, "evaluate", entry.keys["evaluate"])
+    if "graphs" in due.steps and _key(work, "graphs") != entry.keys["graphs"]:
+        from builder import parity
+
+        parity.make_graphs(work, dataset(), entry.recipe, work / "graphs")
+        _stamp(work, "graphs", entry.keys["graphs"])
+    publish(work, entry.weights)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _train(
+    entry: Entry, due: Due, training: Training, work: Path, dataset: Callable[[], Path]
+) -> None:
+    """Train in `work`, going on where a killed run stopped; fine-tune where the recipe can."""
+    if _key(work, "train") == entry.keys["train"]:
+        return  # Killed between training and publishing: the weights are there.
+    folder = dataset()
+    from training import train
+
+    init = None
+    changed = entry.made.get("data") != entry.keys["data"]
+    if training == "auto" and changed and entry.recipe.finetune is not None:
+        init = entry.weights if (entry.weights / "weights.safetensors").is_file() else None
+    keys = {name: entry.keys[name] for name in ("sim", "data", "train")}
+    train.train(entry.recipe, folder, work, keys=keys, init=init)
+
+
+def publish(work: Path, weights: Path) -> None:
+    """Put what a working folder made in the place of a weights folder, in whole."""
+    stage = weights.with_name(f".{weights.name}.wmsite-new")
+    shutil.rmtree(stage, ignore_errors=True)
+    try:
+        _copy(work, stage)
+        cache.swap(stage, weights)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a weights folder's products, and nothing else that lies there."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in PRODUCTS:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+    for name in FOLDERS:
+        shutil.rmtree(target / name, ignore_errors=True)
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name)
+
+
+def _key(work: Path, step: str) -> str | None:
+    told = cache.read_json(work / "provenance.json") or {}
+    key = told.get("keys", {}).get(step)
+    return str(key) if key else None
+
+
+def _stamp(work: Path, step: str, key: str) -> None:
+    told = cache.read_json(work / "provenance.json")
+    told["keys"][step] = key
+    cache.write_json(work / "provenance.json", told)
