@@ -173,8 +173,8 @@ class Breakout(Sim):
         alive = s["lives"] > 0
         serve = alive & ~s["flying"]
         score = s["score"].copy()
-        if serve.any() and chance is None:
-            chance = self.draw()  # Of this tick: before it passes.
+        if chance is None:
+            chance = self.draw()
         s["tick"] += alive
         s["events"][:] = False
 
@@ -182,7 +182,7 @@ class Breakout(Sim):
         np.clip(s["paddle"], LEFT, PADDLE_END, out=s["paddle"])
         for _ in range(SUBSTEPS):
             self._fly(s["ball"], s["flying"])
-        if chance is not None:
+        if serve.any():
             self._serve(s["ball"], s["flying"], serve, chance)
 
         reward = (s["score"] - score).astype(np.float32)

@@ -157,7 +157,7 @@ class _Run:
         actions, chance = self._actions(), sim.draw()
         _expect("draw()", chance, (n, len(spec.chance)), "float32")
         if not ((chance >= 0) & (chance < 1)).all():
-            raise _problem(spec, "draw() gave chance outside of [0, 1)")
+            raise _Broken("draw() gave chance outside of [0, 1)")
         reward, terminated, truncated = sim.step(actions, chance if explicit else None)
         _expect("its reward", reward, (n,), "float32")
         _expect("terminated", terminated, (n,), "bool")
@@ -166,11 +166,16 @@ class _Run:
         row = {"frame": self._frame(), "chance": _hashes(chance), "actions": _hashes(actions)}
         sensors, hud, events = sim.sensors(), sim.hud(), sim.events()
         for sensor in spec.sensors:
-            _expect(f"sensor '{sensor.name}'", sensors, (n, *sensor.shape), sensor.dtype)
+            _expect(
+                f"sensor '{sensor.name}'",
+                sensors.get(sensor.name),
+                (n, *sensor.shape),
+                sensor.dtype,
+            )
         for field in spec.hud:
-            _expect(f"HUD field '{field.name}'", hud, (n,), None)
+            _expect(f"HUD field '{field.name}'", hud.get(field.name), (n,), None)
         for name in spec.events:
-            _expect(f"event '{name}'", events, (n,), "bool")
+            _expect(f"event '{name}'", events.get(name), (n,), "bool")
         row |= {"reward": _hashes(reward), "terminated": _hashes(terminated)}
         for kind, named in (("sensor", sensors), ("HUD field", hud), ("event", events)):
             row |= {f"{kind} {name}": _hashes(value) for name, value in named.items()}
@@ -178,7 +183,7 @@ class _Run:
             _expect(f"state '{name}'", value, (n, *np.shape(value)[1:]), None)
             row[f"state {name}"] = _hashes(value)
         if not {"seed", "tick"} <= sim.state.keys():
-            raise _problem(spec, 'its state must hold "seed" and "tick", int64 [N]')
+            raise _Broken('its state must hold "seed" and "tick", int64 [N]')
         return row
 
     def _actions(self) -> Array:
@@ -191,7 +196,7 @@ class _Run:
                 return actions
             _expect(f"act('{self.policy}')", actions, (n,), "int64")
             if not ((actions >= 0) & (actions < len(spec.actions))).all():
-                raise _problem(spec, f"act('{self.policy}') took an action that is not in its spec")
+                raise _Broken(f"act('{self.policy}') took an action that is not in its spec")
             return actions
         ticks = np.full(n, self.t // 4, dtype=np.int64)
         u = exact.uniform(self.seeds, ticks, 0xC0DE, spec.action_size)
@@ -208,17 +213,17 @@ class _Run:
         self.sim.render(self.frames)
         self.sim.render(other)
         if not np.array_equal(self.frames, other):
-            raise _problem(self.spec, "render() leaves pixels undrawn, or draws by chance")
+            raise _Broken("render() leaves pixels undrawn, or draws by chance")
         return _hashes(self.frames)
 
 
 def _check(cls: type[Sim]) -> None:
-    """Raise UserError, or whatever the world raises, unless it keeps the contract."""
+    """Raise _Broken, or whatever the world raises, unless it keeps the contract."""
     spec = cls.spec
     if bool(spec.actions) == bool(spec.axes):
-        raise _problem(spec, "its spec must name either actions or axes")
+        raise _Broken("its spec must name either actions or axes")
     if len({(camera.height, camera.width) for camera in spec.cameras}) != 1:
-        raise _problem(spec, "its cameras must all be of one size, and at least one")
+        raise _Broken("its cameras must all be of one size, and at least one")
     seeds = np.arange(WORLDS, dtype=np.int64) * 7919 + 1
     plans: list[tuple[str, str | None]] = [(scenario, None) for scenario in spec.scenarios]
     plans += [(spec.scenarios[0], behaviour) for behaviour in spec.behaviours]
@@ -232,30 +237,30 @@ def _check(cls: type[Sim]) -> None:
         where = f"scenario '{scenario}'" + (f", behaviour '{policy}'" if policy else "")
 
         again = _Run(cls, seeds, scenario, policy)
-        _compare(spec, rows, [again.advance() for _ in rows], f"the same seed twice, {where}")
+        _compare(rows, [again.advance() for _ in rows], f"the same seed twice, {where}")
 
         restored = _Run(cls, seeds + 1, scenario, policy)
         restored.sim.restore(saved)
         restored.seeds, restored.t, restored.done = seeds, STEPS // 2, done
         restored.sim.render(restored.frames)
         if not np.array_equal(restored.frames, before):
-            raise _problem(spec, f"restore() does not bring back the frame ({where})")
+            raise _Broken(f"restore() does not bring back the frame ({where})")
         rest = [restored.advance(explicit=True) for _ in range(STEPS // 2, STEPS)]
-        _compare(spec, rows[STEPS // 2 :], rest, f"restored from a snapshot, {where}")
+        _compare(rows[STEPS // 2 :], rest, f"restored from a snapshot, {where}")
 
         if (scenario, policy) == plans[0]:
             for i in range(WORLDS):
                 alone = _Run(cls, seeds[i : i + 1], scenario, policy)
                 mine = [{name: [value[i]] for name, value in row.items()} for row in rows]
                 others = [alone.advance() for _ in rows]
-                _compare(spec, mine, others, f"world {i} of a batch against itself alone")
+                _compare(mine, others, f"world {i} of a batch against itself alone")
 
 
-def _compare(spec: Spec, rows: list[Row], others: list[Row], what: str) -> None:
+def _compare(rows: list[Row], others: list[Row], what: str) -> None:
     for t, (row, other) in enumerate(zip(rows, others, strict=True)):
         for name in row:
             if row[name] != other.get(name):
-                raise _problem(spec, f"not deterministic: {what}, {name} differs at step {t + 1}")
+                raise _Broken(f"not deterministic: {what}, {name} differs at step {t + 1}")
 
 
 def _hashes(value: Array) -> list[str]:
@@ -263,12 +268,9 @@ def _hashes(value: Array) -> list[str]:
 
 
 def _expect(what: str, value: Any, shape: tuple[int, ...], dtype: str | None) -> None:
-    """Refuse a value (or a dict's entry named in `what`) of another shape or dtype, or NaN."""
-    if isinstance(value, dict):
-        name = what.split("'")[1]
-        if name not in value:
-            raise _Broken(f"{what} is in its spec, but not in what it gives")
-        value = value[name]
+    """Refuse a value that is missing, of another shape or dtype, or not finite."""
+    if value is None:
+        raise _Broken(f"{what} is in its spec, but the sim does not give it")
     if not isinstance(value, np.ndarray):
         raise _Broken(f"{what} is a {type(value).__name__}, not a NumPy array")
     if value.shape != shape:
@@ -282,11 +284,7 @@ def _expect(what: str, value: Any, shape: tuple[int, ...], dtype: str | None) ->
 
 
 class _Broken(Exception):
-    """A contract broken, said without the world's name."""
-
-
-def _problem(spec: Spec, text: str) -> UserError:
-    return UserError(f"world '{spec.name}': {text}.")
+    """A broken contract: what of it, without the world's name."""
 
 
 def _main(module: str, folder: str, result: str, trace: str, limit: str) -> None:
@@ -297,10 +295,11 @@ def _main(module: str, folder: str, result: str, trace: str, limit: str) -> None
         try:
             _check(load_sim(module, folder))
             problem = ""
+        except _Broken as error:
+            file = _sources(Path(folder), world)[0]
+            problem = f"world '{world}': {file}: {error}. Run: mend it, then build again"
         except UserError as error:
             problem = str(error)
-        except _Broken as error:
-            problem = f"world '{world}': {error}."
         except BaseException as error:
             found = json.loads(describe_error(error, folder))
             place = f"{Path(folder, found['file'])}:{found['line']}: " if found["file"] else ""
