@@ -16,13 +16,16 @@ from sims.errors import UserError
 
 @dataclass(frozen=True)
 class Data:
-    """What to record: `behaviours` and `splits` are shares of steps, `scenarios` of episodes."""
+    """What to record: `behaviours` and `splits` are shares of steps, `scenarios` of episodes.
+
+    Without `behaviours` or `scenarios`, all that the sim has get equal shares.
+    """
 
     steps: int  # world-steps in all, over all splits
-    worlds: int  # worlds stepped together
+    worlds: int  # most worlds stepped together
     episode_steps: int  # longest episode, in steps
-    behaviours: dict[str, float]
-    scenarios: dict[str, float] = field(default_factory=lambda: {"default": 1.0})
+    behaviours: dict[str, float] = field(default_factory=dict)
+    scenarios: dict[str, float] = field(default_factory=dict)
     splits: dict[str, float] = field(
         default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
     )
@@ -117,8 +120,9 @@ def to_json(recipe: Recipe) -> dict[str, Any]:
 
 def _check_shares(data: Data, where: str) -> None:
     for name in ("behaviours", "scenarios", "splits"):
-        if sum(getattr(data, name).values()) <= 0:
-            raise UserError(f"{where}: data.{name} is empty; give at least one a share above 0.")
+        shares = getattr(data, name)
+        if shares and sum(shares.values()) <= 0:
+            raise UserError(f"{where}: data.{name} is all zero; give one a share above 0.")
     if data.splits.get("train", 0) <= 0:
         raise UserError(f"{where}: data.splits has no 'train'; give it a share above 0.")
     for name in ("steps", "worlds", "episode_steps"):
