@@ -40,7 +40,7 @@ LEFT, RIGHT, TOP = 1, WIDTH - 1, 5
 
 BALL_SIZE = 3
 BALL_SPEED = 1.5
-SERVE_AT = (32.0, 32.0)
+SERVE_BELOW = 5  # A serve starts in the middle, so far below the lowest brick.
 SERVE_TURN = 1 / 8  # A serve flies at most this part of a full turn from straight down.
 MAX_TURN = 1 / 6  # The steepest angle off the paddle, from straight up: 60 degrees.
 
@@ -84,6 +84,7 @@ BRICK_LEFT = BRICKS_AT[0] + (BRICK_WIDTH + BRICK_GAP) * np.arange(BRICK_COLUMNS)
 BRICK_TOP = BRICKS_AT[1] + (BRICK_HEIGHT + BRICK_GAP) * np.arange(BRICK_ROWS)
 BRICK_X = BRICK_LEFT + BRICK_WIDTH / 2  # The middles of the columns and of the rows.
 BRICK_Y = BRICK_TOP + BRICK_HEIGHT / 2
+SERVE_AT = (WIDTH / 2, float(BRICK_TOP[-1]) + BRICK_HEIGHT + SERVE_BELOW)
 REACH_X = (BRICK_WIDTH + BALL_SIZE) / 2  # Nearer than this, ball and brick overlap.
 REACH_Y = (BRICK_HEIGHT + BALL_SIZE) / 2
 MOVES = np.array([0.0, -PADDLE_SPEED, PADDLE_SPEED])
@@ -229,7 +230,9 @@ class Breakout(Sim):
             y[hit] = BRICK_Y[row] - np.sign(vy[hit]) * REACH_Y
             vy[hit] *= -1
             brick[hit] = True
-        caught = flying & (vy > 0) & (y + RADIUS > PADDLE_TOP) & (y < PADDLE_TOP + PADDLE_HEIGHT)
+        # A ball is still saved while its middle is above the middle of the paddle.
+        caught = flying & (vy > 0) & (y + RADIUS > PADDLE_TOP)
+        caught &= y < PADDLE_TOP + PADDLE_HEIGHT / 2
         caught &= (x + RADIUS > s["paddle"]) & (x - RADIUS < s["paddle"] + PADDLE_WIDTH)
         if caught.any():
             # From the middle of the paddle to the middle of the ball, as the frame shows them.

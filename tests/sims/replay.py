@@ -1,0 +1,47 @@
+"""Play a world at random and print one hash a chunk; the same file runs in both Pythons.
+
+Usage: replay.py MODULE SCENARIO WORLDS STEPS CHUNK. Each line is the sha256 over CHUNK steps of
+the frames, rewards, endings, chances, sensors, figures and the whole state of all worlds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import numpy as np
+
+from sims import exact
+from sims.host import load_sim
+
+
+def replay(module: str, scenario: str, worlds: int, steps: int, chunk: int) -> list[str]:
+    sim = load_sim(module)(worlds)
+    camera = sim.spec.cameras[0]
+    shape = (worlds, len(sim.spec.cameras), camera.height, camera.width, 3)
+    frames = np.zeros(shape, dtype=np.uint8)
+    seeds = np.arange(worlds, dtype=np.int64) * 7919 - 3
+    sim.reset(seeds, scenario)
+    choices = exact.uniform(seeds, np.zeros(worlds, dtype=np.int64), 99, steps)
+    actions = (choices * np.float32(len(sim.spec.actions))).astype(np.int64)
+    digest, lines = hashlib.sha256(), []
+    for t in range(steps):
+        # Half of the worlds play well, so that bricks break and walls are filled again.
+        action = actions[:, t // 4]
+        skilled = sim.act(sim.spec.behaviours[t // 500 % len(sim.spec.behaviours)])
+        action = np.where(np.arange(worlds) % 2 == 0, action, skilled)
+        results = sim.step(action)
+        sim.render(frames)
+        named = [sim.sensors(), sim.hud(), sim.events(), sim.state]
+        for array in (frames, sim.draw(), *results, *(a for d in named for a in d.values())):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        if results[1].any():
+            sim.reset(seeds + t + 1, scenario, results[1])
+        if (t + 1) % chunk == 0:
+            lines.append(digest.hexdigest())
+    return lines
+
+
+if __name__ == "__main__":
+    name, start, *numbers = sys.argv[1:]
+    print("\n".join(replay(name, start, *map(int, numbers))))
