@@ -42,9 +42,19 @@ def cli(context: click.Context, project: Path, debug: bool) -> None:
     context.obj = project
 
 
-@cli.command()
-@click.option("--only", metavar="WORLD", help="Check and train this world alone.")
-@click.option(
+site_dir = click.option(
+    "--site-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the site goes (default: site).",
+)
+base_path = click.option(
+    "--base", metavar="/PATH/", help="The path that the site will be served under."
+)
+wait = click.option(
+    "--wait", is_flag=True, help="Wait for another wmsite to end instead of failing."
+)
+family = click.option("--family", metavar="NAME", help="This model family alone.")
+training = click.option(
     "--train",
     type=click.Choice(["auto", "never", "full"]),
     default="auto",
@@ -52,26 +62,145 @@ def cli(context: click.Context, project: Path, debug: bool) -> None:
     help="auto: train what is out of date, from the nearest weights; never: take what is there; "
     "full: train anew.",
 )
-@click.option(
-    "--site-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the site goes (default: site).",
-)
-@click.option("--base", metavar="/PATH/", help="The path that the site will be served under.")
-@click.option("--strict", is_flag=True, help="Warnings fail the build.")
-@click.option("--wait", is_flag=True, help="Wait for another build to end instead of failing.")
+only = click.option("--only", metavar="WORLD", help="Train this world alone.")
+strict = click.option("--strict", is_flag=True, help="Warnings fail the build.")
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def new(folder: Path) -> None:
+    """Make a small site with one editable sim in DIR, which must be new or empty.
+
+    \b
+    wmsite new my-world && cd my-world && wmsite serve --train never
+    """
+    from builder.commands import new as verb
+
+    verb.run(folder, Terminal())
+
+
+@cli.command()
+@only
+@training
+@site_dir
+@base_path
+@strict
+@wait
 @click.pass_obj
 def build(project: Path, /, **options: Any) -> None:
     """Build the site: redo what changed, swap it in whole, show what was made.
 
     \b
     wmsite build --base /repo/          for a project site such as GitHub Pages
-    wmsite build --only breakout        leave other worlds as they are
+    wmsite build --only breakout        train that world, take others as they are
     wmsite build --train never          never train; worlds without weights play their sim
+
+    Nothing of the old site is lost before the new one is whole, whenever a build is killed.
     """
     from builder.commands import build as verb
 
     verb.run(verb.Options(root=project, **options), Terminal())
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=int, help="The port (default: the first free one from 8000).")
+@only
+@training
+@site_dir
+@base_path
+@strict
+@click.pass_obj
+def serve(project: Path, /, host: str, port: int | None, **options: Any) -> None:
+    """Build and serve the site, and show every edit of sims, pages and templates at once.
+
+    \b
+    wmsite serve --train never          edit a sim without ever training
+    wmsite serve --base /repo/          as it will be under a sub-path
+
+    A broken edit is told here and in the page, and the site stays as it was. --train counts for
+    the first build; edits are shown without training.
+    """
+    from builder.commands import build as builds
+    from builder.commands import serve as verb
+
+    verb.run(builds.Options(root=project, **options), Terminal(), host, port)
+
+
+@cli.command()
+@click.argument("world")
+@family
+@click.option("--full", is_flag=True, help="Train anew, from nothing.")
+@wait
+@click.pass_obj
+def train(project: Path, /, world: str, family: str | None, full: bool, wait: bool) -> None:
+    """Record, train, evaluate and export the models of WORLD: what is out of date.
+
+    \b
+    wmsite train breakout
+    wmsite train breakout --full        from nothing, though the weights are up to date
+
+    A killed training goes on where it stopped. Needs the `train` extra.
+    """
+    from builder.commands import train as verb
+
+    verb.run(project, world, Terminal(), family=family, full=full, wait=wait)
+
+
+@cli.command("eval")
+@click.argument("world")
+@family
+@click.option("--check", "checking", is_flag=True, help="Fail on a regression; keep nothing.")
+@wait
+@click.pass_obj
+def evaluate(project: Path, /, world: str, family: str | None, checking: bool, wait: bool) -> None:
+    """Measure the models of WORLD against its sim, and print the table.
+
+    \b
+    wmsite eval breakout                measure, and keep the figures beside the weights
+    wmsite eval breakout --check        exit 1 where a figure is worse than the kept interval
+    """
+    from builder.commands import eval as verb
+
+    verb.run(project, world, Terminal(), family=family, checking=checking, wait=wait)
+
+
+@cli.command()
+@site_dir
+@base_path
+@click.option("--boot/--no-boot", default=True, help="Boot every world in a headless browser.")
+@click.pass_obj
+def check(project: Path, /, site_dir: Path | None, base: str | None, boot: bool) -> None:
+    """Prove the built site: links, third-party addresses, sizes, hashes, a boot of every world.
+
+    \b
+    wmsite check
+    wmsite check --no-boot              without a browser
+    """
+    from builder.commands import check as verb
+    from builder.commands.build import base_path as slashed
+
+    verb.run((site_dir or project / "site").resolve(), slashed(base) or "/", boot)
+
+
+@cli.command()
+@click.pass_obj
+def info(project: Path, /) -> None:
+    """Show worlds, hashes, what is cached or due and why, and versions."""
+    from builder.commands import info as verb
+
+    verb.run(project, Terminal())
+
+
+@cli.command()
+@click.option("--all", "everything", is_flag=True, help="Recordings and runtimes too.")
+@site_dir
+@click.pass_obj
+def clean(project: Path, /, everything: bool, site_dir: Path | None) -> None:
+    """Remove the site and what a build makes again quickly; never sources or weights/."""
+    from builder.commands import clean as verb
+
+    verb.run(project, site_dir, everything, Terminal())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -206,18 +206,23 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> Non
     if "train" in due.steps:
         _train(entry, due, training, work, dataset)
     else:
-        _copy(entry.weights, work)
+        copy(entry.weights, work)
     if "evaluate" in due.steps and _key(work, "evaluate") != entry.keys["evaluate"]:
         from training import evaluate
 
         evaluate.evaluate(work, sim_class, entry.recipe)
-        _stamp(work, "evaluate", entry.keys["evaluate"])
+        stamp(work, "evaluate", entry.keys["evaluate"])
     if "graphs" in due.steps and _key(work, "graphs") != entry.keys["graphs"]:
         from builder import parity
 
         parity.make_graphs(work, dataset(), entry.recipe, work / "graphs")
-        _stamp(work, "graphs", entry.keys["graphs"])
+        stamp(work, "graphs", entry.keys["graphs"])
     publish(work, entry.weights)
+    if (work / "tensorboard").is_dir():
+        logs = home / "tensorboard" / work.name
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.parent.mkdir(exist_ok=True)
+        (work / "tensorboard").rename(logs)
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -243,13 +248,13 @@ def publish(work: Path, weights: Path) -> None:
     stage = weights.with_name(f".{weights.name}.wmsite-new")
     shutil.rmtree(stage, ignore_errors=True)
     try:
-        _copy(work, stage)
+        copy(work, stage)
         cache.swap(stage, weights)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
     """Copy a weights folder's products, and nothing else that lies there."""
     target.mkdir(parents=True, exist_ok=True)
     for name in PRODUCTS:
@@ -267,7 +272,8 @@ def _key(work: Path, step: str) -> str | None:
     return str(key) if key else None
 
 
-def _stamp(work: Path, step: str, key: str) -> None:
+def stamp(work: Path, step: str, key: str) -> None:
+    """Note in a working folder's provenance that a step is done, with its key."""
     told = cache.read_json(work / "provenance.json")
     told["keys"][step] = key
     cache.write_json(work / "provenance.json", told)

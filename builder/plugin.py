@@ -60,7 +60,7 @@ class Build:
 current: Build | None = None
 
 
-class WmsitePlugin(BasePlugin):  # type: ignore[type-arg]
+class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
     """Turn fences into worlds and reports, and inject a Content-Security-Policy."""
 
     page: Page | None = None
@@ -239,6 +239,7 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
         "src": f"{root}wm/site.json",
         **({"model": model} if model else {}),
     }
+    ratio = f"--wm-aspect: {width} / {camera['height']}"
     given = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
     title = html.escape(world.title)
     source = next((s for s in world.sim.sources if s.editable), None)
@@ -248,7 +249,7 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
         else ""
     )
     return (
-        f'<div class="wm-stage"><wm-world {given} style="--wm-aspect: {width} / {camera["height"]}">'
+        f'<div class="wm-stage"><wm-world {given} style="{ratio}">'
         f'<img class="wm-poster" src="{poster}" width="{width}" height="{camera["height"]}" '
         f'alt="{title}: a frame of the game">'
         f'<button class="wm-play" type="button">Play {title} '

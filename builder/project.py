@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
 import sys
 import traceback
@@ -74,9 +75,16 @@ class World:
         own = self.file.parent if self.file.name == "__init__.py" else self.file
         return module.file == own or own in module.file.parents
 
+    def forget_bytecode(self) -> None:
+        """Drop the .pyc of own files: they are matched by size and whole seconds only."""
+        for module in self.closure:
+            if self.editable(module):
+                Path(importlib.util.cache_from_source(str(module.file))).unlink(missing_ok=True)
+
     def load(self) -> type[Any]:
         """Import the sim class; UserError with file and line when it can't be."""
         self.project.activate()
+        self.forget_bytecode()
         host = importlib.import_module("sims.host")
         try:
             sim: type[Any] = host.load_sim(f"sims.{self.name}")

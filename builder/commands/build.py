@@ -37,7 +37,7 @@ class Options:
 def run(options: Options, terminal: Terminal) -> Path:
     """Build the site and return its folder; UserError loses nothing of what was there."""
     project = Project.open(options.root)
-    base = _base(options.base)
+    base = base_path(options.base)
     if options.only:
         project.world(options.only)
     _refuse_own_folders(options.out, project)
@@ -47,7 +47,8 @@ def run(options: Options, terminal: Terminal) -> Path:
         stamp_file = project.cache / "sites" / f"{cache.key(out=str(options.out))[:12]}.json"
         stamp = cache.read_json(stamp_file) or {}
         settled = stamp.get("complete") or options.train == "never"
-        if stamp.get("key") == inputs and settled and options.train != "full":
+        same = stamp.get("key") == inputs and stamp.get("weights") == _weights(project)
+        if same and settled and options.train != "full":
             files = _listing(options.out)
             if files and files == stamp["files"]:
                 for warning in stamp["warnings"]:
@@ -69,6 +70,7 @@ def run(options: Options, terminal: Terminal) -> Path:
             stamp_file,
             {
                 "key": inputs,
+                "weights": _weights(project),
                 "complete": complete,
                 "files": files,
                 "warnings": terminal.warnings,
@@ -97,6 +99,12 @@ def _fill(
             export_model(entry) for entry in mine if pipeline.prepare(entry, training, terminal)
         ]
         entries += mine
+    for world in project.worlds.values():
+        if World(project, world.name, world.file).hash != world.hash:
+            raise UserError(
+                f"world {world.name!r}: its sim was edited while its model was made; the site is "
+                "as it was. Run: the same command again"
+            )
     work = project.cache / "stage"
     shutil.rmtree(work, ignore_errors=True)
     for world in project.worlds.values():
@@ -145,6 +153,17 @@ def _fill(
 
 def check(world: World, terminal: Terminal) -> None:
     """Check the sim against its contract, once for each of its hashes."""
+    known = world.project.cache / "checks" / f"{world.name}.json"
+    rules = cache.source_hash(PACKAGES / "sims" / "checks.py")
+    wanted = cache.key(sim=world.hash, rules=rules)
+    if cache.read_json(known) == wanted:
+        return
+    from sims import checks
+
+    terminal.say(f"world {world.name}: checking its sim")
+    world.forget_bytecode()
+    checks.check_sim(f"sims.{world.name}", world.project.root / "sims")
+    cache.write_json(known, wanted)
 
 
 def export_model(entry: pipeline.Entry) -> tuple[Any, Path]:
@@ -187,8 +206,8 @@ def _configuration(project: Project) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _inputs(project: Project, base: str | None) -> str:
-    """Return the hash of everything that the site is made from."""
+def watched(project: Project) -> list[Path]:
+    """Return the files and folders that the site is made from, absent ones among them."""
     config = _configuration(project)
     theme = config.get("theme")
     named = [
@@ -198,14 +217,23 @@ def _inputs(project: Project, base: str | None) -> str:
         config.get("INHERIT"),
         config.get("docs_dir", "docs"),
     ]
-    own = ["mkdocs.yml", "sims", "recipes", "weights", "package-lock.json", *filter(None, named)]
+    own = ["mkdocs.yml", "sims", "recipes", "package-lock.json", *filter(None, named)]
     rooms = [PACKAGES / room for room in ("builder", "training", "sims")]
-    paths = dict.fromkeys([*(project.root / str(p) for p in own), *rooms, TEMPLATE])
+    return list(dict.fromkeys([*(project.root / str(p) for p in own), *rooms, TEMPLATE]))
+
+
+def _inputs(project: Project, base: str | None) -> str:
+    """Return the hash of everything that the site is made from."""
     return cache.key(
-        files=cache.tree_hash(paths, project.root),
+        files=cache.tree_hash(watched(project), project.root),
         base=base,
         versions={name: importlib.metadata.version(name) for name in VERSIONS},
     )
+
+
+def _weights(project: Project) -> str:
+    """Return the hash of the committed weights, which a build may itself renew."""
+    return cache.tree_hash([project.root / "weights"], project.root)
 
 
 def _listing(out: Path) -> dict[str, list[int]]:
@@ -229,7 +257,7 @@ def _refuse_warnings(options: Options, terminal: Terminal) -> None:
         )
 
 
-def _base(base: str | None) -> str | None:
+def base_path(base: str | None) -> str | None:
     """Return --base with slashes at both ends."""
     if base is None:
         return None

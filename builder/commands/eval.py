@@ -1,0 +1,130 @@
+"""`wmsite eval`: measure a world's models against their sim, and find regressions."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+from builder import cache, pipeline
+from builder.commands.build import check
+from builder.commands.train import entries
+from builder.project import Project
+from builder.terminal import Terminal
+from sims.errors import UserError
+
+
+def run(
+    root: Path,
+    name: str,
+    terminal: Terminal,
+    *,
+    family: str | None = None,
+    checking: bool = False,
+    wait: bool = False,
+) -> None:
+    """Evaluate and print the table; keep it beside the weights, unless `checking`.
+
+    `checking` compares with the committed metrics.json and raises UserError for any figure that
+    is worse than the committed interval.
+    """
+    project = Project.open(root)
+    world = project.world(name)
+    chosen = entries(world.families, family, name)
+    with cache.lock(project.cache, wait):
+        check(world, terminal)
+        for one in chosen:
+            _measure(pipeline.Entry(world, one), terminal, checking)
+
+
+def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
+    if not (entry.weights / "weights.safetensors").is_file():
+        raise UserError(
+            f"model {entry.name}: it has no weights to measure. Run: wmsite train "
+            f"{entry.world.name}"
+        )
+    if entry.made.get("sim") != entry.keys["sim"]:
+        raise UserError(
+            f"model {entry.name}: its weights are of another sim than {entry.world.file}. "
+            f"Run: wmsite train {entry.world.name}"
+        )
+    before = cache.read_json(entry.weights / "metrics.json")
+    if checking and before is None:
+        raise UserError(
+            f"model {entry.name}: no metrics.json to compare with. Run: wmsite eval "
+            f"{entry.world.name}"
+        )
+    missing = [m for m in pipeline.NEEDED if importlib.util.find_spec(m) is None]
+    if missing:
+        raise UserError(
+            f"model {entry.name}: {missing[0]} is needed to evaluate and is not installed. "
+            f"Run: {pipeline.INSTALL}",
+            exit_code=3,
+        )
+    work = entry.world.project.cache / "evaluate" / entry.name.replace("/", "-")
+    shutil.rmtree(work, ignore_errors=True)
+    pipeline.copy(entry.weights, work)
+    from training import evaluate
+
+    metrics = evaluate.evaluate(work, entry.world.load(), entry.recipe)
+    terminal.say(table(metrics))
+    if checking:
+        worse = regressions(before, metrics)
+        shutil.rmtree(work, ignore_errors=True)
+        if worse:
+            raise UserError(
+                f"model {entry.name}: {len(worse)} figures are worse than the committed ones: "
+                f"{'; '.join(worse[:4])}. Run: wmsite train {entry.world.name}, or wmsite eval "
+                f"{entry.world.name} to accept them"
+            )
+        terminal.say(f"model {entry.name}: no figure is worse than the committed ones.")
+    else:
+        pipeline.stamp(work, "evaluate", entry.keys["evaluate"])
+        pipeline.publish(work, entry.weights)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """Draw the metrics as text: one line a measure, one column a player."""
+    players = [row["name"] for row in metrics["rows"]]
+    lines = [["", *players]]
+    for column in metrics["columns"]:
+        cells = [f"{column['label']}, step {column['step']} ({column['unit']})"]
+        for row in metrics["rows"]:
+            value = row["values"].get(column["key"])
+            cells.append(f"{value['mean']:.2f}" if value else "-")
+        lines.append(cells)
+    for figure in metrics.get("checks", {}).values():
+        if "mean" in figure:
+            lines.append([f"{figure['label']} ({figure['unit']})", f"{figure['mean']:.2f}"])
+    widths = [max(len(line[i]) for line in lines if i < len(line)) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=False))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def regressions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return what is worse now than the interval that was committed, in words.
+
+    Only the model's own row counts (the first): the others are baselines.
+    """
+    found = []
+    old, new = before["rows"][0]["values"], now["rows"][0]["values"]
+    for column in before["columns"]:
+        was, value = old.get(column["key"]), new.get(column["key"])
+        if not was:
+            continue
+        name = f"{column['label']} at step {column['step']}"
+        if not value:
+            found.append(f"{name} is gone")
+            continue
+        lower = column["better"] == "high" and value["mean"] < was["low"] - 1e-6
+        higher = column["better"] == "low" and value["mean"] > was["high"] + 1e-6
+        if lower or higher:
+            found.append(f"{name} {value['mean']:.3g}, was {was['mean']:.3g} {column['unit']}")
+    return found
