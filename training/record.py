@@ -1,13 +1,14 @@
 """Play a sim's scripted behaviours in batches, and record what happens as a dataset.
 
 Row t of an episode holds frame t, the action and chance of the step taken on it, and that
-step's reward and end. An episode that terminates has one row more: the frame that the end left,
-with the step that changes nothing any more. Every episode has a seed of its own, and no seed is
-in two splits.
+step's reward and end. An episode that terminates has one row more, unless recording stopped
+right there: the frame that the end left, with the step that changes nothing any more. Every
+episode has a seed of its own, and no seed is in two splits.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import traceback
@@ -143,7 +144,8 @@ class _Batch:
         seeds: Iterator[int],
         limit: int,
     ) -> None:
-        self.spec = spec = sim_class.spec
+        self.sim_class, self.spec = sim_class, sim_class.spec
+        spec = self.spec
         self.plan, self.seeds, self.limit = plan, seeds, limit
         camera = spec.cameras[0]
         self.frames = np.zeros(
@@ -172,20 +174,21 @@ class _Batch:
         self.begun: dict[str, dict[str, int]] = {
             behaviour: dict.fromkeys(plan["scenarios"], 0) for behaviour in plan["behaviours"]
         }
-        with blamed(spec.name):
+        with _blamed(self.sim_class):
             self.sim = sim_class(worlds)
             self._restart(np.ones(worlds, np.bool_))
 
     def tick(self, colours: _Colours, last: bool) -> list[dict[str, Any]]:
         """Record one step of every world; return the episodes that ended (all, at the last)."""
         spec, at = self.spec, self.length
-        with blamed(spec.name):
+        with _blamed(self.sim_class):
             self.sim.render(self.frames)
             chance = self.sim.draw()
             sensors = self.sim.sensors()
             actions = self._act()
             reward, terminated, truncated = self.sim.step(actions, chance)
-            events = self.sim.events()
+            events = self.sim.events() if spec.events else {}
+            happened = [(np.flatnonzero(events[name]).tolist(), name) for name in spec.events]
             self._store("action", np.eye(spec.action_size)[actions] if spec.actions else actions)
             self._store("chance", chance)
             self._store("next.reward", reward)
@@ -200,8 +203,8 @@ class _Batch:
             for i, channel in np.ndindex(len(spec.cameras), 3):
                 values = self.frames[world, i, :, :, channel].reshape(-1)
                 self.shades[world, i, channel] += np.bincount(values, minlength=256)
-        for name in spec.events:
-            for world in np.flatnonzero(events[name]).tolist():
+        for worlds, name in happened:
+            for world in worlds:
                 self.events[world].append((int(at[world]), name))
 
         self.length = at + 1
@@ -212,7 +215,7 @@ class _Batch:
             why = "terminated" if over[world] or self.over[world] else "truncated"
             out.append(self._take(world, why))
         if not last and ended.any():
-            with blamed(spec.name):
+            with _blamed(self.sim_class):
                 self._restart(ended)
         return out
 
@@ -363,17 +366,20 @@ class _Colours:
 
 
 @contextmanager
-def blamed(world: str) -> Iterator[None]:
-    """Turn what a sim raises into one line that says where in the sim."""
+def _blamed(sim_class: type[Sim]) -> Iterator[None]:
+    """Turn what a sim raises into one line that says where in its source."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        source = inspect.getfile(sim_class)
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == source]
+        where = f"{Path(source).name}, line {lines[-1]}" if lines else Path(source).name
         raise UserError(
-            f"world '{world}': {type(error).__name__}: {error} "
-            f"({Path(place.filename).name}, line {place.lineno})."
+            f"world '{sim_class.spec.name}' ({where}): {type(error).__name__}: {error}. "
+            "Run: wmsite check"
         ) from error
 
 

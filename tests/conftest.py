@@ -1,0 +1,45 @@
+"""What several rooms' tests share: a small recipe for the real Breakout, and its recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from training.recipe import Recipe, from_json
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Recipe:
+    return from_json(
+        {
+            "world": "breakout",
+            "family": "recurrent",
+            "seed": 3,
+            "data": {
+                "steps": 3000,
+                "worlds": 12,
+                "episode_steps": 120,
+                "splits": {"train": 0.6, "val": 0.2, "test": 0.2},
+            },
+            "train": {
+                "minutes": 1.0,
+                "steps": 6,
+                "batch": 4,
+                "burn_in": 4,
+                "unroll": 8,
+                "learning_rate": 1e-3,
+            },
+            "evaluate": {"seeds": 1, "rollouts": 2, "horizons": [1, 10], "steps": 20},
+            "export": {"variants": ["fp32"], "tolerance": {}, "calibration": 8},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording to read only: copy it before changing it."""
+    from sims.breakout import Breakout
+    from training.record import record
+
+    return record(Breakout, tiny_recipe, tmp_path_factory.mktemp("datasets"), "tiny")

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from training.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_log_gets_plain_lines() -> None:
+    log = io.StringIO()
+    with Progress("train x", total=100, unit="%", interval=0.0, stream=log) as progress:
+        progress.resume(50)
+        progress.update(25, loss=0.5)
+    lines = log.getvalue().splitlines()
+    assert lines[0] == "train x: started"
+    assert lines[1].startswith("train x: 75%,") and lines[1].endswith("left loss=0.5")
+    assert "done" in lines[2] and "\r" not in log.getvalue()
+
+
+def test_a_terminal_gets_a_bar_with_time_left() -> None:
+    terminal = Terminal()
+    with Progress("record x", total=10, stream=terminal) as progress:
+        for _ in range(10):
+            progress.update(1, episodes=3)
+    assert "record x 100%|" in terminal.getvalue() and "episodes=3" in terminal.getvalue()
+
+
+def test_a_failure_is_not_called_done() -> None:
+    log = io.StringIO()
+    with pytest.raises(KeyError), Progress("x", total=1, stream=log):
+        raise KeyError
+    assert "stopped (KeyError)" in log.getvalue()
