@@ -1,0 +1,653 @@
+// One world being played: sim and model stepped side by side, modes, pauses, replays and recovery. No DOM.
+
+import { Loop, Samples } from "./loop.js";
+import { ModelLink } from "./model.js";
+import { fromFragment, ReplayError, toFragment } from "./replay.js";
+import { WorkerGone } from "./rpc.js";
+import { SimLink } from "./sim.js";
+import { Stage, StageError, STAGES } from "./stages.js";
+
+/** @import {Mode, PlayerState, Replay, SimFault, Sources, Spec, World} from "../types" */
+/** @import {Choice} from "./model.js" */
+/** @import {Runtime} from "./runtime.js" */
+/** @import {Save, Shown} from "./sim.js" */
+/** @import {StageName} from "./stages.js" */
+
+/** One clear line for the page, with what the player can do about it. @typedef {{text: string, offer?: "retry" | "retry-model" | "stop"}} Notice */
+
+const GROUNDED = new Set(["overlay", "split", "difference"]);
+const ZERO = { p50: 0, p95: 0 };
+
+export class Game extends EventTarget {
+  /**
+   * @param {Runtime} runtime
+   * @param {{world: string, family: string | null, mode: Mode | null, choice: Choice, fragment: string | null, sample: () => number[]}} options
+   */
+  constructor(runtime, options) {
+    super();
+    this.runtime = runtime;
+    this.options = options;
+    /** @type {PlayerState["phase"]} */
+    this.phase = "idle";
+    /** @type {Mode} */
+    this.mode = options.mode ?? "overlay";
+    this.choice = options.choice;
+    const changed = () => this.emit("stages");
+    /** @type {Record<StageName, Stage>} */
+    this.stages = /** @type {any} */ (
+      Object.fromEntries(Object.keys(STAGES).map((n) => [n, new Stage(/** @type {StageName} */ (n), changed)]))
+    );
+    /** @type {World | null} */
+    this.world = null;
+    this.base = "";
+    /** @type {SimLink | null} */
+    this.sim = null;
+    /** @type {ModelLink | null} */
+    this.model = null;
+    this.modelOn = false;
+    /** @type {Promise<void> | null} */
+    this.modelLoading = null;
+    /** @type {Loop | null} */
+    this.loop = null;
+    /** @type {Notice | null} */
+    this.notice = null;
+    /** @type {Notice | null} */
+    this.waiting = null;
+    /** @type {string | null} */
+    this.error = null;
+    /** @type {StageName | null} */
+    this.failedStage = null;
+    this.why = "";
+    this.over = false;
+    /** @type {string | null} */
+    this.behaviour = null;
+    /** @type {number[] | null} */
+    this.nextAction = null;
+    /** @type {{replay: Replay, at: number} | null} */
+    this.replaying = null;
+    /** @type {PlayerState["replay"]} */
+    this.replayState = "none";
+    /** @type {Uint8ClampedArray<ArrayBuffer> | null} */
+    this.simFrame = null;
+    /** @type {Uint8ClampedArray<ArrayBuffer> | null} */
+    this.modelFrame = null;
+    /** @type {Float64Array} */
+    this.status = new Float64Array();
+    /** @type {number | null} */
+    this.drift = null;
+    this.simFrames = 0;
+    this.modelFrames = 0;
+    this.simMs = new Samples(300);
+    this.modelMs = new Samples(300);
+    /** @type {ArrayBuffer[]} */
+    this.pool = [];
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.restarting = undefined;
+    /** Work that must not meet a tick, one after the other. @type {Promise<unknown>} */
+    this.turn = Promise.resolve();
+    this.closed = false;
+  }
+
+  /** @param {string} type @param {unknown} [detail] */
+  emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  // --- Loading -------------------------------------------------------------------------------
+
+  /** Load all that is not here yet, and play. A second call retries what failed. */
+  async start() {
+    if (this.phase === "loading") return;
+    this.set("loading");
+    this.notice = null;
+    const retry = this.failedStage !== null;
+    this.failedStage = this.error = null;
+    try {
+      await this.runtime.loadSite(this.stages.site, retry);
+      // Python needs no manifest of the world: it boots beside it.
+      const python = this.runtime.python(this.stages.python);
+      python.catch(() => {});
+      const { world, url } = await this.runtime.loadWorld(this.options.world, this.stages.world);
+      if (this.closed) return;
+      this.base = url;
+      this.world = world;
+      const sim = (this.sim ??= new SimLink(this.runtime, world, {}));
+      sim.onwait = (waited) => this.slow(waited);
+      if (!world.models.length) this.mode = "sim";
+      else if (!this.modelOn) this.loadModel(world);
+      await this.loadSim(sim, world);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** @param {SimLink} sim @param {World} world */
+  async loadSim(sim, world) {
+    if (!Object.keys(sim.shipped).length) {
+      const { stages, runtime } = this;
+      const texts = await stages.world.run(
+        () => Promise.all(world.sim.sources.map((s) => runtime.fetch({ ...s, url: new URL(s.url, this.base).href }, stages.world))),
+        true,
+      );
+      sim.shipped = Object.fromEntries(world.sim.sources.map((s, i) => [s.path, new TextDecoder().decode(texts[i])]));
+    }
+    await sim.connect(this.stages.python);
+    const first = await this.stages.sim.run(async () => {
+      const { seed, scenario } = this.opening();
+      await sim.open(sim.shipped, seed, scenario, []);
+      return sim.reset(seed, scenario);
+    });
+    if (this.closed) return sim.close();
+    this.loop ??= new Loop({ rate: world.spec.rate, tick: () => this.tick(), present: () => this.emit("frame") });
+    this.emit("ready");
+    this.begin(first);
+    this.resume();
+  }
+
+  /** Where the first game starts: as a replay link says, or from a seed of its own. */
+  opening() {
+    const spec = /** @type {World} */ (this.world).spec;
+    const { fragment } = this.options;
+    this.options.fragment = null;
+    if (fragment !== null) {
+      try {
+        const replay = fromFragment(fragment, spec);
+        const here = /** @type {SimLink} */ (this.sim).hash;
+        if (replay.sim !== here)
+          throw new ReplayError(`this replay was made with another version of the sim (${replay.sim.slice(0, 8)}; here it is ${here.slice(0, 8)}), so it would not be the same game`);
+        this.replaying = { replay, at: 0 };
+        this.replayState = "playing";
+        return replay;
+      } catch (error) {
+        if (!(error instanceof ReplayError)) throw error;
+        this.say({ text: `Replay refused: ${error.message}.` });
+      }
+    }
+    return { seed: 1, scenario: spec.scenarios[0] };
+  }
+
+  /** Load the model beside the sim; a failure leaves the sim, a line and Retry. @param {World} world */
+  loadModel(world) {
+    this.modelLoading ??= (async () => {
+      try {
+        const { family } = this.options;
+        const entry = family ? world.models.find((m) => m.family === family) : world.models[0];
+        if (!entry) throw new StageError("model", `the world has no model "${family}"`);
+        this.model ??= new ModelLink(this.runtime, entry, this.base, world.spec);
+        const first = new Promise((resolve) => {
+          if (this.simFrame) resolve(new Uint8Array(this.simFrame));
+          else this.addEventListener("first", () => resolve(new Uint8Array(/** @type {any} */ (this.simFrame))), { once: true });
+        });
+        await this.model.load(this.choice, this.stages, /** @type {Promise<Uint8Array>} */ (first));
+        if (this.notice?.offer === "retry-model") this.notice = null;
+        if (this.model.note) this.say({ text: this.model.note });
+        await this.exclusively(() => this.joinModel());
+      } catch (error) {
+        this.modelFailed(error);
+      } finally {
+        this.modelLoading = null;
+      }
+    })();
+    return this.modelLoading;
+  }
+
+  /** The model starts from what the sim shows now. */
+  async joinModel() {
+    if (!this.model?.ready || !this.simFrame || !this.sim) return;
+    if (!this.model.fits(this.sim.spec)) {
+      this.modelOn = false;
+      this.say({ text: "The model rests: the edited sim has other frames, actions or chance than it was trained on." });
+      return this.changed();
+    }
+    const fresh = this.sim.now.actions.length === 0;
+    await this.model.start(new Uint8Array(this.simFrame), fresh);
+    this.modelOn = true;
+    this.modelFrame = new Uint8ClampedArray(this.simFrame);
+    this.emit("frame");
+    this.changed();
+  }
+
+  /** Load the model anew with another backend or variant. @param {Partial<Choice>} choice */
+  async choose(choice) {
+    this.choice = { ...this.choice, ...choice };
+    if (!this.world?.models.length || this.phase === "loading") return;
+    await this.modelLoading;
+    this.modelOn = false;
+    await this.loadModel(this.world);
+  }
+
+  // --- Failures ------------------------------------------------------------------------------
+
+  /** @param {unknown} error */
+  fail(error) {
+    this.loop?.stop();
+    this.failedStage = error instanceof StageError ? error.stage : "sim";
+    const fault = faultOf(error);
+    this.error = fault.type ? place(fault) : fault.message;
+    if (fault.type) this.simError(fault);
+    this.notice = { text: `${STAGES[this.failedStage]}: ${this.error}.`, offer: "retry" };
+    this.set("error");
+    this.emit("error", { stage: this.failedStage, message: this.error });
+  }
+
+  /** @param {unknown} error */
+  modelFailed(error) {
+    if (this.closed) return;
+    const stage = error instanceof StageError ? error.stage : "model";
+    this.modelOn = false;
+    this.model?.release();
+    this.modelFrame = null;
+    this.drift = null;
+    const message = error instanceof Error ? error.message : String(error);
+    this.say({ text: `${STAGES[stage]}: ${message}. The sim plays on without it.`, offer: "retry-model" });
+    this.emit("error", { stage, message });
+    this.emit("frame");
+  }
+
+  /** Python has worked on one call for `waited` ms. @param {number} waited */
+  slow(waited) {
+    const seconds = Math.floor(waited / 1000);
+    if (seconds < 1 || this.phase === "loading") return;
+    this.waiting = { text: `The sim has not answered for ${seconds} s.`, offer: "stop" };
+    this.changed();
+  }
+
+  /** Stop a sim that does not answer: its worker ends, and the last good game comes back. */
+  stop() {
+    this.sim?.remote?.end("stopped");
+  }
+
+  /** Show one line. @param {Notice | null} notice */
+  say(notice) {
+    this.notice = notice;
+    this.changed();
+  }
+
+  /**
+   * A step failed: an exception in the sim, or a worker that is gone. Bring the last good game back.
+   * @param {unknown} error
+   */
+  async recover(error) {
+    const sim = /** @type {SimLink} */ (this.sim);
+    this.waiting = null;
+    const gone = error instanceof WorkerGone;
+    const fault = faultOf(error);
+    const edited = sim.now.edited;
+    if (edited) this.simError(fault);
+    const target = edited ? sim.now.good : gone ? { ...sim.now } : null;
+    // The shipped code itself raised: nothing better to go back to.
+    if (!target) return this.fail(error);
+    const playing = this.phase === "playing";
+    this.loop?.stop();
+    try {
+      if (gone) await sim.connect(this.stages.python);
+      const shown = await sim.bringBack(target);
+      const back = edited ? "The last good code is back" : `It is back at tick ${target.actions.length}`;
+      this.say({ text: gone ? `The sim was stopped: ${fault.message}. ${back}, paused.` : `${place(fault)}. ${back}.` });
+      this.begin(shown);
+      if (gone) this.pause("stopped");
+      else if (playing) this.resume();
+    } catch (again) {
+      this.fail(again);
+    }
+  }
+
+  /** @param {SimFault} fault */
+  simError({ message, file, line }) {
+    this.emit("sim-error", { message, file: file ? `sims/${file}` : null, line: line ?? null });
+  }
+
+  // --- Playing -------------------------------------------------------------------------------
+
+  /** Show the first frame of a game, or of one brought back. @param {Shown} shown */
+  begin(shown) {
+    clearTimeout(this.restarting);
+    this.over = false;
+    this.nextAction = null;
+    this.drift = null;
+    this.take(shown);
+    this.modelFrame = this.modelOn ? new Uint8ClampedArray(/** @type {any} */ (this.simFrame)) : null;
+    this.emit("first");
+    this.emit("frame");
+    if (this.modelOn || this.model?.ready) void this.exclusively(() => this.joinModel()).catch((e) => this.modelFailed(e));
+  }
+
+  /** @param {Shown} shown */
+  take({ frame, status }) {
+    if (this.simFrame) this.pool.push(this.simFrame.buffer);
+    this.pool.length = Math.min(this.pool.length, 4);
+    this.simFrame = new Uint8ClampedArray(frame);
+    this.status = status;
+    this.simFrames++;
+  }
+
+  /** The status by name, as `layout` names it. @param {string} name */
+  read(name) {
+    return this.status[this.sim?.layout.indexOf(name) ?? -1] ?? 0;
+  }
+
+  /** The chance of the coming step. @returns {number[]} */
+  chance() {
+    const first = this.sim?.layout.indexOf("chance.0") ?? -1;
+    return first < 0 ? [] : [...this.status.slice(first, first + /** @type {SimLink} */ (this.sim).spec.chance.length)];
+  }
+
+  /** The mode that can be shown now. @returns {Mode} */
+  get shown() {
+    return this.modelOn && this.modelFrame ? this.mode : "sim";
+  }
+
+  /** One tick. @returns {Promise<boolean>} whether there is a new frame */
+  tick() {
+    return this.exclusively(() => this.advance());
+  }
+
+  async advance() {
+    const sim = /** @type {SimLink} */ (this.sim);
+    if (this.over || this.phase === "loading" || this.phase === "error") return false;
+    let action = null;
+    if (this.replaying) {
+      const { replay, at } = this.replaying;
+      if (at >= replay.actions.length) return this.endReplay();
+      action = replay.actions[this.replaying.at++];
+    }
+    try {
+      if (!action && this.behaviour) action = this.nextAction ?? (await sim.act(this.behaviour));
+      action ??= this.options.sample();
+      const predicting = this.predict(action);
+      const stepping = sim.step(action, this.replaying ? null : this.behaviour, this.pool.pop());
+      const [shown, predicted] = await Promise.all([stepping, predicting]);
+      if (this.waiting) this.waiting = null;
+      this.take(shown);
+      this.nextAction = shown.next ?? null;
+      this.simMs.push(shown.ms ?? 0);
+      if (predicted) {
+        if (this.modelFrame) this.pool.push(this.modelFrame.buffer);
+        this.modelFrame = new Uint8ClampedArray(predicted.frame.buffer);
+        this.drift = predicted.drift;
+        this.modelFrames++;
+        this.modelMs.push(predicted.ms);
+      }
+      const alone = this.mode === "neural" && predicted;
+      const ended = this.read("terminated") || this.read("truncated");
+      if (alone ? predicted.terminated > 0.5 : ended && !this.replaying) this.end();
+      return true;
+    } catch (error) {
+      await this.recover(error);
+      return false;
+    }
+  }
+
+  /** Step the model beside the sim; null when there is none, or nobody looks. @param {number[]} action */
+  async predict(action) {
+    if (!this.modelOn || !this.model || !this.simFrame || this.mode === "sim") return null;
+    const buffer = this.pool.pop() ?? new ArrayBuffer(this.simFrame.length);
+    const frame = new Uint8Array(buffer);
+    frame.set(this.simFrame);
+    try {
+      // A game that only the model still plays has its chance from the page.
+      const chance = this.read("terminated") ? this.chance().map(Math.random) : this.chance();
+      return await this.model.step(frame, action, chance, GROUNDED.has(this.mode));
+    } catch (error) {
+      this.modelFailed(error);
+      return null;
+    }
+  }
+
+  /** Run `work` when no tick and no other such work is under way. @template T @param {() => Promise<T>} work @returns {Promise<T>} */
+  exclusively(work) {
+    const mine = this.turn.then(work);
+    this.turn = mine.catch(() => {});
+    return mine;
+  }
+
+  end() {
+    this.over = true;
+    this.changed();
+    // With reduced motion nothing starts by itself.
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches)
+      this.restarting = setTimeout(() => this.phase === "playing" && void this.restart(), 3000);
+  }
+
+  resume() {
+    if (!this.loop || this.phase === "error") return;
+    this.runtime.take(this);
+    this.why = "";
+    if (this.replayState === "matches" || this.replayState === "differs") this.replayState = "none";
+    this.set("playing");
+    this.loop.start();
+    if (this.over) void this.restart();
+  }
+
+  /** @param {string} why */
+  pause(why) {
+    if (this.phase !== "playing") return;
+    clearTimeout(this.restarting);
+    this.loop?.stop();
+    this.why = why;
+    this.set("paused");
+  }
+
+  /** One tick while paused. */
+  async single() {
+    if (this.phase === "playing") this.pause("step");
+    if (this.phase !== "paused" || !this.loop) return;
+    await this.loop.once();
+    this.loop.ready = false;
+    this.emit("frame");
+    this.changed();
+  }
+
+  /** Start a new game, by default from the next seed. @param {number} [seed] @param {string} [scenario] */
+  async restart(seed, scenario) {
+    const sim = this.sim;
+    if (!sim || this.phase === "loading") return;
+    if (this.phase === "error") return this.start();
+    this.replaying = null;
+    this.replayState = "none";
+    const shown = await this.exclusively(async () => {
+      try {
+        return await sim.reset(seed ?? sim.now.seed + 1, scenario ?? sim.now.scenario);
+      } catch (error) {
+        await this.recover(error);
+        return null;
+      }
+    });
+    if (shown) this.begin(shown);
+    this.changed();
+  }
+
+  /** @param {Mode} mode */
+  setMode(mode) {
+    const before = this.mode;
+    this.mode = mode;
+    this.drift = null;
+    const again = before === "sim" ? () => this.joinModel() : GROUNDED.has(mode) && before === "neural" ? () => this.back() : null;
+    if (this.modelOn && again) void this.exclusively(again).catch((e) => this.modelFailed(e));
+    this.emit("frame");
+    this.changed();
+  }
+
+  /** Bring the model back to the sim's state. */
+  async back() {
+    if (this.modelOn && this.model && this.simFrame) await this.model.resync(new Uint8Array(this.simFrame));
+    if (this.simFrame && this.modelFrame) this.modelFrame.set(this.simFrame);
+  }
+
+  resync() {
+    return this.exclusively(() => this.back())
+      .catch((error) => this.modelFailed(error))
+      .then(() => this.emit("frame"));
+  }
+
+  /** Let a scripted behaviour play; null: the player. @param {string | null} behaviour */
+  autoplay(behaviour) {
+    this.behaviour = behaviour;
+    this.nextAction = null;
+    this.changed();
+  }
+
+  // --- Replay and source ---------------------------------------------------------------------
+
+  /** Return the fragment of a link that replays this game up to now. */
+  share() {
+    return this.exclusively(async () => {
+      const sim = /** @type {SimLink} */ (this.sim);
+      const { seed, scenario, actions } = sim.now;
+      const replay = { world: this.options.world, sim: sim.hash, seed, scenario, actions, end: await sim.digest() };
+      return toFragment(replay, sim.spec);
+    });
+  }
+
+  /** Replay a link while the game is here already. @param {string} fragment */
+  async replay(fragment) {
+    if (!this.sim || this.phase === "loading" || this.phase === "error") {
+      this.options.fragment = fragment;
+      return;
+    }
+    this.options.fragment = fragment;
+    const { seed, scenario } = this.opening();
+    const { replaying, replayState } = this;
+    if (!replaying) return;
+    await this.restart(seed, scenario);
+    Object.assign(this, { replaying, replayState });
+    this.resume();
+  }
+
+  /** Take the rest of the replay at once. */
+  async skip() {
+    await this.exclusively(async () => {
+      if (!this.replaying || !this.sim) return;
+      const { replay, at } = this.replaying;
+      this.replaying.at = replay.actions.length;
+      const shown = await this.sim.run(replay.actions.slice(at));
+      if (shown) this.take(shown);
+      await this.endReplay();
+      await this.joinModel();
+    }).catch((error) => this.recover(error));
+    this.emit("frame");
+  }
+
+  async endReplay() {
+    const { replay } = /** @type {{replay: Replay}} */ (this.replaying);
+    const end = await /** @type {SimLink} */ (this.sim).digest();
+    this.replaying = null;
+    this.replayState = end === replay.end ? "matches" : "differs";
+    this.pause("replay");
+    this.changed();
+    return false;
+  }
+
+  /**
+   * Restart the game from edited sources; on an exception the last good code plays on.
+   * @param {Sources} files @returns {Promise<{ok: boolean, error?: {message: string, file: string | null, line: number | null}}>}
+   */
+  async runSource(files) {
+    const { sim, world } = this;
+    if (!sim || !world || !["playing", "paused"].includes(this.phase))
+      return { ok: false, error: { message: "press Play first: no game runs yet", file: null, line: null } };
+    const unknown = Object.keys(files).find((path) => !world.sim.sources.some((s) => s.path === path && s.editable));
+    if (unknown) return { ok: false, error: { message: `${unknown} is not an editable source`, file: null, line: null } };
+    const sources = { ...sim.shipped, ...files };
+    const same = Object.entries(sim.shipped).every(([path, text]) => sources[path] === text);
+    return this.exclusively(async () => {
+      const before = await sim.save();
+      try {
+        const { seed } = sim.now;
+        const scenario = sim.now.scenario;
+        await sim.open(same ? sim.shipped : sources, seed, scenario, trial(sim.spec));
+        const shown = await sim.reset(seed, scenario);
+        sim.now.good = same ? null : before;
+        this.replaying = null;
+        this.replayState = "none";
+        this.notice = null;
+        this.begin(shown);
+        this.resume();
+        return { ok: true };
+      } catch (error) {
+        const { message, file, line } = faultOf(error);
+        const told = { message, file: file ? `sims/${file}` : null, line: line ?? null };
+        // The old code never stopped, unless the new one took the worker with it.
+        if (error instanceof WorkerGone) await this.recoverTo(before, told.message);
+        else this.emit("sim-error", told);
+        return { ok: false, error: told };
+      }
+    });
+  }
+
+  /** @param {Save} save @param {string} why */
+  async recoverTo(save, why) {
+    this.waiting = null;
+    const sim = /** @type {SimLink} */ (this.sim);
+    this.simError({ message: why });
+    try {
+      await sim.connect(this.stages.python);
+      this.begin(await sim.bringBack(save));
+      this.say({ text: `The sim was stopped: ${why}. The last good code is back, paused.` });
+      this.pause("stopped");
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  // --- State ---------------------------------------------------------------------------------
+
+  /** @param {PlayerState["phase"]} phase */
+  set(phase) {
+    this.phase = phase;
+    this.changed();
+  }
+
+  changed() {
+    this.emit("state");
+  }
+
+  /** @returns {PlayerState} */
+  get state() {
+    return {
+      phase: this.phase,
+      stage: this.failedStage ?? Object.values(this.stages).find((s) => s.phase === "running")?.name ?? null,
+      error: this.error,
+      over: this.over,
+      simFrames: this.simFrames,
+      modelFrames: this.modelFrames,
+      mode: this.mode,
+      shown: this.shown,
+      backend: this.modelOn ? (this.model?.backend ?? null) : null,
+      variant: this.modelOn ? (this.model?.variant?.name ?? null) : null,
+      tick: this.sim?.now.actions.length ?? 0,
+      seed: this.sim?.now.seed ?? 0,
+      scenario: this.sim?.now.scenario ?? "",
+      drift: this.drift,
+      replay: this.replayState,
+      edited: this.sim?.now.edited ?? false,
+      intervals: { ...(this.loop?.intervals.percentiles() ?? ZERO), count: this.loop?.intervals.count ?? 0 },
+      stepMs: { sim: this.simMs.percentiles(), model: this.modelMs.percentiles() },
+    };
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.restarting);
+    this.loop?.stop();
+    this.sim?.close();
+    this.model?.release();
+    if (this.runtime.active === this) this.runtime.active = null;
+  }
+}
+
+/** A step of each action, so that most faults show before the old code goes. @param {Spec} spec @returns {number[][]} */
+const trial = (spec) =>
+  spec.actions.length
+    ? spec.actions.map((_, i) => [i])
+    : [spec.axes.map((a) => a.neutral), spec.axes.map((a) => a.low), spec.axes.map((a) => a.high)];
+
+/** What a failure says of the sim: its exception as Python described it, or just a message. @param {unknown} error @returns {SimFault} */
+function faultOf(error) {
+  const from = /** @type {{fault?: SimFault, cause?: {fault?: SimFault}}} */ (error);
+  return from.fault ?? from.cause?.fault ?? { message: error instanceof Error ? error.message : String(error) };
+}
+
+/** @param {SimFault} fault */
+const place = ({ message, type, file, line }) =>
+  `${type ? `${type}: ` : ""}${message}${file ? ` (sims/${file}, line ${line})` : ""}`;

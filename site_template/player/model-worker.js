@@ -1,0 +1,232 @@
+// onnxruntime-web in a worker: runs world models of the page's games on one backend, one thread.
+
+import { countFetches } from "./counting.js";
+import { moved, serve, tell } from "./rpc.js";
+
+/** @import {Backend, FileEntry, ModelEntry} from "../types" */
+
+/**
+ * @typedef {{frame: Uint8Array, action: Float32Array, chance: Float32Array}} Moment
+ * A sim frame, with the action and chance that led away from it.
+ * @typedef {{
+ *   model: ModelEntry, step: any, encode: any,
+ *   state: Record<string, any>,
+ *   fresh: boolean, past: Moment[], shown: Uint8Array | null,
+ * }} Game
+ * `fresh`: the carried state has seen the game from its start. `past`: the newest moment last.
+ */
+
+const FILES = {
+  wasm: { entry: "ort.wasm.min.mjs", binary: "ort-wasm-simd-threaded" },
+  webgpu: { entry: "ort.jspi.min.mjs", binary: "ort-wasm-simd-threaded.jspi" },
+};
+
+/** @type {any} */
+let ort;
+/** @type {Backend} */
+let backend;
+/** @type {Map<string, Game>} */
+const games = new Map();
+
+/** @param {string} dtype @param {number} size */
+const zeros = (dtype, size) => (dtype === "uint8" ? new Uint8Array(size) : new Float32Array(size));
+
+/** @param {{dtype: string, shape: number[]}} entry @param {Uint8Array | Float32Array} [data] */
+const tensor = ({ dtype, shape }, data) =>
+  new ort.Tensor(dtype, data ?? zeros(dtype, shape.reduce((a, b) => a * b, 1)), shape);
+
+/** @param {string} name */
+const game = (name) => {
+  const found = games.get(name);
+  if (!found) throw new Error("this game has no model");
+  return found;
+};
+
+/** Show the sim's frame to the model. @param {Game} g @param {Uint8Array} frame */
+const observe = (g, frame) => {
+  for (const s of g.model.state) if (s.observed) g.state[s.input] = tensor(s, frame);
+};
+
+/** @param {Game} g @param {Uint8Array} frame */
+const begin = (g, frame) => {
+  for (const s of g.model.state) g.state[s.input] = tensor(s);
+  observe(g, frame);
+};
+
+/** Run the step graph once and carry its state. @param {Game} g @param {Float32Array} action @param {Float32Array} chance */
+const advance = async (g, action, chance) => {
+  const feeds = { ...g.state };
+  for (const t of g.model.inputs) {
+    if (t.name === "action") feeds.action = tensor(t, action);
+    if (t.name === "chance") feeds.chance = tensor(t, chance);
+  }
+  const out = await g.step.run(feeds);
+  for (const s of g.model.state) g.state[s.input] = out[s.output];
+  return out;
+};
+
+/** Bring the carried state to what the sim shows, from its recent frames. @param {Game} g @param {Uint8Array} frame */
+const recall = async (g, frame) => {
+  const { history, state } = g.model;
+  if (g.past.length >= history - 1) {
+    const past = history > 1 ? g.past.slice(1 - history) : [];
+    const parts = {
+      frames: [...past.map((m) => m.frame), frame],
+      actions: past.map((m) => m.action),
+      chances: past.map((m) => m.chance),
+    };
+    /** @type {Record<string, any>} */
+    const feeds = {};
+    for (const entry of g.model.encode_inputs) {
+      const whole = tensor(entry);
+      let at = 0;
+      for (const piece of parts[/** @type {keyof typeof parts} */ (entry.name)] ?? []) {
+        whole.data.set(piece, at);
+        at += piece.length;
+      }
+      feeds[entry.name] = whole;
+    }
+    const out = await g.encode.run(feeds);
+    for (const s of state) if (out[s.input]) g.state[s.input] = out[s.input];
+    observe(g, frame);
+  } else {
+    // Too young a game for `encode`: its few steps are run again, each from the sim's own frame.
+    begin(g, g.past[0]?.frame ?? frame);
+    for (const m of g.past) {
+      observe(g, m.frame);
+      await advance(g, m.action, m.chance);
+    }
+    observe(g, frame);
+  }
+  g.fresh = true;
+};
+
+/** Root mean square difference in levels of 0-255 over red, green and blue. @param {Uint8Array} a @param {Uint8Array} b */
+const difference = (a, b) => {
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 4) {
+    const [red, green, blue] = [a[i] - b[i], a[i + 1] - b[i + 1], a[i + 2] - b[i + 2]];
+    sum += red * red + green * green + blue * blue;
+  }
+  return Math.sqrt(sum / (a.length * 0.75));
+};
+
+serve({
+  /** @param {{at: string, files: FileEntry[], backend: Backend}} args */
+  async boot(args) {
+    backend = args.backend;
+    if (backend === "webgpu") {
+      const gpu = /** @type {any} */ (navigator).gpu;
+      if (!gpu) throw new Error("this browser has no WebGPU");
+      if (!(await gpu.requestAdapter())) throw new Error("WebGPU has no adapter on this device");
+    }
+    const { entry, binary } = FILES[backend];
+    const wasm = args.files.find((f) => f.url === `${args.at}${binary}.wasm`);
+    if (!wasm) throw new Error(`site.json does not list ${binary}.wasm`);
+    countFetches(args.files, wasm.bytes);
+    const [module, bytes] = await Promise.all([
+      import(`${args.at}${entry}`),
+      fetch(wasm.url).then((response) => response.arrayBuffer()),
+    ]);
+    tell({ detail: "starting" });
+    ort = module;
+    ort.env.logLevel = "error";
+    ort.env.wasm.numThreads = 1;
+    ort.env.wasm.wasmPaths = { mjs: `${args.at}${binary}.mjs` };
+    ort.env.wasm.wasmBinary = bytes;
+  },
+
+  /**
+   * Make a game's sessions from the bytes of its two graphs.
+   * @param {{name: string, model: ModelEntry, step: ArrayBuffer, encode: ArrayBuffer}} args
+   */
+  async load({ name, model, step, encode }) {
+    const options = { executionProviders: [backend], graphOptimizationLevel: "all", logSeverityLevel: 3 };
+    const made = [];
+    try {
+      for (const bytes of [step, encode]) made.push(await ort.InferenceSession.create(new Uint8Array(bytes), options));
+      const [stepping, encoding] = made;
+      for (const t of model.inputs)
+        if (!stepping.inputNames.includes(t.name)) throw new Error(`the step graph has no input "${t.name}"`);
+      for (const t of model.outputs)
+        if (!stepping.outputNames.includes(t.name)) throw new Error(`the step graph has no output "${t.name}"`);
+      await release(name);
+      games.set(name, { model, step: stepping, encode: encoding, state: {}, fresh: false, past: [], shown: null });
+    } catch (error) {
+      for (const session of made) await session.release();
+      throw new Error(`${model.label}: the graph does not load: ${error instanceof Error ? error.message : error}`);
+    }
+  },
+
+  /**
+   * Run a few steps from `frame` with zero state: warms the graph, times it, and can be compared.
+   * @param {{name: string, frame: Uint8Array, steps: number}} args
+   */
+  async probe({ name, frame, steps }) {
+    const g = game(name);
+    /** @param {string} input */
+    const size = (input) => g.model.inputs.find((t) => t.name === input)?.shape.reduce((a, b) => a * b, 1) ?? 0;
+    const action = new Float32Array(size("action"));
+    const chance = new Float32Array(size("chance")).fill(0.5);
+    action[0] = 1;
+    const times = [];
+    begin(g, frame);
+    let out;
+    for (let i = 0; i < steps; i++) {
+      const start = performance.now();
+      out = await advance(g, action, chance);
+      times.push(performance.now() - start);
+    }
+    begin(g, frame);
+    // The first steps also pay for compiling; the later half is what playing costs.
+    const late = times.slice(Math.floor(steps / 2)).sort((a, b) => a - b);
+    return { ms: late[Math.floor(late.length / 2)], frame: out.frame.data.slice() };
+  },
+
+  /** Start from a sim frame; `fresh`: it is the first of a game. @param {{name: string, frame: Uint8Array, fresh: boolean}} args */
+  start({ name, frame, fresh }) {
+    const g = game(name);
+    Object.assign(g, { fresh, past: [], shown: null });
+    begin(g, frame);
+  },
+
+  /** Bring the model back to the sim. @param {{name: string, frame: Uint8Array}} args */
+  resync: ({ name, frame }) => recall(game(name), frame),
+
+  /**
+   * Step the model. `frame` is the sim's newest, before this step; `grounded`: the model starts from it.
+   * Its buffer comes back with the model's frame in it.
+   * @param {{name: string, frame: Uint8Array<ArrayBuffer>, action: number[], chance: number[], grounded: boolean}} args
+   */
+  async step({ name, frame, grounded, ...args }) {
+    const g = game(name);
+    const action = Float32Array.from(args.action);
+    const chance = Float32Array.from(args.chance);
+    const drift = g.shown ? difference(g.shown, frame) : null;
+    const start = performance.now();
+    // A model that joined in mid-game watches until `encode` has seen enough of it.
+    if (!g.fresh && g.past.length >= g.model.history - 1) await recall(g, frame);
+    else if (grounded || !g.fresh) observe(g, frame);
+    const out = await advance(g, action, chance);
+    const ms = performance.now() - start;
+    g.shown = out.frame.data;
+    const most = Math.max(1, g.model.history - 1);
+    const oldest = g.past.length >= most ? g.past.shift() : undefined;
+    g.past.push({ frame, action, chance });
+    const buffer = oldest?.frame.buffer ?? new ArrayBuffer(frame.length);
+    const shown = new Uint8Array(/** @type {ArrayBuffer} */ (buffer));
+    shown.set(out.frame.data);
+    return moved({ frame: shown, terminated: out.terminated ? Number(out.terminated.data[0]) : 0, drift, ms }, [shown.buffer]);
+  },
+
+  /** @param {{name: string}} args */
+  release: ({ name }) => release(name),
+});
+
+/** @param {string} name */
+async function release(name) {
+  const g = games.get(name);
+  games.delete(name);
+  await g?.step.release();
+  await g?.encode.release();
+}

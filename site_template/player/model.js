@@ -1,0 +1,213 @@
+// One game's end of a model worker: which variant runs on what, and its steps beside the sim's.
+
+import { elements } from "./manifest.js";
+import { WorkerGone } from "./rpc.js";
+import { LIMITS } from "./stages.js";
+
+/** @import {Backend, ModelEntry, Precision, Spec, Variant} from "../types" */
+/** @import {Remote} from "./rpc.js" */
+/** @import {Runtime} from "./runtime.js" */
+/** @import {Stage} from "./stages.js" */
+
+/** @typedef {{frame: Uint8Array<ArrayBuffer>, terminated: number, drift: number | null, ms: number}} Predicted */
+/** @typedef {{backend: Backend | "auto", variant: Precision | "auto"}} Choice */
+
+/** What each backend runs fastest (measured in Chromium), best first. */
+const BEST = { wasm: ["int8", "fp32", "fp16"], webgpu: ["fp16", "fp32", "int8"] };
+/** WebGPU is tried unasked when a step on wasm takes more than this part of a tick. */
+const TOO_SLOW = 0.6;
+/** A backend matches when frames differ by less, in levels of 0-255: on average, and in no more pixels than a few. */
+const MATCH = { mean: 1, far: 24, share: 0.005 };
+
+let models = 0;
+
+export class ModelLink {
+  /** @param {Runtime} runtime @param {ModelEntry} model @param {string} base the address of world.json @param {Spec} spec */
+  constructor(runtime, model, base, spec) {
+    this.runtime = runtime;
+    this.model = model;
+    this.base = base;
+    this.spec = spec;
+    this.name = `model-${++models}`;
+    /** @type {Remote | null} */
+    this.remote = null;
+    /** @type {Backend | null} */
+    this.backend = null;
+    /** @type {Variant | null} */
+    this.variant = null;
+    /** What the load decided, in words; empty when nothing is worth saying. */
+    this.note = "";
+  }
+
+  /** Is the worker there, with the graphs? */
+  get ready() {
+    return this.remote !== null && this.remote.gone === null;
+  }
+
+  /** Does the model fit what the sim shows, after an edit too? @param {Spec} spec */
+  fits({ cameras, actions, axes, chance }) {
+    const s = this.spec;
+    return (
+      cameras.length === s.cameras.length &&
+      cameras.every((c, i) => c.height === s.cameras[i].height && c.width === s.cameras[i].width) &&
+      actions.length === s.actions.length &&
+      axes.length === s.axes.length &&
+      chance.length === s.chance.length
+    );
+  }
+
+  /** @param {Backend} backend @param {Precision | "auto"} wanted @returns {Variant} */
+  pick(backend, wanted) {
+    const able = this.model.variants.filter((v) => v.backends.includes(backend));
+    const named = able.find((v) => v.name === wanted);
+    if (named) return named;
+    if (wanted !== "auto") throw new Error(`${this.model.label} has no ${wanted} variant for ${backend}`);
+    able.sort((a, b) => BEST[backend].indexOf(a.name) - BEST[backend].indexOf(b.name));
+    if (!able.length) throw new Error(`${this.model.label} has no variant for ${backend}`);
+    return able[0];
+  }
+
+  /**
+   * Load the model as `choice` says. WebGPU that is absent, fails or does not match leaves wasm, and a note.
+   * @param {Choice} choice @param {{runtime: Stage, model: Stage}} stages @param {Promise<Uint8Array>} first the sim's first frame
+   */
+  async load(choice, stages, first) {
+    this.note = "";
+    if (choice.backend === "webgpu") {
+      try {
+        return await this.loadWebGpu(choice.variant, stages, first);
+      } catch (error) {
+        this.note = `WebGPU is not used: ${reason(error)}. The model runs on wasm.`;
+      }
+    }
+    const ms = await this.loadOn("wasm", this.pick("wasm", choice.variant), stages);
+    const tooSlow = ms > (TOO_SLOW * 1000) / this.spec.rate;
+    if (choice.backend !== "auto" || !tooSlow || !("gpu" in navigator)) return;
+    try {
+      await this.loadWebGpu(choice.variant, stages, first, ms);
+    } catch (error) {
+      for (const stage of Object.values(stages)) stage.phase = "done";
+      this.note = `A model step takes ${ms.toFixed(0)} ms here, and WebGPU is not used: ${reason(error)}.`;
+    }
+  }
+
+  /**
+   * Load one variant in a backend's worker, then use it from there.
+   * @param {Backend} backend @param {Variant} variant @param {{runtime: Stage, model: Stage}} stages
+   * @returns {Promise<number>} milliseconds of a step
+   */
+  async loadOn(backend, variant, stages) {
+    const { remote, ms } = await this.prepare(this.name, backend, variant, stages);
+    if (this.remote && this.remote !== remote) this.release();
+    this.remote = remote;
+    this.backend = backend;
+    this.variant = variant;
+    return ms;
+  }
+
+  /**
+   * @param {string} name @param {Backend} backend @param {Variant} variant @param {{runtime: Stage, model: Stage}} stages
+   * @param {Uint8Array} [first]
+   */
+  async prepare(name, backend, variant, stages, first) {
+    const { runtime, model } = stages;
+    model.detail = `${variant.name} on ${backend}`;
+    const booting = this.runtime.model(backend, runtime);
+    booting.catch(() => {});
+    const files = [variant.step, variant.encode].map((f) => ({ ...f, url: new URL(f.url, this.base).href }));
+    const [step, encode] = await model.run(() => Promise.all(files.map((f) => this.runtime.fetch(f, model))));
+    const { remote } = await booting;
+    return model.run(async () => {
+      await remote.call("load", { name, model: this.model, step, encode }, [step, encode], LIMITS.stage);
+      const input = this.model.state.find((s) => s.observed);
+      const frame = first ?? new Uint8Array(input ? elements(input.shape) : 0);
+      const probe = await remote.call("probe", { name, frame, steps: 6 }, [], LIMITS.stage);
+      return { remote, ms: /** @type {number} */ (probe.ms), frame: /** @type {Uint8Array} */ (probe.frame) };
+    }, true);
+  }
+
+  /**
+   * Load on WebGPU, prove that it draws what wasm draws, and use it if it is the faster one.
+   * @param {Precision | "auto"} wanted @param {{runtime: Stage, model: Stage}} stages
+   * @param {Promise<Uint8Array>} first @param {number} [wasmMs]
+   */
+  async loadWebGpu(wanted, stages, first, wasmMs = Infinity) {
+    if (!("gpu" in navigator)) throw new Error("this browser has no WebGPU");
+    // Asked here first: the runtime for it is a large download.
+    if (!(await /** @type {any} */ (navigator).gpu.requestAdapter())) throw new Error("it has no adapter on this device");
+    if (!("Suspending" in WebAssembly)) throw new Error("this browser cannot suspend WebAssembly (JSPI)");
+    const variant = this.pick("webgpu", wanted);
+    const frame = await first;
+    const name = `${this.name}-gpu`;
+    const gpu = await this.prepare(name, "webgpu", variant, stages, frame);
+    try {
+      const reference = variant.backends.includes("wasm") ? variant : this.pick("wasm", "auto");
+      const wasm = await this.prepare(`${this.name}-test`, "wasm", reference, stages, frame);
+      await wasm.remote.call("release", { name: `${this.name}-test` });
+      const differs = mismatch(gpu.frame, wasm.frame);
+      if (differs) throw new Error(`its self-test differs from wasm (${differs})`);
+      if (gpu.ms > wasmMs) throw new Error(`it is slower here (${gpu.ms.toFixed(0)} ms a step)`);
+    } catch (error) {
+      void gpu.remote.call("release", { name }).catch(() => {});
+      throw error;
+    }
+    if (this.remote) this.release();
+    this.name = name;
+    this.remote = gpu.remote;
+    this.backend = "webgpu";
+    this.variant = variant;
+  }
+
+  /** @param {string} method @param {Record<string, unknown>} args @param {Transferable[]} [transfer] @returns {Promise<any>} */
+  call(method, args, transfer = []) {
+    if (!this.remote) return Promise.reject(new WorkerGone("the model is not loaded"));
+    return this.remote.call(method, { name: this.name, ...args }, transfer, LIMITS.step);
+  }
+
+  /** @param {number[]} action as the sim takes it @returns {number[]} as the model takes it: one-hot, or the axes */
+  vector(action) {
+    return this.spec.actions.length ? this.spec.actions.map((_, i) => Number(i === action[0])) : action;
+  }
+
+  /** Start from a sim frame; `fresh`: the first of a game. @param {Uint8Array} frame @param {boolean} fresh */
+  start(frame, fresh) {
+    return this.call("start", { frame, fresh });
+  }
+
+  /** Bring the model back to what the sim shows. @param {Uint8Array} frame */
+  resync(frame) {
+    return this.call("resync", { frame });
+  }
+
+  /**
+   * Step the model beside the sim. `frame` (given away) is the sim's, before this step.
+   * @param {Uint8Array<ArrayBuffer>} frame @param {number[]} action @param {number[]} chance @param {boolean} grounded
+   * @returns {Promise<Predicted>}
+   */
+  step(frame, action, chance, grounded) {
+    return this.call("step", { frame, action: this.vector(action), chance, grounded }, [frame.buffer]);
+  }
+
+  release() {
+    if (this.ready) void this.call("release", {}).catch(() => {});
+    this.remote = null;
+  }
+}
+
+/** @param {unknown} error */
+const reason = (error) => (error instanceof Error ? error.message : String(error));
+
+/** Say how two frames differ, or "" if they match. @param {Uint8Array} a @param {Uint8Array} b */
+function mismatch(a, b) {
+  if (a.length !== b.length) return "another size";
+  let sum = 0;
+  let far = 0;
+  for (let i = 0; i < a.length; i++) {
+    const d = Math.abs(a[i] - b[i]);
+    sum += d;
+    if (d > MATCH.far) far++;
+  }
+  const mean = sum / a.length;
+  if (mean <= MATCH.mean && far <= MATCH.share * a.length) return "";
+  return `${mean.toFixed(2)} levels on average, ${far} values far off`;
+}

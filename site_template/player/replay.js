@@ -1,0 +1,133 @@
+// A game as a link: its sim's hash, seed, scenario, run-length-encoded actions and end state.
+
+/** @import {Replay, Spec} from "../types" */
+
+/** The most ticks a link may carry: about nine hours at 30 Hz. */
+const MOST_TICKS = 1_000_000;
+
+/** Thrown for a link that is not whole, or not of this game. */
+export class ReplayError extends Error {}
+
+/**
+ * Return a 64-bit digest of bytes as 16 hex digits: tells one state from another, guards no secret.
+ * @param {Uint8Array} bytes
+ */
+export function digest(bytes) {
+  let a = 0xdeadbeef ^ bytes.length;
+  let b = 0x41c6ce57 ^ bytes.length;
+  for (const byte of bytes) {
+    a = Math.imul(a ^ byte, 2654435761);
+    b = Math.imul(b ^ byte, 1597334677);
+    a ^= a >>> 15;
+    b ^= b >>> 13;
+  }
+  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
+  return [a, b].map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+}
+
+/** @param {Uint8Array} bytes */
+const toBase64Url = (bytes) =>
+  btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(""))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replace(/=+$/, "");
+
+/** @param {string} text */
+const fromBase64Url = (text) =>
+  Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+
+/** Steps of an axis between its low and its high: what a byte can say, so that a replay is exact. */
+export const AXIS_STEPS = 254;
+
+/** Return the action's bytes: its index, or each axis as a step number. @param {Spec} spec @param {number[]} action */
+const toBytes = (spec, action) =>
+  spec.actions.length
+    ? action
+    : spec.axes.map(({ low, high }, i) => Math.round(((action[i] - low) / (high - low)) * AXIS_STEPS));
+
+/** @param {Spec} spec @param {number[]} bytes @returns {number[]} the action as the sim takes it */
+const fromBytes = (spec, bytes) =>
+  spec.actions.length
+    ? bytes
+    : spec.axes.map(({ low, high }, i) => Math.fround(low + ((high - low) * bytes[i]) / AXIS_STEPS));
+
+/**
+ * Return the replay as a URL fragment (without the #).
+ * @param {Replay} replay @param {Spec} spec
+ */
+export function toFragment(replay, spec) {
+  /** @type {number[]} */
+  const out = [];
+  for (let i = 0; i < replay.actions.length; ) {
+    const now = toBytes(spec, replay.actions[i]);
+    let run = 1;
+    while (i + run < replay.actions.length && toBytes(spec, replay.actions[i + run]).join() === now.join()) run++;
+    out.push(...now);
+    // The run's length as a little-endian base-128 number.
+    for (let left = run; ; left = Math.floor(left / 128)) {
+      out.push(left >= 128 ? (left % 128) + 128 : left);
+      if (left < 128) break;
+    }
+    i += run;
+  }
+  return new URLSearchParams({
+    replay: replay.world,
+    sim: replay.sim.slice(0, 16),
+    seed: String(replay.seed),
+    scenario: replay.scenario,
+    end: replay.end,
+    actions: toBase64Url(Uint8Array.from(out)),
+  }).toString();
+}
+
+/** Return the world a fragment replays, or null if it is no replay. @param {string} fragment */
+export const replayedWorld = (fragment) => new URLSearchParams(fragment.replace(/^#/, "")).get("replay");
+
+/**
+ * Read a fragment that `toFragment` made; raise a ReplayError if it is not whole.
+ * @param {string} fragment @param {Spec} spec @returns {Replay}
+ */
+export function fromFragment(fragment, spec) {
+  const found = new URLSearchParams(fragment.replace(/^#/, ""));
+  /** @param {string} name @param {RegExp} form */
+  const field = (name, form) => {
+    const value = found.get(name) ?? "";
+    if (!form.test(value)) throw new ReplayError(`this replay link is not whole: "${name}" is missing or damaged`);
+    return value;
+  };
+  const scenario = field("scenario", /^.+$/);
+  if (!spec.scenarios.includes(scenario))
+    throw new ReplayError(`this replay link names a scenario this world does not have: "${scenario}"`);
+  return {
+    world: field("replay", /^.+$/),
+    sim: field("sim", /^[0-9a-f]{16}$/),
+    seed: Number(field("seed", /^\d{1,15}$/)),
+    scenario,
+    end: field("end", /^[0-9a-f]{16}$/),
+    actions: readRuns(fromBase64Url(field("actions", /^[\w-]*$/)), spec),
+  };
+}
+
+/** @param {Uint8Array} bytes @param {Spec} spec */
+function readRuns(bytes, spec) {
+  const size = spec.actions.length ? 1 : spec.axes.length;
+  const most = spec.actions.length ? spec.actions.length - 1 : AXIS_STEPS;
+  /** @type {number[][]} */
+  const actions = [];
+  for (let i = 0; i < bytes.length; ) {
+    const now = [...bytes.slice(i, i + size)];
+    i += size;
+    let run = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = bytes[i++];
+      run += (byte % 128) * scale;
+      if (!(byte >= 128)) break;
+    }
+    if (now.some((b) => b > most) || !(run >= 1 && actions.length + run <= MOST_TICKS))
+      throw new ReplayError('this replay link is not whole: "actions" is damaged');
+    const action = fromBytes(spec, now);
+    for (let k = 0; k < run; k++) actions.push(action);
+  }
+  return actions;
+}

@@ -1,0 +1,90 @@
+// What happens between Play and the first frame: named stages with bytes, a time limit and an end.
+
+/** @typedef {"waiting" | "running" | "done" | "failed"} Phase */
+
+/** Milliseconds a stage may pass without any progress. Tests shorten it. */
+export const LIMITS = { stage: 30_000, step: 8_000, slow: 1_000 };
+
+/** Names of the stages, in the order in which the page lists them. */
+export const STAGES = /** @type {const} */ ({
+  site: "Site manifest",
+  world: "World",
+  python: "Python and NumPy",
+  sim: "Simulator",
+  runtime: "Neural runtime",
+  model: "World model",
+});
+/** @typedef {keyof typeof STAGES} StageName */
+
+export class StageError extends Error {
+  /** @param {StageName} stage @param {string} reason @param {unknown} [cause] */
+  constructor(stage, reason, cause) {
+    super(reason, { cause });
+    this.stage = stage;
+  }
+}
+
+export class Stage {
+  /** @param {StageName} name @param {() => void} changed */
+  constructor(name, changed) {
+    this.name = name;
+    this.changed = changed;
+    /** @type {Phase} */
+    this.phase = "waiting";
+    this.loaded = 0;
+    this.total = 0;
+    this.detail = "";
+    this.reason = "";
+    this.seconds = 0;
+    this.silent = () => {};
+  }
+
+  /** @param {number} bytes received since the last call */
+  add(bytes) {
+    this.loaded += bytes;
+    this.progress();
+  }
+
+  /** Note that the stage is still alive, and redraw it. */
+  progress() {
+    this.silent();
+    this.changed();
+  }
+
+  /**
+   * Run `work` as this stage; a failure or `LIMITS.stage` ms without progress ends it with a StageError.
+   * `more`: the second part of a stage, whose bytes have come.
+   * @template T @param {() => Promise<T>} work @param {boolean} [more] @returns {Promise<T>}
+   */
+  async run(work, more = false) {
+    const start = performance.now();
+    this.phase = "running";
+    this.reason = "";
+    if (!more) this.loaded = this.total = 0;
+    this.changed();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const silence = new Promise((_, reject) => {
+      this.silent = () => {
+        clearTimeout(timer);
+        const limit = LIMITS.stage;
+        timer = setTimeout(() => reject(new Error(`nothing arrived for ${limit / 1000} s`)), limit);
+      };
+      this.silent();
+    });
+    try {
+      const result = await /** @type {Promise<T>} */ (Promise.race([work(), silence]));
+      this.phase = "done";
+      return result;
+    } catch (error) {
+      this.phase = "failed";
+      this.reason = error instanceof Error ? error.message : String(error);
+      throw error instanceof StageError ? error : new StageError(this.name, this.reason, error);
+    } finally {
+      clearTimeout(timer);
+      this.silent = () => {};
+      this.seconds = (more ? this.seconds : 0) + (performance.now() - start) / 1000;
+      this.changed();
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/** Shapes shared by the player's modules; the manifest's mirror builder/manifest.py. */
+
+export interface FileEntry {
+  url: string;
+  sha256: string;
+  bytes: number;
+}
+export interface SourceEntry extends FileEntry {
+  path: string;
+  editable: boolean;
+}
+export interface SiteEntry extends FileEntry {
+  group: string;
+}
+export interface Site {
+  format: 1;
+  version: string;
+  runtime: Record<string, string>;
+  worlds: Record<string, string>;
+  files: SiteEntry[];
+}
+export interface TensorEntry {
+  name: string;
+  dtype: string;
+  shape: number[];
+}
+export interface StateEntry {
+  input: string;
+  output: string;
+  dtype: string;
+  shape: number[];
+  observed: boolean;
+}
+export type Precision = "fp32" | "fp16" | "int8";
+export type Backend = "wasm" | "webgpu";
+export interface Variant {
+  name: Precision;
+  backends: Backend[];
+  step: FileEntry;
+  encode: FileEntry;
+  parity: Record<string, number>;
+}
+export interface ModelEntry {
+  family: string;
+  label: string;
+  parameters: number;
+  macs: number;
+  history: number;
+  state: StateEntry[];
+  inputs: TensorEntry[];
+  outputs: TensorEntry[];
+  encode_inputs: TensorEntry[];
+  variants: Variant[];
+  metrics: Record<string, unknown>;
+  provenance: Record<string, unknown>;
+}
+export interface ActionSpec {
+  name: string;
+  keys: string[];
+  touch: string | null;
+  gamepad: string[];
+}
+export interface AxisSpec {
+  name: string;
+  low: number;
+  high: number;
+  unit: string;
+  neutral: number;
+  increase: string[];
+  decrease: string[];
+  gamepad: string | null;
+}
+export interface Spec {
+  name: string;
+  title: string;
+  rate: number;
+  cameras: { name: string; height: number; width: number }[];
+  actions: ActionSpec[];
+  axes: AxisSpec[];
+  chance: string[];
+  sensors: Record<string, unknown>[];
+  hud: { name: string; label: string }[];
+  events: string[];
+  scenarios: string[];
+  behaviours: string[];
+  max_steps: number;
+}
+export interface World {
+  format: 1;
+  name: string;
+  title: string;
+  spec: Spec;
+  sim: { hash: string; module: string; sources: SourceEntry[] };
+  models: ModelEntry[];
+  poster: FileEntry | null;
+}
+
+export type Mode = "sim" | "overlay" | "split" | "neural" | "difference";
+export type Sources = Record<string, string>;
+
+/** What the page's Python says of an exception in a sim. */
+export interface SimFault {
+  message: string;
+  type?: string;
+  file?: string | null;
+  line?: number | null;
+}
+
+/** A recorded game: all that another browser needs to play the very same one. */
+export interface Replay {
+  world: string;
+  sim: string;
+  seed: number;
+  scenario: string;
+  actions: number[][];
+  end: string;
+}
+
+export interface Percentiles {
+  p50: number;
+  p95: number;
+}
+
+/** What `<wm-world>.state` answers. */
+export interface PlayerState {
+  phase: "idle" | "loading" | "playing" | "paused" | "error";
+  stage: string | null;
+  error: string | null;
+  over: boolean;
+  simFrames: number;
+  modelFrames: number;
+  mode: Mode;
+  shown: Mode;
+  backend: Backend | null;
+  variant: Precision | null;
+  tick: number;
+  seed: number;
+  scenario: string;
+  drift: number | null;
+  replay: "none" | "playing" | "matches" | "differs";
+  edited: boolean;
+  intervals: Percentiles & { count: number };
+  stepMs: { sim: Percentiles; model: Percentiles };
+}
