@@ -261,6 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
             {
                 "Content-Security-Policy": policy,
                 "Cache-Control": "public, max-age=31536000, immutable" if immutable else "no-store",
+                # The service worker then shows our pages, with their live reload, not its copies.
+                **({"Wmsite-Live": "1"} if inner == "wm/site.json" else {}),
             },
         )
 

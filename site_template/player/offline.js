@@ -86,7 +86,6 @@ export class Offline extends EventTarget {
 
   /** Forget all that is kept. */
   async drop() {
-    this.asked.clear();
     await this.post({ type: "drop" });
   }
 

@@ -25,6 +25,7 @@ document.addEventListener(
     const world = /** @type {Element} */ (event.target).getAttribute("world") ?? "";
     if (/** @type {CustomEvent} */ (event).detail?.phase !== "playing" || offline.asked.has(world)) return;
     offline.asked.add(world);
+    if (/** @type {any} */ (navigator).connection?.saveData) return;
     setTimeout(() => void offline.keep([world], false), 2000);
   },
   { capture: true },
