@@ -24,6 +24,7 @@ from sims.contract import Sim
 from training.detectors import DETECTORS
 from training.progress import Progress
 from training.recipe import Recipe
+from training.record import plan
 from training.weights import load_model
 
 Array = NDArray[Any]
@@ -73,8 +74,9 @@ class Cast:
             weights = np.array(list(shares.values()))
             return list(shares), rng.choice(len(shares), sim.worlds, p=weights / weights.sum())
 
-        self.behaviours, self.role = deal(recipe.data.behaviours)
-        self.scenarios, self.scene = deal(recipe.data.scenarios)
+        shares = plan(type(sim), recipe.data)
+        self.behaviours, self.role = deal(shares["behaviours"])
+        self.scenarios, self.scene = deal(shares["scenarios"])
         self.reset(np.ones(sim.worlds, bool))
 
     def reset(self, where: Array) -> None:

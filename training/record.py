@@ -42,13 +42,13 @@ def record(sim_class: type[Sim], recipe: Recipe, out: Path, name: str) -> Path:
     folder = out / name
     if (folder / MANIFEST / "recording.json").exists():
         return folder
-    plan = _plan(sim_class, recipe.data)
+    shares = plan(sim_class, recipe.data)
     out.mkdir(parents=True, exist_ok=True)
     _sweep(out, name)
     aside = out / f".{name}.{os.getpid()}"
     aside.mkdir()
     try:
-        _record(sim_class, recipe, plan, aside)
+        _record(sim_class, recipe, shares, aside)
         if folder.exists():  # Not whole, or it would have been returned.
             shutil.rmtree(folder)
         aside.replace(folder)
@@ -64,8 +64,11 @@ def record(sim_class: type[Sim], recipe: Recipe, out: Path, name: str) -> Path:
 
 
 def episode_seed(recipe_seed: int, split: int, number: int) -> int:
-    """Return the seed of a split's n-th episode; seeds below 10**8 are never recorded."""
-    return (recipe_seed * 100 + split + 1) * 10**8 + number
+    """Return the seed of a split's n-th episode, always within 10**6..2**40.
+
+    The rest is left to those who play and to evaluation.
+    """
+    return (recipe_seed % 10**4 * 100 + split + 1) * 10**6 + number
 
 
 def ordered_splits(data: Data) -> list[str]:
@@ -75,10 +78,13 @@ def ordered_splits(data: Data) -> list[str]:
     )
 
 
-def _plan(sim_class: type[Sim], data: Data) -> dict[str, dict[str, float]]:
-    """Return shares of behaviours and scenarios, each adding up to 1, in a fixed order."""
+def plan(sim_class: type[Sim], data: Data) -> dict[str, dict[str, float]]:
+    """Return {"behaviours": ..., "scenarios": ...}: shares adding up to 1, in the sim's order.
+
+    Raises UserError for one that the sim doesn't have.
+    """
     spec = sim_class.spec
-    plan = {}
+    out = {}
     for what, known in (("behaviours", spec.behaviours), ("scenarios", spec.scenarios)):
         shares = getattr(data, what) or dict.fromkeys(known, 1.0)
         for key in shares:
@@ -88,8 +94,8 @@ def _plan(sim_class: type[Sim], data: Data) -> dict[str, dict[str, float]]:
                     f"the sim has {', '.join(known)}."
                 )
         total = sum(shares.values())
-        plan[what] = {key: shares[key] / total for key in known if shares.get(key, 0) > 0}
-    return plan
+        out[what] = {key: shares[key] / total for key in known if shares.get(key, 0) > 0}
+    return out
 
 
 def _record(
@@ -108,7 +114,7 @@ def _record(
             steps = data.steps * data.splits[split] / shares
             # Few enough worlds that each lives through a whole episode.
             worlds = int(min(data.worlds, max(1, steps // data.episode_steps)))
-            seeds = (episode_seed(recipe.seed, number, k) for k in range(10**8))
+            seeds = (episode_seed(recipe.seed, number, k) for k in range(10**6))
             batch = _Batch(sim_class, worlds, plan, seeds, data.episode_steps)
             ticks = max(1, round(steps / worlds))
             for tick in range(1, ticks + 1):
