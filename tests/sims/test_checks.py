@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sims.breakout import Breakout
+from sims.checks import check_sim
+from sims.errors import UserError
+
+STEP = '        alive = s["lives"] > 0\n'
+REWARD = 'reward = (s["score"] - score).astype(np.float32)'
+RENDER = "        np.copyto(screen, self._picture)\n"
+PADDLE = '        s["paddle"] += MOVES[actions] * alive\n'
+FLY = "        y += vy / SUBSTEPS\n"
+SENSOR = '"ball": s["ball"].astype(np.float32)'
+
+
+def test_breakout_keeps_the_contract() -> None:
+    check_sim(Breakout)
+
+
+def test_an_edit_that_keeps_the_contract_passes(edited: Callable[..., Path]) -> None:
+    gravity = (FLY, f"        vy += np.where(flying, 0.02, 0.0)\n{FLY}")
+    check_sim("sims.heavy", edited("heavy", gravity))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([(STEP, STEP + "        s['nothing']\n")], "KeyError: 'nothing'"),
+        ([(STEP, STEP + "        while True:\n            pass\n")], "still running after 4 s"),
+        ([(STEP, STEP + "        import os; os._exit(3)\n")], "its Python died (exit 3)"),
+        ([(STEP, STEP + "        raise SystemExit(0)\n")], "SystemExit"),
+        ([(STEP, STEP[:-1] + " (\n")], "'(' was never closed"),
+        ([(STEP, STEP + "        np.random.rand()\n")], "`np.random` differs between machines"),
+        ([(STEP, STEP + "        import time\n")], "`import time` makes games that cannot be"),
+        ([("RADIUS = BALL_SIZE / 2", "RADIUS = np.sin(1.5)")], "`np.sin` differs"),
+        ([(REWARD, REWARD + " + np.float32(np.nan)")], "its reward holds NaN or infinity"),
+        ([(REWARD, REWARD[:-1] + ").astype(np.float64)")], "its reward is float64, not float32"),
+        ([(REWARD, REWARD + "[:, None]")], "its reward has shape (4, 1), not (4,)"),
+        ([(SENSOR, '"bal": s["ball"]')], "sensor 'ball' is in its spec, but the sim does not"),
+        ([(SENSOR, SENSOR + "[:, :3]")], "sensor 'ball' has shape (4, 3), not (4, 4)"),
+        ([("out[:, 0]", "out[:, 0, :32]")], "ValueError: could not broadcast"),
+        ([(RENDER, "")], "render() leaves pixels undrawn"),
+        (
+            [(PADDLE, PADDLE + '        import os\n        s["paddle"] += os.urandom(1)[0] % 9\n')],
+            "not deterministic: the same seed twice, scenario 'fresh', frame differs at step",
+        ),
+        (
+            [(PADDLE, PADDLE + '        s["paddle"] += s["ball"][:, 0].mean() / 10\n')],
+            "not deterministic: world 0 of a batch against itself alone",
+        ),
+        (
+            [
+                (
+                    PADDLE,
+                    PADDLE + '        self.hidden += 1\n        s["paddle"] += self.hidden % 2\n',
+                ),
+                (
+                    "        self._prepare_picture()\n        self",
+                    "        self.hidden = 0\n        self._prepare_picture()\n        self",
+                ),
+            ],
+            "not deterministic: restored from a snapshot, scenario 'fresh'",
+        ),
+        ([("self.draw()\n", "self.draw() / 2\n")], "not deterministic: restored from a snapshot"),
+    ],
+    ids=[
+        *("raises", "loops", "dies", "exits", "syntax", "random", "time", "sine", "nan"),
+        *("reward-dtype", "reward-shape", "sensor-missing", "sensor-shape", "frame-shape"),
+        *("undrawn", "unseeded", "batch", "hidden-state", "chance"),
+    ],
+)
+def test_a_bad_world_is_one_clear_line(
+    edited: Callable[..., Path], changes: list[tuple[str, str]], message: str
+) -> None:
+    folder = edited("bad", *changes)
+    with pytest.raises(UserError) as error:
+        check_sim("sims.bad", folder, limit=4 if "still" in message else 60)
+    text = str(error.value)
+    assert text.startswith("world 'bad': ")
+    assert message in text
+    assert "\n" not in text
+    if message.startswith(("KeyError", "still", "'('", "`", "ValueError")):
+        line = text.split("bad.py:")[1].split(":")[0]
+        assert int(line) > 10
+
+
+def test_a_world_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"world 'absent': there is no absent\.py in"):
+        check_sim("sims.absent", tmp_path)

@@ -1,0 +1,80 @@
+"""The browser's Python, in Node: the same bytes as CPython's, and the page's edge at work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builder.vendor import numpy_wheel
+from sims.breakout import Breakout
+
+HERE = Path(__file__).parent
+SIMS = HERE.parents[1] / "sims"
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Path:
+    return numpy_wheel()
+
+
+def in_pyodide(wheel: Path, file: Path, *arguments: object, sims: Path = SIMS) -> str:
+    command = ["node", HERE / "pyodide_run.mjs", sims, wheel, file, *arguments]
+    run = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    return run.stdout
+
+
+def in_cpython(file: Path, *arguments: object) -> str:
+    command = [str(part) for part in (sys.executable, file, *arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_hundred_thousand_steps_give_the_same_bytes_in_both_pythons(wheel: Path) -> None:
+    worlds, steps, chunk = 64, 560, 40
+    assert worlds * steps * len(Breakout.spec.scenarios) >= 100_000
+    numbers = ("sims.breakout", worlds, steps, chunk)
+    ours = in_cpython(HERE / "replay.py", *numbers)
+    theirs = in_pyodide(wheel, HERE / "replay.py", *numbers)
+    assert len(ours.splitlines()) == steps // chunk * len(Breakout.spec.scenarios)
+    for mine, other in zip(ours.splitlines(), theirs.splitlines(), strict=True):
+        assert mine == other
+
+
+def test_the_host_works_in_the_page(wheel: Path, tmp_path: Path) -> None:
+    script = tmp_path / "play.py"
+    script.write_text(
+        """
+import hashlib, json, pathlib, sys
+from sims.host import Host, describe_error, fresh
+host = Host("sims.breakout")
+host.reset(11, "half")
+digest = hashlib.sha256()
+for _ in range(200):
+    host.step(host.act("recovery"))
+    digest.update(host.frame.tobytes() + host.status.tobytes() + host.snapshot())
+    digest.update(host.sensors().encode())
+print(digest.hexdigest())
+if "edit" in sys.argv:
+    import sims.breakout
+    file = pathlib.Path(sims.breakout.__file__)
+    source = file.read_text()
+    file.write_text(source.replace("POINTS = 10", "POINTS = 50"))
+    fresh("sims.breakout")
+    print(sys.modules["sims.breakout"].POINTS)
+    file.write_text(source + "\\nx = = 1\\n")
+    try:
+        fresh("sims.breakout")
+    except SyntaxError as error:
+        found = json.loads(describe_error(error, str(file.parent)))
+        print(found["file"], found["line"] == len(source.splitlines()) + 2, found["type"])
+    print(sys.modules["sims.breakout"].POINTS)
+"""
+    )
+    ours = in_cpython(script)
+    theirs = in_pyodide(wheel, script, "edit").splitlines()
+    assert theirs == [ours.strip(), "50", "breakout.py True SyntaxError", "50"]
