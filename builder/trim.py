@@ -3,17 +3,19 @@
 Reads /in/job.json ({"imports": [module, ...], "wheel": file name, "numpy": version}), the full
 standard library that Pyodide booted from, and the wheel in /in. Writes to /out:
 
-- stdlib.zip: .pyc of the standard library's modules that the trace used, and of `wmsite_more`,
-  which fetches the full one when an import needs more.
-- numpy.zip: .pyc and .so of NumPy's modules that the trace used.
+- stdlib.pack: a gzipped zip of .pyc: the standard library's modules that the trace used, and
+  `wmsite_more`, which fetches the full one when an import needs more.
+- numpy.pack: a gzipped tar of .pyc and .so: NumPy's modules that the trace used.
 
-The bytecode is of the very Python that will run it. Nothing is optimized away.
+Neither archive is compressed inside: the browser's own gunzip is far faster than Python's in
+wasm. The bytecode is of the very Python that will run it; nothing is optimized away.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import sys
 import traceback
@@ -33,20 +35,39 @@ def pyc(source: bytes, filename: str) -> bytes:
     return data
 
 
-def put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    """Add one member with a fixed date, so that the same input gives the same archive."""
-    info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-    info.external_attr = 0o644 << 16
-    archive.writestr(info, data, zipfile.ZIP_DEFLATED, 9)
+def zipped(files: dict[str, bytes]) -> bytes:
+    """Return a stored zip with fixed dates: the same input gives the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return out.getvalue()
 
 
-def exercise(imports: list[str]) -> None:
+def tarred(files: dict[str, bytes]) -> bytes:
+    """Return a plain tar (names of at most 100 characters) with no dates."""
+    import tarfile  # Here, not above: the trace must not see it.
+
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def load(imports: list[str]) -> None:
+    """Import what the sims and NumPy import."""
+    for name in ["numpy", *imports]:
+        with contextlib.suppress(ImportError):  # Not in this Python; the page says so too.
+            importlib.import_module(name)
+
+
+def exercise() -> None:
     """Do once what the page's worker does: arrays, errors shown at their line, conversions."""
     import numpy as np
 
-    for name in imports:
-        with contextlib.suppress(ImportError):  # Not in this Python; the page says so too.
-            importlib.import_module(name)
     array = np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)
     repr(array), str(array.astype(np.uint8)), repr(array.dtype), repr(np.float32(1.5))
     np.sort(array, axis=1, kind="stable"), np.floor(np.sqrt(array)).sum(axis=0), array @ array.T
@@ -93,30 +114,34 @@ def main() -> None:
     wheel = zipfile.ZipFile(f"/in/{job['wheel']}")
     wheel.extractall(SITE)
     importlib.invalidate_caches()
-    exercise(job["imports"])
+    load(job["imports"])
+    start = sorted(name for name, path in used().items() if path.is_relative_to(STDLIB))
+    exercise()
     if sys.modules["numpy"].__version__ != job["numpy"]:
         raise SystemExit(f"NumPy is {sys.modules['numpy'].__version__}, not {job['numpy']}")
     files = used()
     full = zipfile.ZipFile(STDLIB)
-    more = Path("/in/wmsite_more.py").read_text()
     rest = {
         "python_stdlib.zip": sorted(modules(full.namelist()) - set(files)),
         job["wheel"]: sorted(modules(wheel.namelist(), "numpy/") - set(files)),
     }
-    with zipfile.ZipFile("/out/stdlib.zip", "w") as library:
-        for path in sorted(files.values()):
-            if path.is_relative_to(STDLIB):
-                name = str(path.relative_to(STDLIB))
-                put(library, f"{name}c", pyc(full.read(name), str(path)))
-        source = more.replace("REST: dict[str, list[str]] = {}", f"REST = {rest!r}")
-        put(library, "wmsite_more.pyc", pyc(source.encode(), f"{STDLIB}/wmsite_more.py"))
-    with zipfile.ZipFile("/out/numpy.zip", "w") as package:
-        for path in sorted(files.values()):
-            if path.is_relative_to(SITE):
-                name, data = str(path.relative_to(SITE)), path.read_bytes()
-                if path.suffix == ".py":
-                    name, data = f"{name}c", pyc(data, str(path))
-                put(package, name, data)
+    more = Path("/in/wmsite_more.py").read_text()
+    more = more.replace("REST: dict[str, list[str]] = {}", f"REST = {rest!r}")
+    more = more.replace("START: list[str] = []", f"START = {start!r}")
+    library, package = {}, {}
+    for path in sorted(files.values()):
+        if path.is_relative_to(STDLIB):
+            name = str(path.relative_to(STDLIB))
+            library[f"{name}c"] = pyc(full.read(name), str(path))
+        elif path.suffix == ".py":
+            package[f"{path.relative_to(SITE)}c"] = pyc(path.read_bytes(), str(path))
+        else:
+            package[str(path.relative_to(SITE))] = path.read_bytes()
+    library["wmsite_more.pyc"] = pyc(more.encode(), f"{STDLIB}/wmsite_more.py")
+    import gzip
+
+    Path("/out/stdlib.pack").write_bytes(gzip.compress(zipped(library), 9, mtime=0))
+    Path("/out/numpy.pack").write_bytes(gzip.compress(tarred(package), 9, mtime=0))
 
 
 main()

@@ -15,7 +15,7 @@ pyodide/ -- in a module worker:
     // NumPy is in place; write sims/*.py with py.FS, then py.runPython(...)
 
   The first load takes boot.mjs, pyodide.mjs, pyodide.asm.mjs, pyodide.asm.wasm,
-  pyodide-lock.json, stdlib.zip and numpy.zip. `EXTRA` (the full library, the whole wheel) is
+  pyodide-lock.json, stdlib.pack and numpy.pack. `EXTRA` (the full library, the whole wheel) is
   fetched only by an import that the trimmed library lacks, blocking, within the import.
 
 ort/ -- in a module worker, one thread:

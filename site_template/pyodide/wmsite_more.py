@@ -7,6 +7,7 @@ archive (once, blocking: this runs in a worker), puts it in place and finds the 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import sys
@@ -19,6 +20,9 @@ from typing import Any
 
 REST: dict[str, list[str]] = {}
 """Archive -> the modules that only it has; `builder/trim.py` fills it in."""
+
+START: list[str] = []
+"""The library's modules that NumPy and the sims import; `builder/trim.py` fills it in."""
 
 STDLIB = Path("/lib/python314.zip")
 SITE = Path("/lib/python3.14/site-packages")
@@ -53,13 +57,21 @@ class More:
         return PathFinder.find_spec(fullname, path, target)
 
 
-def install(fetch: Callable[[str], Any]) -> None:
-    """Stand last among the finders."""
+def preload() -> None:
+    """Import what NumPy and the sims import of the library, so that a snapshot holds it."""
+    gc.disable()  # Nothing to collect while modules load.
+    for name in START:
+        if name not in sys.modules:
+            importlib.import_module(name)
+
+
+def start(fetch: Callable[[str], Any]) -> None:
+    """Stand last among the finders, and import NumPy, whose files are in place by now."""
     sys.meta_path.append(More(fetch))
-
-
-def unpack(archive: str) -> None:
-    """Put a trimmed package in place."""
-    with zipfile.ZipFile(archive) as package:
-        package.extractall(SITE)
     importlib.invalidate_caches()
+    gc.disable()
+    importlib.import_module("numpy")
+    gc.enable()
+    gc.freeze()
+    if "random" in sys.modules:  # Of a snapshot: it would go on from where it was taken.
+        sys.modules["random"].seed()
