@@ -1,0 +1,243 @@
+// The sim's source beside the stage: edit, run at once, see an exception at its line, reset, download.
+// What was typed is kept in the browser where it lets us, for this very version of the sim.
+
+import { h } from "./dom.js";
+
+/** @import {SimFault, Sources} from "../types" */
+/** @import {WorldElement} from "./player.js" */
+
+/**
+ * What createEditor of site_template/editor/entry.js returns.
+ * @typedef {{
+ *   getDoc(): string, setDoc(text: string): void, markError(line: number, message: string): void,
+ *   clearError(): void, focus(): void, destroy(): void,
+ * }} Editor
+ */
+
+/** @typedef {{path: string, editable: boolean, text: string, editor: Editor | null, tab: HTMLElement, page: HTMLElement}} File */
+
+/** Milliseconds after which a run that has not ended offers Stop. */
+const SLOW = 700;
+
+/** Kept edits; a browser that refuses storage just keeps none. @param {string} key */
+const shelf = (key) => ({
+  /** @returns {Sources} */
+  read() {
+    try {
+      return JSON.parse(localStorage.getItem(key) ?? "{}");
+    } catch {
+      return {};
+    }
+  },
+  /** @param {Sources} edits */
+  write(edits) {
+    try {
+      if (Object.keys(edits).length) localStorage.setItem(key, JSON.stringify(edits));
+      else localStorage.removeItem(key);
+    } catch {
+      // Refused or full: the text stays in the editor all the same.
+    }
+  },
+});
+
+/**
+ * Fill the source panel of a world that plays.
+ * @param {WorldElement} element @param {HTMLElement} panel
+ */
+export async function open(element, panel) {
+  const { game } = element;
+  if (!game?.world || !game.sim) throw new Error("no game runs yet");
+  const site = await game.runtime.site;
+  if (!site?.runtime.editor) throw new Error("the site has no editor");
+  const folder = new URL(site.runtime.editor.replace(/\/?$/, "/"), game.runtime.src);
+  const [{ createEditor }] = await Promise.all([import(`${folder}editor.js`), style()]);
+  new Panel(element, panel, createEditor);
+}
+
+/** Load the panel's style sheet, once. */
+function style() {
+  const href = new URL("./editor-panel.css", import.meta.url).href;
+  if (document.querySelector(`link[href="${href}"]`)) return;
+  return new Promise((resolve, reject) => {
+    const onerror = () => reject(new Error("its style sheet did not load"));
+    document.head.append(h("link", { rel: "stylesheet", href, onload: resolve, onerror }));
+  });
+}
+
+class Panel {
+  /** @param {WorldElement} element @param {HTMLElement} panel @param {(options: object) => Editor} createEditor */
+  constructor(element, panel, createEditor) {
+    const game = /** @type {NonNullable<WorldElement["game"]>} */ (element.game);
+    const { sim } = /** @type {NonNullable<typeof game.world>} */ (game.world);
+    this.element = element;
+    this.createEditor = createEditor;
+    this.id = `wm-source-${element.getAttribute("world")}`;
+    this.shelf = shelf(`wmsite ${new URL("..", game.runtime.src).pathname} ${sim.module} ${sim.hash.slice(0, 16)}`);
+    this.running = false;
+    this.shipped = element.shippedSources;
+    const kept = this.shelf.read();
+    const now = { .../** @type {NonNullable<typeof game.sim>} */ (game.sim).now.sources, ...element.sources };
+    const order = [...sim.sources].sort((a, b) => Number(b.editable) - Number(a.editable));
+    /** @type {File[]} */
+    this.files = order
+      .filter(({ path, bytes }) => path in now && bytes > 0)
+      .map(({ path, editable }) => this.file(path, editable, (editable && kept[path]) || now[path]));
+
+    /** @param {string} name @param {string} action @param {() => void} onclick @param {object} [more] */
+    const button = (name, action, onclick, more = {}) =>
+      h("button", { type: "button", class: "wm-text", "data-do": action, onclick, ...more }, name);
+    this.runButton = button("Run", "run", () => void this.run(), { title: "Ctrl-Enter, or Cmd-Enter" });
+    this.stopButton = button("Stop", "stop-run", () => this.element.game?.stop(), { hidden: true });
+    this.note = h("span", { class: "wm-editor-note", role: "status" });
+    this.fault = h("div", { class: "wm-editor-fault", role: "alert" });
+    this.tabs = h("div", { class: "wm-editor-tabs", role: "tablist", "aria-label": "Files" }, ...this.files.map((f) => f.tab));
+    this.tabs.addEventListener("keydown", (event) => this.arrow(event));
+    panel.append(
+      h(
+        "div",
+        { class: "wm-editor" },
+        h(
+          "div",
+          { class: "wm-editor-bar" },
+          this.runButton,
+          this.stopButton,
+          button("Reset", "reset-source", () => void this.reset()),
+          button("Download", "download", () => this.download()),
+          this.note,
+        ),
+        this.tabs,
+        this.fault,
+        ...this.files.map((f) => f.page),
+        h("p", { class: "wm-hint" }, "Ctrl-Enter runs. Enter indents by itself, Ctrl-] and Ctrl-[ move lines. Tab leaves the editor."),
+      ),
+    );
+    this.show(this.files[0]);
+    const restored = this.files.some((f) => f.editable && f.path in kept && kept[f.path] !== now[f.path]);
+    this.say(restored ? "Your edits from last time. Run plays them." : "");
+    element.addEventListener("wm-sim-error", (event) => this.point(/** @type {CustomEvent} */ (event).detail));
+  }
+
+  /** @param {string} path @param {boolean} editable @param {string} text @returns {File} */
+  file(path, editable, text) {
+    const stem = `${this.id}-${path.replace(/\W/g, "-")}`;
+    const tab = h(
+      "button",
+      { type: "button", role: "tab", id: `${stem}-tab`, "aria-controls": stem, "aria-selected": "false", tabindex: -1 },
+      path.replace(/^sims\//, ""),
+      editable ? null : h("span", { class: "wm-editor-locked" }, "read only"),
+    );
+    const page = h("div", { role: "tabpanel", id: stem, "aria-labelledby": tab.id, class: "wm-editor-page", hidden: true });
+    const file = { path, editable, text, editor: null, tab, page };
+    tab.addEventListener("click", () => this.show(file));
+    return file;
+  }
+
+  /** Show one file; its editor is made when it is first looked at. @param {File} file */
+  show(file) {
+    this.shown = file;
+    for (const other of this.files) {
+      other.page.hidden = other !== file;
+      other.tab.setAttribute("aria-selected", String(other === file));
+      other.tab.tabIndex = other === file ? 0 : -1;
+    }
+    file.editor ??= this.createEditor({
+      parent: file.page,
+      doc: file.text,
+      label: `${file.path}${file.editable ? "" : ", read only"}`,
+      readOnly: !file.editable,
+      onChange: () => this.changed(),
+      onRun: () => void this.run(),
+    });
+  }
+
+  /** Arrow keys move among the tabs. @param {KeyboardEvent} event */
+  arrow(event) {
+    const at = this.files.findIndex((f) => f === this.shown);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.files.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const file = this.files[(to + this.files.length) % this.files.length];
+    this.show(file);
+    file.tab.focus();
+  }
+
+  /** What the editors hold, of the files that may be edited. @returns {Sources} */
+  get edited() {
+    return Object.fromEntries(this.files.filter((f) => f.editable).map((f) => [f.path, f.editor?.getDoc() ?? f.text]));
+  }
+
+  changed() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      const edits = Object.entries(this.edited).filter(([path, text]) => text !== this.shipped[path]);
+      this.shelf.write(Object.fromEntries(edits));
+    }, 300);
+  }
+
+  /** Restart the game from what the editors hold. */
+  async run() {
+    if (this.running) return;
+    this.busy(true);
+    this.say("Starting…");
+    this.clear();
+    const slow = setTimeout(() => (this.stopButton.hidden = false), SLOW);
+    const { ok, error } = await this.element.runSource(this.edited);
+    clearTimeout(slow);
+    this.busy(false);
+    this.say(ok ? "The game runs your source." : "");
+    if (!ok && error) this.point(error);
+  }
+
+  async reset() {
+    if (this.running) return;
+    this.clear();
+    for (const file of this.files)
+      if (file.editable) {
+        file.text = this.shipped[file.path];
+        file.editor?.setDoc(file.text);
+      }
+    clearTimeout(this.timer);
+    this.shelf.write({});
+    this.busy(true);
+    const { ok, error } = await this.element.resetSource();
+    this.busy(false);
+    this.say(ok ? "As shipped." : "");
+    if (!ok && error) this.point(error);
+  }
+
+  download() {
+    const { path, editor } = /** @type {File} */ (this.shown);
+    const url = URL.createObjectURL(new Blob([editor?.getDoc() ?? ""], { type: "text/x-python" }));
+    h("a", { href: url, download: path.split("/").pop() }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  }
+
+  /** @param {boolean} running */
+  busy(running) {
+    this.running = running;
+    this.runButton.setAttribute("aria-disabled", String(running));
+    this.stopButton.hidden = true;
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.note.textContent = text;
+  }
+
+  clear() {
+    for (const { editor } of this.files) editor?.clearError();
+    this.fault.replaceChildren();
+  }
+
+  /** Show an exception: its words, and a mark at its line. @param {SimFault} fault */
+  point({ message, file: path, line }) {
+    this.clear();
+    const file = this.files.find((f) => f.path === path);
+    const where = file && line ? `Line ${line} of ${file.path.replace(/^sims\//, "")}: ` : "";
+    this.fault.append(h("span", {}, `${where}${message}`));
+    if (!file || !line) return;
+    this.show(file);
+    file.editor?.markError(line, message);
+    this.fault.append(h("button", { type: "button", class: "wm-text", onclick: () => file.editor?.focus() }, "Go to the line"));
+  }
+}
