@@ -86,8 +86,9 @@ def new(folder: Path) -> None:
 @base_path
 @strict
 @wait
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 @click.pass_obj
-def build(project: Path, /, **options: Any) -> None:
+def build(project: Path, /, quiet: bool, **options: Any) -> None:
     """Build the site: redo what changed, swap it in whole, show what was made.
 
     \b
@@ -99,7 +100,7 @@ def build(project: Path, /, **options: Any) -> None:
     """
     from builder.commands import build as verb
 
-    verb.run(verb.Options(root=project, **options), Terminal())
+    verb.run(verb.Options(root=project, **options), Terminal(quiet))
 
 
 @cli.command()

@@ -166,13 +166,7 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
             mode = options.get("mode") or ("overlay" if modelled else "sim")
             if mode not in MODES:
                 raise self._wrong(f"mode {mode!r} is none of {', '.join(MODES)}")
-            model = options.get("model")
-            families = [m.family for m in shown.manifest.models]
-            if model and model not in families:
-                raise self._wrong(
-                    f"world {options['world']!r} has no model {model!r}; it has "
-                    f"{', '.join(families) or 'none'}"
-                )
+            model = self._family(shown, options)
             return world_element(shown, root, mode, model)
         except UserError as error:
             self.fault = self.fault or error
@@ -191,7 +185,8 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
             if not current or not self.page:
                 return '<p class="wm-absent">This report is made by <code>wmsite build</code>.</p>'
             shown = self._shown(options["world"])
-            return report.section(shown, options["section"], _to_root(self.page.url))
+            family = self._family(shown, options)
+            return report.section(shown, options["section"], _to_root(self.page.url), family)
         except UserError as error:
             self.fault = self.fault or error
             return ""
@@ -218,6 +213,16 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
                 f"world {name!r} is not in sims/; known: {', '.join(worlds) or 'none'}"
             )
         return worlds[name]
+
+    def _family(self, shown: Shown, options: dict[str, str]) -> str | None:
+        """Return the fence's `model`; UserError where a world with models lacks that one."""
+        family = options.get("model")
+        known = [model.family for model in shown.manifest.models]
+        if family and known and family not in known:
+            raise self._wrong(
+                f"world {options['world']!r} has no model {family!r}; it has {', '.join(known)}"
+            )
+        return family
 
     def _wrong(self, what: str) -> UserError:
         file = self.page.file.src_uri if self.page else "?"
@@ -249,7 +254,7 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
         else ""
     )
     return (
-        f'<div class="wm-stage"><wm-world {given} style="{ratio}">'
+        f'<div class="wm-embed"><wm-world {given} style="{ratio}">'
         f'<img class="wm-poster" src="{poster}" width="{width}" height="{camera["height"]}" '
         f'alt="{title}: a frame of the game">'
         f'<button class="wm-play" type="button">Play {title} '
@@ -264,9 +269,8 @@ def finish(page: str, root: str) -> str:
     """Add the player to a page that has a world, and the policy to every page."""
     head = []
     if current:
-        wanted = ["site.css", "site.js"]
-        if "<wm-world" in page:
-            wanted += ["player.css", "player.js"]
+        wanted = ["player.css", "player.js"] if "<wm-world" in page else []
+        wanted += ["report.css"] if "wm-report" in page else []
         for name in wanted:
             if name not in current.app_files:
                 continue

@@ -1,12 +1,265 @@
-"""Static HTML and SVG of what is known about a world's models."""
+"""Static HTML and SVG of what is known about a world's model, from its weights folder."""
 
 from __future__ import annotations
 
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from builder import cache, manifest
+from builder.charts import Box, Line, chart, diagram, number
 from builder.plugin import Shown
+from builder.terminal import size
 
-SECTIONS = ("evaluation", "architecture", "data", "curves", "rollouts", "provenance")
+ABSENT = '<p class="wm-absent">{title} has no trained model yet: the page plays its sim alone.</p>'
 
 
-def section(shown: Shown, name: str, root: str) -> str:
-    """Return one section as HTML."""
-    return '<p class="wm-absent">This world has no trained model yet.</p>'
+def section(shown: Shown, name: str, root: str, family: str | None = None) -> str:
+    """Return one section of a model's report as HTML; `root` is the site's root."""
+    models = [m for m in shown.manifest.models if family in (None, m.family)]
+    if not models:
+        return ABSENT.format(title=html.escape(shown.manifest.title))
+    model = models[0]
+    body = SECTIONS[name](model, shown.weights[model.family], f"{root}{shown.folder}{model.family}")
+    return f'<div class="wm-report">{body}</div>'
+
+
+def _table(head: list[str], rows: list[list[str]], kind: str = "") -> str:
+    """Return a table of cells that are HTML already; the first cell of a row is its header."""
+    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    thead = f"<thead><tr>{top}</tr></thead>" if head else ""
+    return (
+        f'<div class="md-typeset__table wm-scroll" tabindex="0"><table class="{kind}">{thead}'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _figure(value: dict[str, float] | None) -> str:
+    """Return "mean" with its interval below, or a dash."""
+    if not value:
+        return "–"
+    return (
+        f"{value['mean']:.1f}<small>{value['low']:.1f} to {value['high']:.1f}</small>"
+        if "low" in value
+        else f"{value['mean']:.1f}"
+    )
+
+
+def evaluation(model: manifest.Model, weights: Path, home: str) -> str:
+    """What was measured: the model beside its baselines, at each horizon, and by horizon."""
+    metrics = cache.read_json(weights / "metrics.json")
+    if not metrics:
+        return '<p class="wm-absent">Not evaluated yet.</p>'
+    players = [row["name"] for row in metrics["rows"]]
+    parts = []
+    rows = []
+    for column in metrics["columns"]:
+        cells = [row["values"].get(column["key"]) for row in metrics["rows"]]
+        if any(cells):
+            better = {"high": "higher is better", "low": "lower is better"}[column["better"]]
+            name = (
+                f'<span title="{better}">{html.escape(column["label"])}</span> '
+                f"<small>{html.escape(column['unit'])}, step {column['step']}</small>"
+            )
+            rows.append([name, *(_figure(cell) for cell in cells)])
+    for figure in metrics.get("checks", {}).values():
+        if "mean" in figure:
+            name = f"{html.escape(figure['label'])} <small>{html.escape(figure['unit'])}</small>"
+            rows.append([name, _figure(figure), *["" for _ in players[1:]]])
+    parts.append(_table(["", *(html.escape(p) for p in players)], rows, "wm-figures"))
+    setup = metrics.get("setup", {})
+    if setup:
+        parts.append(
+            f"<p>{setup.get('rollouts')} rollouts over {setup.get('seeds')} seeds that were never "
+            f"recorded, each {setup.get('steps')} steps after {setup.get('history')} frames seen; "
+            f"below each mean its interval ({html.escape(str(setup.get('interval', '')))}).</p>"
+        )
+    for curve in metrics.get("curves", {}).values():
+        lines = []
+        for player, points in curve["series"].items():
+            known = [(s, p) for s, p in zip(curve["steps"], points, strict=False) if p]
+            lines.append(
+                Line(
+                    player,
+                    [(s, p["mean"]) for s, p in known],
+                    [(s, p["low"], p["high"]) for s, p in known] if player == players[0] else [],
+                )
+            )
+        parts.append(chart(curve["label"], "steps played alone", lines, curve["unit"]))
+    return "".join(parts)
+
+
+def architecture(model: manifest.Model, weights: Path, home: str) -> str:
+    """The model drawn, with its size and the shapes that go in and out."""
+    told = cache.read_json(weights / "provenance.json") or {}
+    drawing = DRAWN.get(model.family, _plain)(model, told.get("config") or {})
+    facts = [
+        ["Parameters", f"{model.parameters:,}"],
+        ["Multiplications a step", f"{model.macs / 1e6:.1f} million"],
+        ["Frames looked back on", str(model.history)],
+    ]
+    shapes = [
+        [f"<code>{html.escape(t.name)}</code>", f"{direction} {t.dtype} {_shape(t.shape)}"]
+        for direction, tensors in (("in:", model.inputs), ("out:", model.outputs))
+        for t in tensors
+    ]
+    return f"{drawing}{_table([], facts + shapes)}"
+
+
+def _shape(shape: list[int]) -> str:
+    return " × ".join(str(n) for n in shape)
+
+
+def _plain(model: manifest.Model, config: dict[str, Any]) -> str:
+    """Inputs, the step, outputs: for a family that has no drawing of its own."""
+    middle = (max(len(model.inputs), len(model.outputs)) - 1) / 2
+    boxes = [
+        Box(t.name, f"{t.dtype} {_shape(t.shape)}", 0, row, "input")
+        for row, t in enumerate(model.inputs)
+    ]
+    boxes.append(Box("step", f"{model.family}, {number(model.parameters)} weights", 1, middle))
+    boxes += [
+        Box(t.name, f"{t.dtype} {_shape(t.shape)}", 2, row, "output")
+        for row, t in enumerate(model.outputs)
+    ]
+    step = len(model.inputs)
+    arrows = [(i, step) for i in range(step)]
+    arrows += [(step, step + 1 + i) for i in range(len(model.outputs))]
+    return diagram(model.label, boxes, arrows)
+
+
+def _recurrent(model: manifest.Model, config: dict[str, Any]) -> str:
+    """The step of `training.models.recurrent`, as its `advance` does it."""
+    if "channels" not in config:
+        return _plain(model, config)
+    c, p = config["channels"], config["patch"]
+    grid = f"{config['height'] // p} × {config['width'] // p}"
+    boxes = [
+        Box("frame", f"{config['height']} × {config['width']} pixels", 0, 0, "input"),
+        Box("action, chance", f"{config['actions']} + {config['chance']} numbers", 0, 1, "input"),
+        Box("hidden state", f"{c} channels, {grid}", 0, 2, "input"),
+        Box("cells", f"{p} × {p} px, {len(config['palette'])} colours", 1, 0),
+        Box("drive and bias", f"linear, 2 × {c}", 1, 1),
+        Box("pool", f"{config['pooled']} ch., mean and max", 1, 2),
+        Box("read", f"1 × 1, {c}, + place", 2, 0),
+        Box("mix", f"3 × 3, {2 * c} → {c}", 2, 1),
+        Box("blocks", f"{config['blocks']} × 3 × 3, residual", 2, 2),
+        Box("write", "1 × 1, + last frame", 3, 0),
+        Box("heads", "reward, end", 3, 1),
+        Box("gate", "sigmoid, tanh", 3, 2),
+        Box("next frame", "likeliest colour a pixel", 4, 0, "output"),
+        Box("reward, terminated", "2 numbers", 4, 1, "output"),
+        Box("next hidden state", f"{c} channels, {grid}", 4, 2, "output"),
+    ]
+    arrows = [(0, 3), (1, 4), (2, 5), (3, 6), (4, 6), (4, 7), (5, 7), (6, 7), (7, 8)]
+    arrows += [(8, 9), (8, 10), (8, 11), (9, 12), (10, 13), (11, 14)]
+    return diagram(model.label, boxes, arrows)
+
+
+DRAWN: dict[str, Callable[[manifest.Model, dict[str, Any]], str]] = {"recurrent": _recurrent}
+
+
+def data(model: manifest.Model, weights: Path, home: str) -> str:
+    """What the model has seen."""
+    told = cache.read_json(weights / "provenance.json") or {}
+    asked = told.get("recipe", {}).get("data", {})
+    rows = [
+        ["Steps recorded", f"{asked.get('steps', 0):,}"],
+        ["Longest game", f"{asked.get('episode_steps', 0):,} steps"],
+    ]
+    for name, label in (
+        ("behaviours", "Who plays"),
+        ("scenarios", "Where games start"),
+        ("splits", "Split"),
+    ):
+        shares = asked.get(name) or {}
+        total = sum(shares.values()) or 1
+        said = ", ".join(f"{html.escape(k)} {100 * v / total:.0f} %" for k, v in shares.items())
+        rows.append([label, said or "all alike"])
+    return _table([], rows)
+
+
+def curves(model: manifest.Model, weights: Path, home: str) -> str:
+    """How training went."""
+    points = cache.read_json(weights / "curve.json") or []
+    labels = {
+        "frame_loss": ("Loss of the frame", "nats"),
+        "sensor_loss": ("Loss of the sensors", ""),
+        "val_moved_right": ("Moved pixels right, held out", "share"),
+        "val_whole_frames": ("Whole frames right, held out", "share"),
+    }
+    drawn = [
+        chart(
+            label,
+            "minutes of training",
+            [Line(key, [(p["minutes"], p[key]) for p in points if key in p])],
+            unit,
+        )
+        for key, (label, unit) in labels.items()
+    ]
+    return "".join(drawn) or '<p class="wm-absent">No curve was kept.</p>'
+
+
+def rollouts(model: manifest.Model, weights: Path, home: str) -> str:
+    """Strips of frames: the sim's above, the model's below."""
+    metrics = cache.read_json(weights / "metrics.json") or {}
+    parts = []
+    for strip in metrics.get("strips", []):
+        file = weights / strip["file"]
+        if not file.is_file():
+            continue
+        steps = ", ".join(str(step) for step in strip["steps"])
+        width, height = (int.from_bytes(file.read_bytes()[at : at + 4], "big") for at in (16, 20))
+        parts.append(
+            f'<figure class="wm-strip"><img src="{home}/{strip["file"]}" loading="lazy" '
+            f'width="{width}" height="{height}" alt="The sim\'s frames above, the model\'s below, '
+            f'after {steps} steps played alone"><figcaption>Above the sim, below the model on its '
+            f"own, after {steps} steps.</figcaption></figure>"
+        )
+    return "".join(parts) or '<p class="wm-absent">No strips were kept.</p>'
+
+
+def provenance(model: manifest.Model, weights: Path, home: str) -> str:
+    """What made the model, and in which precisions it ships."""
+    told = cache.read_json(weights / "provenance.json") or {}
+    versions = ", ".join(f"{k} {v}" for k, v in sorted(told.get("versions", {}).items()))
+    rows = [
+        ["Sim", f"<code>{html.escape(str(told.get('keys', {}).get('sim', ''))[:12])}</code>"],
+        [
+            "Training",
+            f"<code>{html.escape(str(told.get('keys', {}).get('train', ''))[:12])}</code>",
+        ],
+        ["Seed", html.escape(str(told.get("seed", "")))],
+        ["Optimiser steps", f"{told.get('steps', 0):,}"],
+        ["Time", f"{told.get('minutes', 0)} minutes on {html.escape(str(told.get('device')))}"],
+        ["Versions", html.escape(versions)],
+    ]
+    if told.get("finetuned_from"):
+        rows.append(["Fine-tuned from", html.escape(str(told["finetuned_from"]))])
+    ships = [
+        [
+            variant.name,
+            size(variant.step.bytes),
+            ", ".join(variant.backends),
+            ", ".join(
+                f"{html.escape(k)} {v:.4g}" for k, v in variant.parity.items() if v is not None
+            ),
+        ]
+        for variant in model.variants
+    ]
+    return _table([], rows) + _table(["Precision", "Step graph", "Runs on", "Parity"], ships)
+
+
+SECTIONS: dict[str, Callable[[manifest.Model, Path, str], str]] = {
+    "evaluation": evaluation,
+    "architecture": architecture,
+    "data": data,
+    "curves": curves,
+    "rollouts": rollouts,
+    "provenance": provenance,
+}

@@ -162,6 +162,8 @@ def _ship(model: manifest.Model, folder: Path, stage: Path) -> manifest.Model:
             _put(stage / url, source.read_bytes())
             moved[part] = file.model_copy(update={"url": url})
         variants.append(variant.model_copy(update=moved))
+    for figure in cache.files_of(folder.parent / "figures"):
+        _put(stage / model.family / "figures" / figure.name, figure.read_bytes())
     return model.model_copy(update={"variants": variants})
 
 

@@ -47,8 +47,9 @@ PORTS = 20
 LIVE_JS = """\
 // Injected by `wmsite serve` alone: reload when the site is new, show what is wrong with an edit.
 const home = new URL(".", document.currentScript.src);
-let version = null;
+const mine = document.currentScript.dataset.version;
 let box = null;
+
 function show(text) {
   if (!box) {
     box = document.createElement("pre");
@@ -56,19 +57,38 @@ function show(text) {
     box.setAttribute("role", "alert");
     box.style.cssText =
       "position:fixed;inset:auto 1rem 1rem;z-index:9999;margin:0;padding:1rem;" +
-      "white-space:pre-wrap;" +
-      "background:#2b0d12;color:#ffd7dc;border:1px solid #ff4878;border-radius:4px;" +
-      "font:14px/1.5 monospace;max-height:50vh;overflow:auto";
+      "white-space:pre-wrap;background:#2b0d12;color:#ffd7dc;border:1px solid #ff4878;" +
+      "border-radius:4px;font:14px/1.5 monospace;max-height:50vh;overflow:auto";
     document.body.append(box);
   }
   box.textContent = text;
   box.hidden = !text;
 }
-new EventSource(new URL("events", home)).onmessage = (event) => {
-  const now = JSON.parse(event.data);
-  show(now.error ?? "");
-  if (version !== null && now.version !== version) location.reload();
-  version = now.version;
+
+// A service worker that keeps the old site must bring the new one first.
+async function renewed() {
+  const worker = navigator.serviceWorker?.controller;
+  if (!worker) return;
+  await new Promise((done) => {
+    navigator.serviceWorker.addEventListener("message", ({ data }) => {
+      if (data?.type !== "offline" || data.loading) return;
+      if (data.ready) worker.postMessage({ type: "activate" });
+      else done();
+    });
+    navigator.serviceWorker.startMessages();
+    worker.postMessage({ type: "update" });
+    setTimeout(done, 10000);
+  });
+}
+
+new EventSource(new URL("events", home)).onmessage = async (event) => {
+  const { version, error } = JSON.parse(event.data);
+  show(error ?? "");
+  // Once for each version: a page that stays old must not reload for ever.
+  if (version === mine || sessionStorage.getItem("wmsite-live") === version) return;
+  sessionStorage.setItem("wmsite-live", version);
+  await renewed();
+  location.reload();
 };
 """
 
@@ -100,7 +120,7 @@ def run(
     error = _build(options, options.train)
     if error and not (options.out / "wm" / "site.json").is_file():
         raise UserError(f"serve: nothing to serve yet. {error.removeprefix('error: ')}")
-    state.tell(_version(options.out), error)
+    state.tell(version_of(options.out), error)
     server = _listen(options.out, base, state, host, port)
     address = f"http://{host}:{server.server_address[1]}{base}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -115,12 +135,13 @@ def run(
         server.server_close()
 
 
-def _build(options: Options, training: str) -> str | None:
+def _build(options: Options, training: str, quiet: bool = False) -> str | None:
     """Build in a process of its own; return its one-line error, or None."""
     command = [sys.executable, "-m", "builder.cli", "-C", str(options.root), "build", "--wait"]
     command += ["--train", training, "--site-dir", str(options.out)]
     command += ["--base", options.base] if options.base else []
     command += ["--only", options.only] if options.only else []
+    command += ["--quiet"] if quiet else []
     command += ["--strict"] if options.strict else []
     error = None
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
@@ -154,8 +175,8 @@ def _watch(project: Project, options: Options, state: State, terminal: Terminal)
             terminal.say(f"changed: {first}" + (" and more" if len(changes) > 1 else ""))
             began = time.monotonic()
             # What was edited is to be seen now: training waits for the next build or train.
-            error = _build(options, "never")
-            state.tell(_version(options.out), error)
+            error = _build(options, "never", quiet=True)
+            state.tell(version_of(options.out), error)
             if not error:
                 terminal.say(f"built in {time.monotonic() - began:.1f} s")
             sys.stdout.flush()
@@ -163,9 +184,28 @@ def _watch(project: Project, options: Options, state: State, terminal: Terminal)
                 break  # It may name other folders to watch.
 
 
-def _version(out: Path) -> str:
+def version_of(out: Path) -> str:
+    """Return the version of the site in a folder, or nothing."""
     told = cache.read_json(out / "wm" / "site.json")
     return str(told["version"]) if told else ""
+
+
+def injected(page: bytes, base: str, version: str) -> bytes:
+    """Return a page with the live reload, which knows of which version the page is."""
+    tag = f'<script src="{base}{LIVE}live.js" data-version="{version}" defer></script></body>'
+    return page.replace(b"</body>", tag.encode(), 1)
+
+
+def adjusted(out: Path, base: str) -> bytes:
+    """Return site.json as true of the pages as they are served, with the live reload in them."""
+    told = json.loads((out / "wm" / "site.json").read_bytes())
+    for entry in told["files"]:
+        if entry["url"].endswith(".html"):
+            page = (out / "wm" / entry["url"]).resolve().read_bytes()
+            page = injected(page, base, told["version"])
+            entry |= {"sha256": cache.sha256(page), "bytes": len(page)}
+    told["version"] = cache.key(served=told["version"], base=base)[:12]
+    return json.dumps(told).encode()
 
 
 def _listen(out: Path, base: str, state: State, host: str, port: int | None) -> ThreadingHTTPServer:
@@ -249,10 +289,9 @@ class _Handler(BaseHTTPRequestHandler):
         if suffix == ".html":
             found = re.search(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', data)
             policy = found[1].decode() if found else policy
-            # Only what a person looks at: the service worker's copies keep their hashes.
-            if self.headers.get("Sec-Fetch-Dest", "document") in ("document", "iframe"):
-                tag = f'<script src="{self.base}{LIVE}live.js" defer></script></body>'
-                data = data.replace(b"</body>", tag.encode(), 1)
+            data = injected(data, self.base, version_of(self.out))
+        elif inner == "wm/site.json":
+            data = adjusted(self.out, self.base)
         immutable = bool(HASHED.search(inner))
         self._reply(
             status,
@@ -261,8 +300,6 @@ class _Handler(BaseHTTPRequestHandler):
             {
                 "Content-Security-Policy": policy,
                 "Cache-Control": "public, max-age=31536000, immutable" if immutable else "no-store",
-                # The service worker then shows our pages, with their live reload, not its copies.
-                **({"Wmsite-Live": "1"} if inner == "wm/site.json" else {}),
             },
         )
 

@@ -1,0 +1,165 @@
+"""Draw line charts and block diagrams as inline SVG; colours come from the page's CSS."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 640, 260
+LEFT, RIGHT, TOP, BOTTOM = 52, 150, 12, 38
+DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 5")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: points (x, y), and optionally a band (x, low, high) behind it."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    band: Sequence[tuple[float, float, float]] = ()
+
+
+def chart(title: str, x_label: str, lines: Sequence[Line], unit: str = "") -> str:
+    """Return a chart as SVG; each line is told by its dashes and by its name at its end."""
+    lines = [line for line in lines if line.points]
+    if not lines:
+        return ""
+    xs = [x for line in lines for x, _ in line.points]
+    ys = [y for line in lines for _, y in line.points]
+    ys += [v for line in lines for _, low, high in line.band for v in (low, high)]
+    x_ticks, y_ticks = ticks(min(xs), max(xs), 6), ticks(min(ys), max(ys), 5)
+    x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-9)
+    y_low, y_high = y_ticks[0], max(y_ticks[-1], y_ticks[0] + 1e-9)
+
+    def at(x: float, y: float) -> str:
+        px = LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+        py = HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
+        return f"{px:.1f},{py:.1f}"
+
+    parts = []
+    for value in y_ticks:
+        start, _, height = at(x_low, value).partition(",")
+        end = at(x_high, value).partition(",")[0]
+        parts.append(
+            f'<path class="wm-grid" d="M{start},{height}H{end}"/>'
+            f'<text class="wm-tick" x="{LEFT - 8}" y="{height}" dy="4" text-anchor="end">'
+            f"{number(value)}</text>"
+        )
+    for value in x_ticks:
+        if x_low <= value <= x_high:
+            place = at(value, y_low).partition(",")[0]
+            parts.append(
+                f'<text class="wm-tick" x="{place}" y="{HEIGHT - BOTTOM + 16}" '
+                f'text-anchor="middle">{number(value)}</text>'
+            )
+    middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
+    parts.append(
+        f'<text class="wm-axis" x="{middle:.0f}" y="{HEIGHT - 6}" text-anchor="middle">'
+        f"{html.escape(x_label)}</text>"
+    )
+    ends: list[tuple[float, int]] = []
+    for index, line in enumerate(lines):
+        style = f"wm-line wm-line-{index % 5}"
+        if line.band:
+            high = [at(x, top) for x, _, top in line.band]
+            low = [at(x, bottom) for x, bottom, _ in reversed(line.band)]
+            parts.append(f'<polygon class="wm-band {style}" points="{" ".join(high + low)}"/>')
+        points = " ".join(at(x, y) for x, y in line.points)
+        parts.append(
+            f'<polyline class="{style}" stroke-dasharray="{DASHES[index % 5]}" points="{points}"/>'
+        )
+        ends.append((float(points.rpartition(",")[2]), index))
+    # Names stand at the lines' ends, moved apart where they would overlap.
+    above = float(-HEIGHT)
+    for height, index in sorted(ends):
+        above = max(height, above + 15.0)
+        parts.append(
+            f'<text class="wm-name wm-line-{index % 5}" x="{WIDTH - RIGHT + 8}" '
+            f'y="{above:.1f}" dy="4">{html.escape(lines[index].name)}</text>'
+        )
+    said = html.escape(f"{title}{f' ({unit})' if unit else ''} by {x_label}")
+    return (
+        f'<figure class="wm-chart"><figcaption>{html.escape(title)}'
+        f"{f' ({html.escape(unit)})' if unit else ''}</figcaption>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">'
+        f"{''.join(parts)}</svg></figure>"
+    )
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Return round values that span low..high."""
+    span = max(high - low, abs(high) * 1e-3, 1e-9)
+    step = 10.0 ** math.floor(math.log10(span / most))
+    for factor in (1, 2, 5, 10):
+        if span / (step * factor) <= most:
+            step *= factor
+            break
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [round(i * step, 10) for i in range(first, last + 1)]
+
+
+def number(value: float) -> str:
+    """Return a number for people: 12000 as "12k", no trailing zeros."""
+    if abs(value) >= 1000 and value == round(value):
+        return f"{value / 1000:g}k"
+    return f"{value:g}"
+
+
+@dataclass(frozen=True)
+class Box:
+    """One block of a diagram: a heading and lines below; `row` and `column` place it."""
+
+    name: str
+    text: str
+    column: int
+    row: float
+    kind: str = "layer"
+
+
+def diagram(title: str, boxes: Sequence[Box], arrows: Sequence[tuple[int, int]]) -> str:
+    """Return boxes and arrows between them (by index) as SVG, columns from left to right."""
+    wide, high, gap_x, gap_y = 168, 50, 34, 16
+    columns = max(box.column for box in boxes) + 1
+    rows = max(box.row for box in boxes) + 1
+    width = columns * wide + (columns - 1) * gap_x + 4
+    height = int(rows * high + (rows - 1) * gap_y) + 4
+
+    def corner(box: Box) -> tuple[float, float]:
+        return 2 + box.column * (wide + gap_x), 2 + box.row * (high + gap_y)
+
+    parts = [
+        '<defs><marker id="wm-tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto"><path class="wm-tip" d="M0,0L8,4L0,8z"/></marker></defs>'
+    ]
+    for start, end in arrows:
+        (x0, y0), (x1, y1) = corner(boxes[start]), corner(boxes[end])
+        if boxes[start].column == boxes[end].column:
+            down = y1 > y0
+            a = (x0 + wide / 2, y0 + (high if down else 0))
+            b = (x1 + wide / 2, y1 + (0 if down else high))
+            path = f"M{a[0]:.0f},{a[1]:.0f}L{b[0]:.0f},{b[1]:.0f}"
+        else:
+            a, b = (x0 + wide, y0 + high / 2), (x1, y1 + high / 2)
+            bend = (b[0] - a[0]) / 2
+            path = (
+                f"M{a[0]:.0f},{a[1]:.0f}C{a[0] + bend:.0f},{a[1]:.0f} "
+                f"{b[0] - bend:.0f},{b[1]:.0f} {b[0]:.0f},{b[1]:.0f}"
+            )
+        parts.append(f'<path class="wm-arrow" d="{path}" marker-end="url(#wm-tip)"/>')
+    for box in boxes:
+        x, y = corner(box)
+        parts.append(
+            f'<rect class="wm-box wm-box-{box.kind}" x="{x:.0f}" y="{y:.0f}" width="{wide}" '
+            f'height="{high}" rx="6"/>'
+            f'<text class="wm-box-name" x="{x + 10:.0f}" y="{y + 21:.0f}">'
+            f"{html.escape(box.name)}</text>"
+            f'<text class="wm-box-text" x="{x + 10:.0f}" y="{y + 39:.0f}">'
+            f"{html.escape(box.text)}</text>"
+        )
+    said = html.escape(f"{title}: " + ", ".join(f"{b.name} ({b.text})" for b in boxes))
+    return (
+        f'<figure class="wm-diagram"><svg viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{said}">{"".join(parts)}</svg></figure>'
+    )
