@@ -27,6 +27,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "data": ("training/record.py", "training/lerobot.py"),
     "train": (
         "training/dataset.py",
+        "training/muon.py",
         "training/objective.py",
         "training/train.py",
         "training/weights.py",

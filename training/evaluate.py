@@ -255,15 +255,15 @@ def compare(
             series.setdefault(key, []).append(np.where(scene.alive, values, np.nan))
     labels = PIXEL_LABELS | (detector.labels if detector else {})
     rng = np.random.default_rng(0)
-    values: dict[str, Any] = {}
+    row: dict[str, Any] = {}
     curves: dict[str, Any] = {}
     for key, parts in series.items():
         joined = np.concatenate(parts)
         percent = labels[key][1] == "%"
         points = [interval(joined[:, h - 1], rng, percent) for h in horizons]
-        values |= {f"{key}@{h}": p for h, p in zip(horizons, points, strict=True)}
+        row |= {f"{key}@{h}": p for h, p in zip(horizons, points, strict=True)}
         curves[key] = points
-    return {"name": name, "values": values}, curves
+    return {"name": name, "values": row}, curves
 
 
 def evaluate(weights: Path, sim_class: type[Sim], recipe: Recipe) -> dict[str, Any]:
@@ -273,7 +273,6 @@ def evaluate(weights: Path, sim_class: type[Sim], recipe: Recipe) -> dict[str, A
     `curves` by horizon, `checks` (single figures) and `strips` (pictures). Raises UserError for
     weights that can't be read.
     """
-    torch.set_num_threads(os.cpu_count() or 1)
     model = load_model(weights)
     plan = recipe.evaluate
     horizons = sorted(h for h in plan.horizons if h <= plan.steps)
@@ -284,7 +283,8 @@ def evaluate(weights: Path, sim_class: type[Sim], recipe: Recipe) -> dict[str, A
         "action zeroed": lambda scene: play(model, scene, act=False),
         "no carried state": lambda scene: play(model, scene, carry=False),
     }
-    rows, curves = [], {}
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, dict[str, Any]] = {}
     checks: dict[str, Any] = {}
     with Progress(f"evaluate {recipe.world}/{recipe.family}", len(players) + 1, "rows") as bar:
         scenes = [

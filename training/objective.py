@@ -31,10 +31,10 @@ class Batch:
 class Windows:
     """Draw windows from recorded arrays: some anywhere, some where rare events happen."""
 
-    def __init__(self, arrays: Arrays, length: int, event_share: float, seed: int) -> None:
+    def __init__(self, arrays: Arrays, length: int, plan: Train, seed: int) -> None:
         self.arrays = arrays
         self.length = length
-        self.event_share = event_share
+        self.event_share = plan.event_share
         self.rng = np.random.default_rng(seed)
         self.anywhere = arrays.windows(length)
         if not len(self.anywhere):
@@ -42,7 +42,7 @@ class Windows:
                 f"dataset: no episode holds {length} steps; burn_in + unroll ask for that many. "
                 "Run: record longer episodes (data.episode_steps) or shorten the unroll"
             )
-        self.events = [w for w in arrays.event_windows(length).values() if len(w)]
+        self.events = [w for w in arrays.event_windows(length, plan.burn_in).values() if len(w)]
         self.sensors = arrays.sensor_matrix()
 
     def draw(self, size: int, device: torch.device) -> Batch:
@@ -112,7 +112,8 @@ def rollout_loss(
             moved = (target != truth[:, t]) | (guess != truth[:, t])
             right = right + (moved & ~missed).sum()
             wrong = wrong + missed.sum()
-            weight = torch.where(near[:, t] | missed | (target != seen), 1.0, plan.static_weight)
+            weight = torch.where(near[:, t] | missed, 1.0, plan.static_weight)
+            weight = torch.where((target != seen) | moved, plan.moved_weight, weight)
             if t < 2:  # A hidden state that opens cold can't know velocities yet.
                 weight = weight * batch.start[:, None, None, None]
         planes = logits.unflatten(1, (model.colours, -1))

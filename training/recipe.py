@@ -40,8 +40,9 @@ class Train:
     batch: int  # windows an optimiser step
     burn_in: int  # steps watched before the model plays on
     unroll: int  # steps played, at the end of the schedule
-    learning_rate: float
-    weight_decay: float = 0.01
+    learning_rate: float = 3e-3  # AdamW's, for all but the convolutions
+    kernel_rate: float = 0.02  # Muon's, for the convolutions' kernels
+    weight_decay: float = 0.01  # of the kernels
     ema: float = 0.999  # how slowly the saved average of the weights follows them
     checkpoint_minutes: float = 2.0
     validate_minutes: float = 2.0
@@ -49,6 +50,7 @@ class Train:
     teacher_share: float = 0.1  # share of the budget spent before any self-fed step
     self_fed: float = 0.9  # share of self-fed steps at the end of the schedule
     event_share: float = 0.3  # share of windows drawn where an event happens
+    moved_weight: float = 5.0  # weight of pixels that change; near them it is 1
     static_weight: float = 0.05  # weight of pixels far from all that moves
     head_weight: float = 0.1  # weight of reward and termination
     sensor_weight: float = 0.1  # weight of reading the sensors from the hidden state

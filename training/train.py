@@ -13,18 +13,18 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from training.dataset import Dataset
-from training.objective import Batch, Probe, Windows, rollout_loss
+from training.muon import Muon
+from training.objective import Probe, Windows, choose, rollout_loss
 from training.progress import Progress
 from training.recipe import Recipe, Train, to_json
 from training.weights import build, start_from
@@ -37,16 +37,14 @@ class Run:
 
     def __init__(self, model: Any, probe: Probe, plan: Train, out: Path) -> None:
         self.model, self.probe, self.plan, self.out = model, probe, plan, out
-        weights = [p for p in model.parameters() if p.ndim > 1]
-        scales = [p for p in model.parameters() if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": weights, "weight_decay": plan.weight_decay},
-                {"params": [*scales, *probe.parameters()], "weight_decay": 0.0},
-            ],
-            lr=plan.learning_rate,
-            betas=(0.9, 0.98),
-        )
+        kernels = [p for m in model.modules() if isinstance(m, nn.Conv2d) for p in (m.weight,)]
+        ids = {id(p) for p in kernels}
+        rest = [p for p in [*model.parameters(), *probe.parameters()] if id(p) not in ids]
+        self.optimisers: list[torch.optim.Optimizer] = [
+            Muon(kernels, plan.kernel_rate, decay=plan.weight_decay),
+            torch.optim.AdamW(rest, plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
+        self.rates = (plan.kernel_rate, plan.learning_rate)
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
         self.step = 0
         self.minutes = 0.0
@@ -64,6 +62,20 @@ class Run:
             for name, value in self.model.state_dict().items():
                 self.average[name].lerp_(value, 1 - keep)
 
+    def update(self, loss: Tensor, share: float) -> None:
+        """Take one optimiser step at a share 0..1 of the full learning rates."""
+        for optimiser, rate in zip(self.optimisers, self.rates, strict=True):
+            optimiser.zero_grad(set_to_none=True)
+            for group in optimiser.param_groups:
+                group["lr"] = rate * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            for optimiser in self.optimisers:
+                optimiser.step()
+        self.step += 1
+        self.update_average()
+
     def save(self) -> None:
         """Write the checkpoint aside and swap it in whole."""
         aside = self.out / f"{CHECKPOINT}.{os.getpid()}"
@@ -71,7 +83,7 @@ class Run:
             {
                 "model": self.model.state_dict(),
                 "probe": self.probe.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
                 "average": self.average,
                 "step": self.step,
                 "minutes": self.minutes,
@@ -89,39 +101,25 @@ class Run:
         saved = torch.load(path, weights_only=True)
         self.model.load_state_dict(saved["model"])
         self.probe.load_state_dict(saved["probe"])
-        self.optimiser.load_state_dict(saved["optimiser"])
+        for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
         self.average = saved["average"]
         self.step, self.minutes, self.curve = saved["step"], saved["minutes"], saved["curve"]
         return True
 
 
 def schedule(plan: Train, progress: float) -> tuple[float, float, int]:
-    """Return (learning rate, self-fed share, unroll) at `progress` 0..1.
+    """Return (share of the learning rates, self-fed share, window length) at `progress` 0..1.
 
-    The rate warms up and falls as a cosine; the model's own frames and the length of the play
-    grow over the first two thirds.
+    The rates warm up and fall as a cosine; the model's own frames and the length of the play
+    grow from `teacher_share` of the budget on, over half of it.
     """
-    warm = min(1.0, progress / 0.02)
-    rate = plan.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+    warm = min(1.0, progress / 0.01)
+    rate = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
     grown = min(1.0, max(0.0, (progress - plan.teacher_share) / 0.5))
-    unroll = round(plan.unroll_first + (plan.unroll - plan.unroll_first) * grown)
-    return rate, plan.self_fed * grown, unroll
-
-
-def batches(windows: dict[int, Windows], plan: Train, run: Run) -> Iterator[tuple[Batch, float]]:
-    """Yield batches whose unroll follows the schedule, until the budget is spent."""
-    while run.progress < 1.0:
-        rate, self_fed, unroll = schedule(plan, run.progress)
-        for group in run.optimiser.param_groups:
-            group["lr"] = rate
-        # A few lengths only, so that each has its index of windows made once.
-        length = plan.burn_in + max(4, unroll // 4 * 4)
-        if length not in windows:
-            any_windows = next(iter(windows.values()))
-            windows[length] = Windows(
-                any_windows.arrays, length, plan.event_share, 7919 * run.step + length
-            )
-        yield windows[length].draw(plan.batch, next(run.model.parameters()).device), self_fed
+    unroll = plan.unroll_first + (plan.unroll - plan.unroll_first) * grown
+    # A few lengths only, so that each has its index of windows made once.
+    return rate, plan.self_fed * grown, plan.burn_in + max(4, round(unroll) // 4 * 4)
 
 
 @torch.no_grad()
@@ -133,17 +131,17 @@ def validate(run: Run, windows: Windows, samples: int = 64) -> dict[str, float]:
     windows.rng = np.random.default_rng(0)  # the same windows every time
     batch = windows.draw(samples, next(model.parameters()).device)
     hidden = torch.zeros(samples, model.config.channels, *model.grid, device=batch.action.device)
-    seen = batch.index[:, 0].long()
+    seen = model.pack(batch.index[:, 0])
     whole = moved_right = moved = 0.0
     steps = 0
     for t in range(batch.action.shape[1]):
         logits, hidden, _ = model.advance(
-            model.pack(seen), hidden, batch.action[:, t], batch.chance[:, t]
+            model.one_hot(seen), hidden, batch.action[:, t], batch.chance[:, t]
         )
-        target = batch.index[:, t + 1].long()
-        guess = model.unpack(logits).argmax(1)
+        before, target = model.pack(batch.index[:, t]), model.pack(batch.index[:, t + 1])
+        guess = choose(logits, model.colours)
         if t >= run.plan.burn_in:
-            changed = (target != batch.index[:, t].long()) | (guess != batch.index[:, t].long())
+            changed = (target != before) | (guess != before)
             moved_right += float((changed & (guess == target)).sum())
             moved += float(changed.sum())
             whole += float((guess == target).flatten(1).all(1).float().mean())
@@ -171,7 +169,8 @@ def train(
     """
     plan = recipe.finetune if init is not None and recipe.finetune else recipe.train
     torch.manual_seed(recipe.seed)
-    torch.set_num_threads(os.cpu_count() or 1)
+    if "OMP_NUM_THREADS" not in os.environ:  # torch leaves half of two virtual cores idle
+        torch.set_num_threads(os.cpu_count() or 1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     out.mkdir(parents=True, exist_ok=True)
     dataset = Dataset.open(dataset_dir)
@@ -183,24 +182,21 @@ def train(
     run = Run(model, probe, plan, out)
     resumed = run.resume()
 
-    length = plan.burn_in + plan.unroll
-    windows = {length: Windows(arrays, length, plan.event_share, recipe.seed + run.step)}
-    held_out = Windows(dataset.load("val"), plan.burn_in + 30, 0.0, 0)
+    windows: dict[int, Windows] = {}
+    held_out = Windows(dataset.load("val"), plan.burn_in + 30, plan, 0)
     board = SummaryWriter(str(out / "tensorboard"))
     title = f"train {recipe.world}/{recipe.family}" + (" (resumed)" if resumed else "")
     saved_at = validated_at = run.minutes
     with Progress(title, total=100.0, unit="%") as bar:
-        bar.update(100 * run.progress)
+        bar.resume(100 * run.progress)
         clock = time.monotonic()
-        for batch, self_fed in batches(windows, plan, run):
+        while run.progress < 1.0:
+            rate, self_fed, length = schedule(plan, run.progress)
+            if length not in windows:
+                windows[length] = Windows(arrays, length, plan, recipe.seed + 7919 * run.step)
+            batch = windows[length].draw(plan.batch, device)
             loss, figures = rollout_loss(model, probe, batch, plan, self_fed)
-            run.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            if torch.isfinite(norm):
-                run.optimiser.step()
-            run.step += 1
-            run.update_average()
+            run.update(loss, rate)
             before, now = run.progress, time.monotonic()
             run.minutes += (now - clock) / 60
             clock = now

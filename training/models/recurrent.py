@@ -76,7 +76,6 @@ class Model(nn.Module):
         self.heads = nn.Linear(2 * config.pooled, 2)
         # How strongly a pixel keeps its colour where the network says nothing.
         self.keep = nn.Parameter(torch.tensor(4.0))
-        nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
         with torch.no_grad():
             self.gates.bias[:c] -= 1.0
