@@ -19,6 +19,12 @@ With no life left the game is over and the frame stays as it is.
 Everything is measured in pixels and in steps (RATE steps a second). Positions are real numbers:
 pixel i lies between i and i + 1, a ball's position is its middle, the paddle's its left edge.
 Every number below can be changed; the rest follows from them.
+
+To try
+------
+A wider PADDLE_WIDTH, a faster BALL_SPEED, other colours. Gravity: in `_fly`, before `y` changes,
+write `vy += 0.02 * flying`. A second ball: give `state` a "ball2" and a "flying2", and do with
+them in `step` and `render` what is done with "ball" and "flying".
 """
 
 from __future__ import annotations
@@ -298,12 +304,16 @@ class Breakout(Sim):
         for row in range(PADDLE_TOP, PADDLE_TOP + PADDLE_HEIGHT):
             screen[w, row, x] = PADDLE
 
-        w = np.nonzero(s["flying"])[0]
-        corner = pixel(s["ball"][w, :2] - RADIUS).astype(np.int64)[:, :, None] + np.arange(
-            BALL_SIZE
-        )
-        screen[w[:, None, None], corner[:, 1][:, :, None], corner[:, 0][:, None, :]] = BALL
-        screen[w, corner[:, 1, BALL_SIZE // 2], corner[:, 0, BALL_SIZE // 2]] = BALL_CENTRE
+        self._draw_ball(screen, s["ball"], s["flying"])
+
+    def _draw_ball(self, screen: Array, ball: Array, flying: Array) -> None:
+        """Draw one ball of each game where there is one; it never reaches over the frame's edge."""
+        w = np.nonzero(flying)[0]
+        x, y = pixel(ball[w, :2] - RADIUS).astype(np.int64).T
+        span = np.arange(BALL_SIZE)
+        rows, columns = y[:, None] + span, x[:, None] + span
+        screen[w[:, None, None], rows[:, :, None], columns[:, None]] = BALL
+        screen[w, rows[:, BALL_SIZE // 2], columns[:, BALL_SIZE // 2]] = BALL_CENTRE
 
     def _repaint(self, bricks: Array, lives: Array) -> None:
         """Paint the bricks and lives that came or went since they were last painted."""

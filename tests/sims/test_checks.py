@@ -21,9 +21,37 @@ def test_breakout_keeps_the_contract() -> None:
     check_sim(Breakout)
 
 
-def test_an_edit_that_keeps_the_contract_passes(edited: Callable[..., Path]) -> None:
-    gravity = (FLY, f"        vy += np.where(flying, 0.02, 0.0)\n{FLY}")
-    check_sim("sims.heavy", edited("heavy", gravity))
+def test_the_edits_that_its_header_proposes_keep_the_contract(edited: Callable[..., Path]) -> None:
+    gravity = (FLY, f"        vy += 0.02 * flying\n{FLY}")
+    second = [
+        (
+            '            "paddle": np.zeros(worlds',
+            '            "ball2": np.zeros((worlds, 4), dtype=np.float64),\n'
+            '            "flying2": np.zeros(worlds, dtype=np.bool_),\n'
+            '            "paddle": np.zeros(worlds',
+        ),
+        (
+            '        serve = alive & ~s["flying"]\n',
+            '        serve = alive & ~s["flying"]\n        serve2 = alive & ~s["flying2"]\n',
+        ),
+        (
+            '            self._fly(s["ball"], s["flying"])\n',
+            '            self._fly(s["ball"], s["flying"])\n'
+            '            self._fly(s["ball2"], s["flying2"])\n',
+        ),
+        (
+            "        if serve.any():\n",
+            "        if serve2.any():\n"
+            '            self._serve(s["ball2"], s["flying2"], serve2, 1 - chance)\n'
+            "        if serve.any():\n",
+        ),
+        (
+            '        self._draw_ball(screen, s["ball"], s["flying"])\n',
+            '        self._draw_ball(screen, s["ball"], s["flying"])\n'
+            '        self._draw_ball(screen, s["ball2"], s["flying2"])\n',
+        ),
+    ]
+    check_sim("sims.edited", edited("edited", gravity, *second))
 
 
 @pytest.mark.parametrize(
