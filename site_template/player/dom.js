@@ -42,8 +42,11 @@ export function icon(name) {
   return svg;
 }
 
+/** @param {number} bytes */
+export const megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1);
+
 /** Return "3.1 of 9.8 MB". @param {number} loaded @param {number} total */
 export const progress = (loaded, total) =>
   total < 1e6
     ? `${(loaded / 1e3).toFixed(0)} of ${(total / 1e3).toFixed(0)} kB`
-    : `${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
+    : `${megabytes(loaded)} of ${megabytes(total)} MB`;

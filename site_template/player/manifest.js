@@ -145,7 +145,7 @@ export function asWorld(value) {
 }
 
 /** @param {number[]} shape */
-export const elements = (shape) => shape.reduce((a, b) => a * b, 1);
+const elements = (shape) => shape.reduce((a, b) => a * b, 1);
 
 /** @param {ModelEntry} m @param {number} frame @param {number} action @param {number} chance */
 function checkModel(m, frame, action, chance) {

@@ -1,6 +1,5 @@
 // One game's end of a model worker: which variant runs on what, and its steps beside the sim's.
 
-import { elements } from "./manifest.js";
 import { WorkerGone } from "./rpc.js";
 import { LIMITS } from "./stages.js";
 
@@ -80,7 +79,7 @@ export class ModelLink {
         this.note = `WebGPU is not used: ${reason(error)}. The model runs on wasm.`;
       }
     }
-    const ms = await this.loadOn("wasm", this.pick("wasm", choice.variant), stages);
+    const ms = await this.loadOn("wasm", this.pick("wasm", choice.variant), stages, first);
     const tooSlow = ms > (TOO_SLOW * 1000) / this.spec.rate;
     if (choice.backend !== "auto" || !tooSlow || !("gpu" in navigator)) return;
     try {
@@ -94,10 +93,11 @@ export class ModelLink {
   /**
    * Load one variant in a backend's worker, then use it from there.
    * @param {Backend} backend @param {Variant} variant @param {{runtime: Stage, model: Stage}} stages
+   * @param {Promise<Uint8Array>} first
    * @returns {Promise<number>} milliseconds of a step
    */
-  async loadOn(backend, variant, stages) {
-    const { remote, ms } = await this.prepare(this.name, backend, variant, stages);
+  async loadOn(backend, variant, stages, first) {
+    const { remote, ms } = await this.prepare(this.name, backend, variant, stages, first);
     if (this.remote && this.remote !== remote) this.release();
     this.remote = remote;
     this.backend = backend;
@@ -106,8 +106,10 @@ export class ModelLink {
   }
 
   /**
+   * Fetch the runtime and the graphs beside everything else; compile when the sim is there, which
+   * the player waits for.
    * @param {string} name @param {Backend} backend @param {Variant} variant @param {{runtime: Stage, model: Stage}} stages
-   * @param {Uint8Array} [first]
+   * @param {Promise<Uint8Array>} first
    */
   async prepare(name, backend, variant, stages, first) {
     const { runtime, model } = stages;
@@ -117,10 +119,9 @@ export class ModelLink {
     const files = [variant.step, variant.encode].map((f) => ({ ...f, url: new URL(f.url, this.base).href }));
     const [step, encode] = await model.run(() => Promise.all(files.map((f) => this.runtime.fetch(f, model))));
     const { remote } = await booting;
+    const frame = await first;
     return model.run(async () => {
       await remote.call("load", { name, model: this.model, step, encode }, [step, encode], LIMITS.stage);
-      const input = this.model.state.find((s) => s.observed);
-      const frame = first ?? new Uint8Array(input ? elements(input.shape) : 0);
       const probe = await remote.call("probe", { name, frame, steps: 6 }, [], LIMITS.stage);
       return { remote, ms: /** @type {number} */ (probe.ms), frame: /** @type {Uint8Array} */ (probe.frame) };
     }, true);
@@ -137,12 +138,11 @@ export class ModelLink {
     if (!(await /** @type {any} */ (navigator).gpu.requestAdapter())) throw new Error("it has no adapter on this device");
     if (!("Suspending" in WebAssembly)) throw new Error("this browser cannot suspend WebAssembly (JSPI)");
     const variant = this.pick("webgpu", wanted);
-    const frame = await first;
     const name = `${this.name}-gpu`;
-    const gpu = await this.prepare(name, "webgpu", variant, stages, frame);
+    const gpu = await this.prepare(name, "webgpu", variant, stages, first);
     try {
       const reference = variant.backends.includes("wasm") ? variant : this.pick("wasm", "auto");
-      const wasm = await this.prepare(`${this.name}-test`, "wasm", reference, stages, frame);
+      const wasm = await this.prepare(`${this.name}-test`, "wasm", reference, stages, first);
       await wasm.remote.call("release", { name: `${this.name}-test` });
       const differs = mismatch(gpu.frame, wasm.frame);
       if (differs) throw new Error(`its self-test differs from wasm (${differs})`);

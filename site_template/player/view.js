@@ -242,9 +242,9 @@ export class View {
           "div",
           { class: "wm-fields" },
           h("label", { class: "wm-field" }, h("span", {}, "Seed"), seed),
-          select("Start", spec.scenarios, (scenario) => void game.restart(game.sim?.now.seed, scenario)),
+          (this.scenario = select("Start", spec.scenarios, (scenario) => void game.restart(game.sim?.now.seed, scenario))),
           spec.behaviours.length
-            ? select("Who plays", ["you", ...spec.behaviours], (who) => game.autoplay(who === "you" ? null : who))
+            ? (this.pilot = select("Who plays", ["you", ...spec.behaviours], (who) => game.autoplay(who === "you" ? null : who)))
             : "",
           variants.length > 1
             ? select("Precision", ["auto", ...variants], (v) => void game.choose({ variant: /** @type {any} */ (v) }), game.choice.variant)
@@ -365,6 +365,10 @@ export class View {
       radio.disabled = !game.modelOn && radio.value !== "sim" && radio.value !== game.mode;
     }
     if (this.seed && document.activeElement !== this.seed) this.seed.value = String(state.seed);
+    const pilot = this.pilot?.querySelector("select");
+    if (pilot) pilot.value = game.behaviour ?? "you";
+    const start = this.scenario?.querySelector("select");
+    if (start) start.value = state.scenario;
     this.showNotice();
     this.showCover();
     this.figure();
