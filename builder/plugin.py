@@ -266,10 +266,11 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
 
 
 def finish(page: str, root: str) -> str:
-    """Add the player to a page that has a world, and the policy to every page."""
+    """Add what every page has, the player to a page that has a world, and the policy."""
     head = []
     if current:
-        wanted = ["player.css", "player.js"] if "<wm-world" in page else []
+        wanted = ["site.css", "site.js"]
+        wanted += ["player.css", "player.js"] if "<wm-world" in page else []
         wanted += ["report.css"] if "wm-report" in page else []
         for name in wanted:
             if name not in current.app_files:

@@ -37,7 +37,7 @@ worker.addEventListener("activate", (event) => event.waitUntil(worker.clients.cl
 worker.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(SCOPE)) return;
-  if (request.headers.get("accept") === "text/event-stream") return;
+  if (request.headers.get("accept") === "text/event-stream") return; // Live reload of `wmsite serve`.
   event.respondWith(answer(event).then(isolated));
 });
 worker.addEventListener("message", (event) => {
@@ -61,8 +61,6 @@ let changes = Promise.resolve();
 /** @type {Promise<unknown>} */
 let downloads = Promise.resolve();
 let impatient = 0;
-/** Whether `wmsite serve` answers: its pages reload after every edit, the copies here don't. */
-let live = false;
 /** What pages are told beside the record. @type {{loading: boolean, done: number, total: number, problem: string}} */
 const now = { loading: false, done: 0, total: 0, problem: "" };
 
@@ -168,7 +166,6 @@ async function bring(wanted) {
 async function deployed() {
   const response = await fetch(SCOPE + SITE, { cache: "no-store" }).catch(() => null);
   if (!response) throw new Unreachable(SITE);
-  live = response.headers.has("wmsite-live");
   if (!response.ok) throw new Error(`${SITE}: the server answered ${response.status}`);
   return response.text();
 }
@@ -319,10 +316,6 @@ async function answer(event) {
   if (request.mode === "navigate") await settle(event);
   const kept = await load();
   if (!kept.active) return fetch(request);
-  if (live && request.mode === "navigate") {
-    const page = await fetch(request).catch(() => null);
-    if (page) return page;
-  }
   if (path === SITE) return new Response(kept.active.site, { headers: { "content-type": "application/json" } });
   const file = path === "" || path.endsWith("/") ? `${path}index.html` : path;
   // Of a page that is still open with the version before, scripts may be asked for.
