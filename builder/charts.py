@@ -40,11 +40,11 @@ def chart(title: str, x_label: str, lines: Sequence[Line], unit: str = "") -> st
 
     parts = []
     for value in y_ticks:
-        start, _, height = at(x_low, value).partition(",")
+        start, _, level = at(x_low, value).partition(",")
         end = at(x_high, value).partition(",")[0]
         parts.append(
-            f'<path class="wm-grid" d="M{start},{height}H{end}"/>'
-            f'<text class="wm-tick" x="{LEFT - 8}" y="{height}" dy="4" text-anchor="end">'
+            f'<path class="wm-grid" d="M{start},{level}H{end}"/>'
+            f'<text class="wm-tick" x="{LEFT - 8}" y="{level}" dy="4" text-anchor="end">'
             f"{number(value)}</text>"
         )
     for value in x_ticks:

@@ -207,29 +207,31 @@ def clean(project: Path, /, everything: bool, site_dir: Path | None) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command: one line on stderr for a user's error, and the documented exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments
-    code = 1
     try:
-        code = cli.main(arguments, prog_name="wmsite", standalone_mode=False) or 0
-    except UserError as error:
-        message, code = str(error), error.exit_code
-    except click.ClickException as error:
-        message, code = error.format_message(), 2
-    except (KeyboardInterrupt, click.Abort):
-        message, code = "interrupted; what was there before is intact", 130
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        message = (
-            f"disk full while writing {error.filename or 'a file'}; what was there before is "
-            "intact. Run: free some space, then the same command again"
-        )
-    else:
-        sys.exit(code)
-    if debug:
-        traceback.print_exc()
-    click.echo(f"error: {message}", err=True)
-    sys.exit(code)
+        code = cli.main(arguments, prog_name="wmsite", standalone_mode=False)
+    except (UserError, click.ClickException, click.Abort, KeyboardInterrupt, OSError) as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        message, code = explain(error)
+        click.echo(f"error: {message}", err=True)
+    sys.exit(code or 0)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return what to say of an error that is no bug, on one line, and the exit code."""
+    if isinstance(error, UserError):
+        return str(error), error.exit_code
+    if isinstance(error, click.ClickException):
+        return " ".join(error.format_message().split()), 2
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        said = "the disk is full" if full else error.strerror or str(error)
+        mend = "free some space" if full else "mend that"
+        return (
+            f"{error.filename or 'a file'}: {said}; what was there before is intact. "
+            f"Run: {mend}, then the same command again"
+        ), 1
+    return "interrupted; what was there before is intact", 130
 
 
 if __name__ == "__main__":

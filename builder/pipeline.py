@@ -28,6 +28,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "train": (
         "training/dataset.py",
         "training/muon.py",
+        "training/muon.py",
         "training/objective.py",
         "training/train.py",
         "training/weights.py",

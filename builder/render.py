@@ -23,11 +23,14 @@ class _Warnings(logging.Handler):
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(logging.WARNING)
         self.terminal = terminal
+        self.errors: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count one warning; an error is raised by MkDocs as well."""
+        """Count one warning; keep an error, which MkDocs raises too, but says only here."""
         if record.levelno == logging.WARNING:
             self.terminal.warn(record.getMessage())
+        else:
+            self.errors.append(record.getMessage())
 
 
 def pages(project: Project, out: Path, build: object, terminal: Terminal) -> None:
@@ -57,14 +60,16 @@ def pages(project: Project, out: Path, build: object, terminal: Terminal) -> Non
         finally:
             config.plugins.on_shutdown()
     except MkDocsException as error:
-        raise UserError(f"mkdocs.yml: {_reason(error)}. Run: mend it, then build again") from error
+        raise UserError(
+            f"mkdocs.yml: {_reason(error, handler.errors)}. Run: mend it, then build again"
+        ) from error
     finally:
         plugin.current = None
         log.removeHandler(handler)
 
 
-def _reason(error: Exception) -> str:
-    return str(error).strip().rstrip(".") or type(error).__name__
+def _reason(error: Exception, errors: list[str]) -> str:
+    return "; ".join(errors or [str(error).strip()]).rstrip(".") or type(error).__name__
 
 
 def app(out: Path) -> tuple[str, frozenset[str]]:

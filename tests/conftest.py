@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,18 @@ def tiny_dataset(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) 
     from training.record import record
 
     return record(Breakout, tiny_recipe, tmp_path_factory.mktemp("datasets"), "tiny")
+
+
+@pytest.fixture(scope="session")
+def starter_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that `wmsite new` made, built without training: to read only (copy it first)."""
+    from builder.commands import build, new
+    from builder.terminal import Terminal
+
+    folder = new.run(tmp_path_factory.mktemp("projects") / "starter", Terminal(quiet=True))
+    # Folders there are named by what made them: sharing them saves minutes and hides nothing.
+    shared = Path(__file__).parents[1] / ".wmsite" / "vendor"
+    if shared.is_dir():
+        shutil.copytree(shared, folder / ".wmsite" / "vendor")
+    build.run(build.Options(root=folder, train="never"), Terminal(quiet=True))
+    return folder

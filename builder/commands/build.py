@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,8 @@ def run(options: Options, terminal: Terminal) -> Path:
     with cache.lock(project.cache, options.wait):
         cache.recover(options.out)
         inputs = _inputs(project, base)
-        stamp_file = project.cache / "sites" / f"{cache.key(out=str(options.out))[:12]}.json"
+        place = os.path.relpath(options.out, project.root)
+        stamp_file = project.cache / "sites" / f"{cache.key(out=place)[:12]}.json"
         stamp = cache.read_json(stamp_file) or {}
         settled = stamp.get("complete") or options.train == "never"
         same = stamp.get("key") == inputs and stamp.get("weights") == _weights(project)
@@ -138,6 +140,7 @@ def _fill(
             terminal=terminal,
             worlds=shown,
             app=f"wm/{app}/",
+            cache=project.cache / "templates",
             base=base,
             overrides=[overrides] if overrides.is_dir() else [],
             app_files=app_files,
