@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sims.errors import UserError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 
@@ -97,11 +97,14 @@ def browser(*, webgpu: bool = False) -> Iterator[Browser]:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
         raise UserError("Playwright is not installed. Run: pip install 'wmsite[check]'") from error
-    args = [*QUIET, *(WEBGPU if webgpu else ())]
-    with sync_playwright() as playwright:
+    thread = threading.get_ident()
+    # Playwright refuses a second instance in a thread, so browsers in one thread share it.
+    playwright, users = _playwrights.get(thread) or (sync_playwright().start(), 0)
+    _playwrights[thread] = (playwright, users + 1)
+    try:
         opened = playwright.chromium.launch(
             executable_path=path,
-            args=args,
+            args=[*QUIET, *(WEBGPU if webgpu else ())],
             # Chromium's sandbox refuses to run as root, as in a container.
             chromium_sandbox=os.geteuid() != 0,
         )
@@ -109,6 +112,15 @@ def browser(*, webgpu: bool = False) -> Iterator[Browser]:
             yield opened
         finally:
             opened.close()
+    finally:
+        playwright, users = _playwrights.pop(thread)
+        if users > 1:
+            _playwrights[thread] = (playwright, users - 1)
+        else:
+            playwright.stop()
+
+
+_playwrights: dict[int, tuple[Playwright, int]] = {}
 
 
 class Handler(SimpleHTTPRequestHandler):

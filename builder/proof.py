@@ -1,0 +1,307 @@
+"""What `wmsite check` proves of a built site without a browser; each function yields problems.
+
+A problem is one line, "place: what is wrong", and an empty answer is the proof.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+from urllib.parse import unquote, urljoin, urlsplit
+
+import brotli
+from pydantic import ValidationError
+
+from builder import cache, manifest, vendor
+
+MAX_FILE = 25 * 1024 * 1024
+MAX_FIRST_LOAD = 12_000_000
+
+# Attributes that make the browser ask for an address; links that are only followed are not here.
+LOADING = {
+    "src",
+    "srcset",
+    "poster",
+    "data",
+    "background",
+    "formaction",
+    "action",
+    "xlink:href",
+    "imagesrcset",
+}
+NAVIGATING = {"a", "area"}
+QUIET_RELS = {"alternate", "author", "canonical", "help", "license", "me", "next", "prev", "search"}
+FOREIGN = re.compile(r"^\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+LOCAL_SCHEMES = re.compile(r"^\s*(?:data|blob|about|javascript|mailto|tel):", re.IGNORECASE)
+CSS_ADDRESS = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)")
+# An address at the start of a string is one that a script could ask for; one inside a sentence
+# (a message that names its documentation) is not.
+JS_ADDRESS = re.compile(r"""["'`]((?:https?:|wss?:)?//[\w.-]+\.\w[^"'`\s]*)""")
+# Names of things, never asked for.
+NAMESPACES = ("http://www.w3.org/", "https://www.w3.org/")
+
+
+@dataclass
+class Page:
+    """One HTML file: its anchors, and (line, tag, attribute, address) of all it refers to."""
+
+    anchors: set[str] = field(default_factory=set)
+    references: list[tuple[int, str, str, str]] = field(default_factory=list)
+    scripts: list[tuple[int, str]] = field(default_factory=list)
+    styles: list[tuple[int, str]] = field(default_factory=list)
+    worlds: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Reader(HTMLParser):
+    """Collect a `Page` from HTML or SVG."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.page = Page()
+        self.inside = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag names and refers to."""
+        values = {name: value or "" for name, value in attrs}
+        line = self.getpos()[0]
+        self.page.anchors |= {values[name] for name in ("id", "name") if name in values}
+        if tag == "wm-world":
+            self.page.worlds.append((values.get("world", ""), values.get("mode", "")))
+        for name, value in values.items():
+            if name in ("srcset", "imagesrcset"):
+                for part in value.split(","):
+                    self.page.references.append((line, tag, name, part.strip().split(" ")[0]))
+            elif name == "href" or name in LOADING:
+                quiet = tag == "link" and set(values.get("rel", "").split()) & QUIET_RELS
+                self.page.references.append((line, "a" if quiet else tag, name, value))
+            elif name == "style":
+                self.page.styles.append((line, value))
+        if tag == "meta" and values.get("http-equiv", "").lower() == "refresh":
+            address = values.get("content", "").partition("=")[2]
+            self.page.references.append((line, tag, "content", address))
+        self.inside = tag if tag in ("script", "style") and "src" not in values else ""
+
+    def handle_data(self, data: str) -> None:
+        """Keep inline scripts and styles."""
+        line = self.getpos()[0]
+        if self.inside == "script":
+            self.page.scripts.append((line, data))
+        elif self.inside == "style":
+            self.page.styles.append((line, data))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave a script or style."""
+        self.inside = ""
+
+
+def read_pages(site: Path) -> dict[str, Page]:
+    """Return all HTML pages by their path in the site."""
+    pages = {}
+    for file in sorted(site.rglob("*.html")):
+        reader = Reader()
+        reader.feed(file.read_text(encoding="utf-8", errors="replace"))
+        pages[file.relative_to(site).as_posix()] = reader.page
+    return pages
+
+
+def links(site: Path, pages: dict[str, Page], base: str) -> Iterator[str]:
+    """Every address within the site leads to a file, and every anchor is on its page."""
+    for path, page in pages.items():
+        # A host shows 404.html at any address: only absolute links lead anywhere from there.
+        here = base + path
+        for line, tag, _, address in page.references:
+            if FOREIGN.match(address) or LOCAL_SCHEMES.match(address):
+                continue
+            parts = urlsplit(urljoin(here, address.strip()))
+            place = f"{path}:{line}"
+            if path == "404.html" and not address.startswith(("/", "#", "?")) and address:
+                if tag not in NAVIGATING or not address.startswith("javascript"):
+                    yield f"{place}: {address}: 404.html needs links that start with {base}"
+                continue
+            target = unquote(parts.path)
+            if not target.startswith(base):
+                yield f"{place}: {address}: leads out of the site ({base})"
+                continue
+            found = _file(site, target[len(base) :])
+            if found is None:
+                yield f"{place}: {address}: there is no such file"
+                continue
+            anchor = unquote(parts.fragment)
+            name = found.relative_to(site).as_posix()
+            if tag in NAVIGATING and anchor and name in pages:
+                known = pages[name].anchors
+                if anchor not in known and anchor != "top" and "=" not in anchor:
+                    yield f"{place}: {address}: {name} has no anchor #{anchor}"
+
+
+def _file(site: Path, path: str) -> Path | None:
+    target = site / PurePosixPath(path)
+    for file in (target, target / "index.html"):
+        if file.is_file() and (file == target) == (not path.endswith("/") and bool(path)):
+            return file
+    # Hosts send /folder on to /folder/.
+    index = target / "index.html"
+    return index if index.is_file() else None
+
+
+def third_parties(site: Path, pages: dict[str, Page]) -> Iterator[str]:
+    """Nothing that a page loads lies on another host; links for people to follow may."""
+    for path, page in pages.items():
+        for line, tag, name, address in page.references:
+            if FOREIGN.match(address) and tag not in NAVIGATING:
+                yield f"{path}:{line}: <{tag} {name}={address}>: third-party address"
+        for line, text in page.scripts:
+            for found in _script_addresses(text):
+                yield f"{path}:{line}: {found}: third-party address in a script"
+        for line, text in page.styles:
+            for found in _style_addresses(text):
+                yield f"{path}:{line}: {found}: third-party address in a style"
+    for file in cache.files_of(site):
+        path = file.relative_to(site).as_posix()
+        if file.suffix in (".js", ".mjs"):
+            for found in _script_addresses(_text(file)):
+                yield f"{path}: {found}: third-party address in a script"
+        elif file.suffix == ".css":
+            for found in _style_addresses(_text(file)):
+                yield f"{path}: {found}: third-party address in a style"
+        elif file.suffix == ".svg":
+            reader = Reader()
+            reader.feed(_text(file))
+            for line, tag, name, address in reader.page.references:
+                if FOREIGN.match(address) and tag not in NAVIGATING:
+                    yield f"{path}:{line}: <{tag} {name}={address}>: third-party address"
+
+
+def _script_addresses(text: str) -> list[str]:
+    found = dict.fromkeys(match[1] for match in JS_ADDRESS.finditer(text))
+    return [address for address in found if not address.startswith(NAMESPACES)]
+
+
+def _style_addresses(text: str) -> list[str]:
+    found = dict.fromkeys(a or b for a, b in CSS_ADDRESS.findall(text))
+    return [address for address in found if FOREIGN.match(address)]
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+Part = TypeVar("Part", bound=manifest.Part)
+
+
+def read(file: Path, model: type[Part]) -> Part | str:
+    """Return a manifest file as its model, or the problem with it."""
+    try:
+        return model.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return "is missing"
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def hashes(site: Path) -> Iterator[str]:
+    """Every file is as the manifests say, and the manifests name every file."""
+    home = site / "wm"
+    listed = read(home / "site.json", manifest.Site)
+    if isinstance(listed, str):
+        yield f"wm/site.json: {listed}"
+        return
+    seen = set()
+    for entry in listed.files:
+        file = Path(os.path.normpath(home / entry.url))
+        seen.add(file)
+        yield from _same(site, file, entry)
+    for file in cache.files_of(site):
+        if file not in seen and file not in (site / "sw.js", home / "site.json"):
+            yield f"{file.relative_to(site).as_posix()}: wm/site.json does not list it"
+    for part, folder in listed.runtime.items():
+        if not (home / folder).is_dir():
+            yield f"wm/site.json: runtime {part}: there is no folder {folder}"
+    for name, url in listed.worlds.items():
+        world = read(home / url, manifest.World)
+        place = os.path.relpath(home / url, site)
+        if isinstance(world, str):
+            yield f"{place}: {world}"
+            continue
+        if world.name != name:
+            yield f"{place}: is of world {world.name!r}, site.json calls it {name!r}"
+        for used in world_files(world):
+            yield from _same(site, Path(os.path.normpath((home / url).parent / used.url)), used)
+
+
+def world_files(world: manifest.World) -> list[manifest.File]:
+    """Return all files that a world's manifest names."""
+    files: list[manifest.File] = [*world.sim.sources]
+    for model in world.models:
+        for variant in model.variants:
+            files += [variant.step, variant.encode]
+    return [*files, *([world.poster] if world.poster else [])]
+
+
+def _same(site: Path, file: Path, entry: manifest.File) -> Iterator[str]:
+    place = os.path.relpath(file, site)
+    if not file.is_file():
+        yield f"{place}: is missing, though a manifest lists it"
+    elif file.stat().st_size != entry.bytes:
+        yield f"{place}: {file.stat().st_size} bytes, the manifest says {entry.bytes}"
+    elif cache.sha256_file(file) != entry.sha256:
+        yield f"{place}: its sha256 is not the manifest's"
+
+
+def sizes(site: Path) -> Iterator[str]:
+    """No file is over what hosts take, and no world's first load over the budget."""
+    for file in cache.files_of(site):
+        if file.stat().st_size > MAX_FILE:
+            path = file.relative_to(site).as_posix()
+            yield f"{path}: {file.stat().st_size / 2**20:.1f} MiB, over {MAX_FILE >> 20} MiB"
+    listed = read(site / "wm" / "site.json", manifest.Site)
+    if isinstance(listed, str):
+        return  # `hashes` says so.
+    for name, url in listed.worlds.items():
+        files = first_load(site, listed, url)
+        weight = compressed(files, 5)
+        if weight > MAX_FIRST_LOAD:  # As a good host sends it; ten times slower to tell.
+            weight = compressed(files, 9)
+        if weight > MAX_FIRST_LOAD:
+            yield (
+                f"world {name!r}: its first load is {weight / 1e6:.1f} MB compressed, "
+                f"over {MAX_FIRST_LOAD / 1e6:.0f} MB"
+            )
+
+
+def first_load(site: Path, listed: manifest.Site, url: str) -> list[Path]:
+    """Return the files that Play loads the first time: the wasm runtime and one model variant."""
+    home = site / "wm"
+    later = (*vendor.EXTRA, ".jspi.mjs", ".jspi.wasm", ".jspi.min.mjs")
+    files = [
+        file
+        for part, folder in listed.runtime.items()
+        if part != "editor"
+        for file in cache.files_of(home / folder)
+        if not file.name.endswith(later)
+    ]
+    world = read(home / url, manifest.World)
+    if isinstance(world, str):
+        return files
+    used = [*world.sim.sources, *([world.poster] if world.poster else [])]
+    for model in world.models[:1]:
+        variants = [v for v in model.variants if "wasm" in v.backends]
+        used += [file for v in variants[:1] for file in (v.step, v.encode)]
+    files += [home / url, *((home / url).parent / file.url for file in used)]
+    return [file for file in files if file.is_file()]
+
+
+def compressed(files: list[Path], quality: int) -> int:
+    """Return the bytes of files as brotli sends them; what does not shrink goes as it is."""
+    total = 0
+    for file in files:
+        data = file.read_bytes()
+        total += min(len(data), len(brotli.compress(data, quality=quality)))
+    return total
