@@ -5,7 +5,7 @@ import { h, megabytes } from "./dom.js";
 /** @import {Site} from "../types" */
 
 /**
- * What sw.js tells; `size` is what keeping all of this page's worlds takes, where known.
+ * What sw.js tells.
  * @typedef {{
  *   loading: boolean, done: number, total: number, problem: string, worlds: string[], kept: number,
  *   version: string | null, ready: string | null,
@@ -108,11 +108,14 @@ export class Offline extends EventTarget {
 /** @returns {Promise<Site>} */
 const site = async () => (await fetch(new URL("wm/site.json", ROOT), { cache: "no-cache" })).json();
 
-/** Return what keeping `worlds` takes on this device, in bytes. @param {string[]} worlds */
+/** Say what keeping `worlds` takes, with and without what WebGPU needs. @param {string[]} worlds */
 async function weigh(worlds) {
-  const [{ files }, gpu] = await Promise.all([site(), webgpu()]);
-  const wanted = files.filter((f) => ["page", "runtime", ...worlds].includes(f.group) && (gpu || !f.url.includes(".jspi.")));
-  return wanted.reduce((sum, f) => sum + f.bytes, 0);
+  const { files } = await site();
+  const wanted = files.filter((f) => ["page", "runtime", ...worlds].includes(f.group));
+  /** @param {boolean} gpu */
+  const sum = (gpu) => wanted.reduce((total, f) => total + (gpu || !f.url.includes(".jspi.") ? f.bytes : 0), 0);
+  const [low, high] = [sum(false), sum("gpu" in navigator)].map((bytes) => (bytes / 1e6).toFixed(0));
+  return low === high ? `${low} MB` : `${low} to ${high} MB`;
 }
 
 /**
@@ -171,7 +174,7 @@ export function mountOffline(offline, place, which) {
   show();
   void (async () => {
     worlds = await which();
-    size = ` (${megabytes(await weigh(worlds))} MB)`;
+    size = ` (${await weigh(worlds)})`;
     show();
   })().catch(() => {});
 }
