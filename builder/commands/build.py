@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Options:
 
 def run(options: Options, terminal: Terminal) -> Path:
     """Build the site and return its folder; UserError loses nothing of what was there."""
+    began = time.monotonic()
     project = Project.open(options.root)
     base = base_path(options.base)
     if options.only:
@@ -79,6 +81,7 @@ def run(options: Options, terminal: Terminal) -> Path:
             },
         )
     terminal.say(_tree(options.out, files))
+    terminal.say(f"Built in {time.monotonic() - began:.1f} s.")
     return options.out
 
 

@@ -20,26 +20,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from builder import cache
+from builder import cache, chromium
 from builder.commands.build import Options, base_path, watched
 from builder.project import Project
 from builder.terminal import Terminal
 from sims.errors import UserError
 
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".webmanifest": "application/manifest+json",
-    ".wasm": "application/wasm",
-    ".py": "text/x-python; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".xml": "application/xml",
-    ".txt": "text/plain; charset=utf-8",
-}
 HASHED = re.compile(r"-[0-9a-f]{12}/")
 LIVE = "__wmsite/"
 PORTS = 20
@@ -117,26 +103,25 @@ def run(
     project = Project.open(options.root)
     base = base_path(options.base) or "/"
     state = State()
-    error = _build(options, options.train)
-    if error and not (options.out / "wm" / "site.json").is_file():
-        raise UserError(f"serve: nothing to serve yet. {error.removeprefix('error: ')}")
-    state.tell(version_of(options.out), error)
-    server = _listen(options.out, base, state, host, port)
-    address = f"http://{host}:{server.server_address[1]}{base}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    terminal.say(f"Serving {address}  (Ctrl-C ends it)")
-    sys.stdout.flush()
+    server = _listen(options.out, base, state, host, port)  # Before a build that may take long.
     try:
+        code, error = _build(options, options.train)
+        if error and not (options.out / "wm" / "site.json").is_file():
+            raise UserError(f"serve: nothing to serve yet; {error.removeprefix('error: ')}", code)
+        state.tell(version_of(options.out), error)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://{host}:{server.server_address[1]}{base}"
+        terminal.say(f"Serving {address}  (Ctrl-C ends it)")
+        sys.stdout.flush()
         _watch(project, options, state, terminal)
     except KeyboardInterrupt:
         terminal.say("Ended.")
     finally:
-        server.shutdown()
         server.server_close()
 
 
-def _build(options: Options, training: str, quiet: bool = False) -> str | None:
-    """Build in a process of its own; return its one-line error, or None."""
+def _build(options: Options, training: str, quiet: bool = False) -> tuple[int, str | None]:
+    """Build in a process of its own; return its exit code and its one-line error, if any."""
     command = [sys.executable, "-m", "builder.cli", "-C", str(options.root), "build", "--wait"]
     command += ["--train", training, "--site-dir", str(options.out)]
     command += ["--base", options.base] if options.base else []
@@ -153,7 +138,7 @@ def _build(options: Options, training: str, quiet: bool = False) -> str | None:
                 error = line.strip()
     if process.returncode and not error:
         error = f"error: the build ended with exit code {process.returncode}"
-    return error if process.returncode else None
+    return process.returncode, error
 
 
 def _watch(project: Project, options: Options, state: State, terminal: Terminal) -> None:
@@ -167,7 +152,7 @@ def _watch(project: Project, options: Options, state: State, terminal: Terminal)
         )
 
     while True:
-        paths = [p for p in watched(project) if p.exists()]
+        paths = [p for p in (*watched(project), project.root / "weights") if p.exists()]
         config = project.root / "mkdocs.yml"
         known = config.read_bytes()
         for changes in watchfiles.watch(*paths, watch_filter=wanted, debounce=300, step=50):
@@ -175,7 +160,7 @@ def _watch(project: Project, options: Options, state: State, terminal: Terminal)
             terminal.say(f"changed: {first}" + (" and more" if len(changes) > 1 else ""))
             began = time.monotonic()
             # What was edited is to be seen now: training waits for the next build or train.
-            error = _build(options, "never", quiet=True)
+            _, error = _build(options, "never", quiet=True)
             state.tell(version_of(options.out), error)
             if not error:
                 terminal.say(f"built in {time.monotonic() - began:.1f} s")
@@ -248,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         inner = path[len(self.base) :]
         if inner == f"{LIVE}live.js":
-            self._reply(HTTPStatus.OK, LIVE_JS.encode(), TYPES[".js"])
+            self._reply(HTTPStatus.OK, LIVE_JS.encode(), chromium.content_type("live.js"))
         elif inner == f"{LIVE}events":
             self._events()
         else:
@@ -296,7 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(
             status,
             data,
-            TYPES.get(suffix, "application/octet-stream"),
+            chromium.content_type(f"file{suffix}"),
             {
                 "Content-Security-Policy": policy,
                 "Cache-Control": "public, max-age=31536000, immutable" if immutable else "no-store",

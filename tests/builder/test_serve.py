@@ -1,0 +1,166 @@
+"""`wmsite serve` as a browser and an editor meet it: headers, live reload, broken edits, ports."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+class Served:
+    """A running `wmsite serve` of a project, under /r/."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[str], port: int) -> None:
+        self.folder, self.process, self.port = folder, process, port
+
+    def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, data
+
+
+@pytest.fixture(scope="module")
+def served(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served") / "project"
+    shutil.copytree(starter_site, folder, ignore=shutil.ignore_patterns("vendor"))
+    (folder / ".wmsite" / "vendor").symlink_to(starter_site / ".wmsite" / "vendor")
+    command = [sys.executable, "-m", "builder.cli", "-C", str(folder), "serve"]
+    process = subprocess.Popen(
+        [*command, "--train", "never", "--base", "r"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    port = 0
+    for line in process.stdout:
+        if found := re.search(r"Serving http://127\.0\.0\.1:(\d+)/r/", line):
+            port = int(found[1])
+            break
+    assert port
+    yield Served(folder, process, port)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=20)
+
+
+def events(served: Served) -> Iterator[dict[str, str | None]]:
+    """Yield what a page that listens is told."""
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    connection.request("GET", "/r/__wmsite/events")
+    answer = connection.getresponse()
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    while line := answer.readline():
+        if line.startswith(b"data: "):
+            yield json.loads(line[6:])
+
+
+def test_types_policy_and_caching(served: Served) -> None:
+    status, headers, page = served.get("/r/")
+    assert status == 200 and headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["cache-control"] == "no-store"
+    assert f'content="{headers["content-security-policy"]}"'.encode() in page
+    told = json.loads(served.get("/r/wm/site.json")[2])
+    kinds = {
+        "boot.mjs": "text/javascript; charset=utf-8",
+        "pyodide.asm.wasm": "application/wasm",
+        "pyodide-lock.json": "application/json; charset=utf-8",
+    }
+    for name, kind in kinds.items():
+        _, headers, _ = served.get(f"/r/wm/{told['runtime']['pyodide']}{name}")
+        assert headers["content-type"] == kind
+        assert "immutable" in headers["cache-control"]
+        assert "'wasm-unsafe-eval'" in headers["content-security-policy"]
+    assert served.get("/r/manifest.webmanifest")[1]["content-type"].startswith(
+        "application/manifest+json"
+    )
+
+
+def test_paths_outside_and_absent(served: Served) -> None:
+    for path in ("/r/absent/", "/elsewhere/", "/r/../mkdocs.yml", "/r/%2e%2e/mkdocs.yml"):
+        status, _, data = served.get(path)
+        assert status == 404 and b"site_name" not in data
+    assert served.get("/")[1]["location"] == "/r/"
+
+
+def test_the_manifest_is_true_of_what_is_served(served: Served) -> None:
+    told = json.loads(served.get("/r/wm/site.json")[2])
+    for entry in told["files"]:
+        if entry["bytes"] > 500_000:
+            continue
+        path = os.path.normpath(f"/r/wm/{entry['url']}")
+        data = served.get(path)[2]
+        assert hashlib.sha256(data).hexdigest() == entry["sha256"], path
+
+
+def test_an_edit_reaches_the_page_and_a_broken_one_says_so(served: Served) -> None:
+    page = served.get("/r/")[2].decode()
+    own = re.search(r'<script src="/r/__wmsite/live\.js" data-version="(\w+)"', page)
+    assert own
+    stream = events(served)
+    assert next(stream) == {"version": own[1], "error": None}
+    sim = served.folder / "sims" / "catcher.py"
+    good = sim.read_text()
+    sim.write_text(good.replace("LIVES = 3", "LIVES = (3"))
+    told = next(stream)
+    assert told["version"] == own[1]
+    assert re.search(r"sims/catcher\.py:\d+: ", told["error"] or "")
+    assert served.get("/r/")[0] == 200  # The old site stays up.
+    sim.write_text(good.replace("LIVES = 3", "LIVES = 5"))
+    told = next(stream)
+    assert told["error"] is None and told["version"] != own[1]
+    world = json.loads(served.get("/r/wm/site.json")[2])["worlds"]["catcher"]
+    assert b"LIVES = 5" in served.get(f"/r/wm/{world.rpartition('/')[0]}/sims/catcher.py")[2]
+
+
+def test_a_busy_port_is_told(starter_site: Path, tmp_path: Path) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        command = [sys.executable, "-m", "builder.cli", "-C", str(starter_site), "serve"]
+        done = subprocess.run(
+            [*command, "--train", "never", "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == [
+        f"error: serve: port {port} is busy. Run: wmsite serve --port with a free one"
+    ]
+
+
+def test_the_page_shows_edits_and_what_is_wrong_with_them(served: Served) -> None:
+    from builder import chromium
+
+    page_file = served.folder / "docs" / "index.md"
+    good = page_file.read_text()
+    with chromium.browser() as browser:
+        page = browser.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.goto(f"http://127.0.0.1:{served.port}/r/")
+        page_file.write_text(good.replace("world: catcher", "world: pong", 1))
+        overlay = page.locator("#wmsite-live")
+        overlay.filter(has_text="world 'pong' is not in sims/").wait_for(timeout=30_000)
+        page_file.write_text(good.replace("Apples fall", "Pears fall"))
+        page.get_by_text("Pears fall").wait_for(timeout=30_000)
+        assert not overlay.is_visible()
+        assert problems == []
