@@ -239,16 +239,19 @@ export class Game extends EventTarget {
     this.modelFrame = null;
     this.drift = null;
     const message = error instanceof Error ? error.message : String(error);
-    this.say({ text: `${STAGES[stage]}: ${message}. The sim plays on without it.`, offer: "retry-model" });
+    // Without a sim, that is what the player must hear of.
+    if (this.phase !== "error")
+      this.say({ text: `${STAGES[stage]}: ${message}. The sim plays on without it.`, offer: "retry-model" });
     this.emit("error", { stage, message });
     this.emit("frame");
   }
 
-  /** Python has worked on one call for `waited` ms. @param {number} waited */
+  /** Python has worked on one call for `waited` ms, or (0) has answered. @param {number} waited */
   slow(waited) {
     const seconds = Math.floor(waited / 1000);
-    if (seconds < 1 || this.phase === "loading") return;
-    this.waiting = { text: `The sim has not answered for ${seconds} s.`, offer: "stop" };
+    const text = seconds && this.phase !== "loading" ? `The sim has not answered for ${seconds} s.` : "";
+    if (text === (this.waiting?.text ?? "")) return;
+    this.waiting = text ? { text, offer: "stop" } : null;
     this.changed();
   }
 
@@ -269,7 +272,6 @@ export class Game extends EventTarget {
    */
   async recover(error) {
     const sim = /** @type {SimLink} */ (this.sim);
-    this.waiting = null;
     const gone = error instanceof WorkerGone;
     const fault = faultOf(error);
     const edited = sim.now.edited;
@@ -357,7 +359,6 @@ export class Game extends EventTarget {
       const predicting = this.predict(action);
       const stepping = sim.step(action, this.replaying ? null : this.behaviour, this.pool.pop());
       const [shown, predicted] = await Promise.all([stepping, predicting]);
-      if (this.waiting) this.waiting = null;
       this.take(shown);
       this.nextAction = shown.next ?? null;
       this.simMs.push(shown.ms ?? 0);
@@ -577,7 +578,6 @@ export class Game extends EventTarget {
 
   /** @param {Save} save @param {string} why */
   async recoverTo(save, why) {
-    this.waiting = null;
     const sim = /** @type {SimLink} */ (this.sim);
     this.simError({ message: why });
     try {

@@ -104,8 +104,8 @@ export function fromFragment(fragment, spec) {
     sim: field("sim", /^[0-9a-f]{16}$/),
     seed: Number(field("seed", /^\d{1,15}$/)),
     scenario,
-    end: field("end", /^[0-9a-f]{16}$/),
     actions: readRuns(fromBase64Url(field("actions", /^[\w-]*$/)), spec),
+    end: field("end", /^[0-9a-f]{16}$/),
   };
 }
 

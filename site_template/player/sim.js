@@ -43,15 +43,19 @@ export class SimLink {
       saved: null,
       good: null,
     };
-    /** Called when Python has worked on one call for this long. @type {(waited: number) => void} */
+    /** Called when Python has worked on one call for this long; with 0 when it has answered. @type {(waited: number) => void} */
     this.onwait = () => {};
   }
 
   /** @param {string} method @param {Record<string, unknown>} [args] @param {Transferable[]} [transfer] @returns {Promise<any>} */
-  call(method, args = {}, transfer = []) {
+  async call(method, args = {}, transfer = []) {
     const remote = /** @type {Remote} */ (this.remote);
     remote.onwait = (_, waited) => this.onwait(waited);
-    return remote.call(method, { name: this.name, ...args }, transfer, LIMITS.step);
+    try {
+      return await remote.call(method, { name: this.name, ...args }, transfer, LIMITS.step);
+    } finally {
+      this.onwait(0);
+    }
   }
 
   /** Connect to the Python worker, booted if need be. @param {Stage} stage */

@@ -1,0 +1,103 @@
+"""A really built site with the committed weights, served below a sub-path, and Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder import chromium
+
+ROOT = Path(__file__).parents[2]
+RECIPES, WEIGHTS = ROOT / "recipes", ROOT / "weights"
+
+INDEX = """# Play
+
+Words before the world.
+
+```world
+world: breakout
+```
+
+Words after it.
+"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with Breakout alone, built by the command. To read only: copy it to change it."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "docs").mkdir()
+    (project / "sims").mkdir()
+    (project / "docs" / "index.md").write_text(INDEX)
+    (project / "mkdocs.yml").write_text(
+        "site_name: Tests\ntheme:\n  name: material\n  font: false\nplugins: [search, wmsite]\n"
+    )
+    shutil.copy(ROOT / "sims" / "breakout.py", project / "sims")
+    for source in (RECIPES, WEIGHTS):
+        shutil.copytree(source / "breakout", project / source.name / "breakout")
+    # What is fetched and prepared once for this checkout serves here too.
+    (ROOT / ".wmsite" / "vendor").mkdir(parents=True, exist_ok=True)
+    (project / ".wmsite").mkdir()
+    (project / ".wmsite" / "vendor").symlink_to(ROOT / ".wmsite" / "vendor")
+    command = [sys.executable, "-m", "builder.cli", "-C", str(project), "build", "--train", "never"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project / "site"
+
+
+@pytest.fixture(scope="session")
+def url(site: Path) -> Iterator[str]:
+    with chromium.serve_folder(site, base="/some/repo/") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def app(site: Path) -> str:
+    """The folder of the player's scripts, relative to the site."""
+    (found,) = site.glob("wm/app-*")
+    return found.relative_to(site).as_posix()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with chromium.browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_page(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens the site in a context of its own.
+
+    At the end: no exception in any page, and not one request to another host.
+    """
+    problems: list[str] = []
+    contexts: list[Any] = []
+
+    def open_(fragment: str = "", path: str = "", **options: Any) -> Any:
+        options.setdefault("viewport", {"width": 1280, "height": 900})
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        context.on(
+            "request",
+            lambda r: (
+                None
+                if r.url.startswith((url, "blob:", "data:"))
+                else problems.append(f"asked {r.url}")
+            ),
+        )
+        page.goto(url + path + fragment)
+        page.wait_for_selector("wm-world[data-phase=idle]")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not problems
