@@ -29,6 +29,12 @@ MODES = ("sim", "overlay", "split", "neural", "difference")
 SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL)
 # Loaded by Material in cases that this site never has; our pages name no other host.
 FOREIGN = re.compile(rb"https://(?:unpkg\.com|api\.github\.com|gitlab\.com/api)/?")
+# What the theme says too little, or too often, of to those who can't see the page.
+NAMED = {
+    'data-md-component="search" role="dialog"': 'data-md-component="search" role="dialog" '
+    'aria-label="Search"',
+}
+UNNAMED = (b'("nav",{class:"md-code__nav"}', b'("div",{class:"md-code__nav"}')
 POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'{scripts}; worker-src 'self'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -158,7 +164,7 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
         for file in [*site.glob("assets/**/*.js"), *site.glob("assets/**/*.css")]:
             data = file.read_bytes()
             kept = re.sub(rb"\n?(?://# |/\*# )sourceMappingURL=\S+(?: ?\*/)?", b"", data)
-            kept = FOREIGN.sub(b"./", kept)
+            kept = FOREIGN.sub(b"./", kept).replace(*UNNAMED)
             if kept != data:
                 file.write_bytes(kept)
         for name in ("sitemap.xml", "sitemap.xml.gz"):
@@ -294,6 +300,8 @@ def finish(page: str, root: str) -> str:
             )
         head.append(f'<link rel="manifest" href="{root}manifest.webmanifest">')
     page = page.replace("</head>", "\n".join([*head, "</head>"]), 1)
+    for found, named in NAMED.items():
+        page = page.replace(found, named, 1)
     policy = POLICY.format(scripts="".join(f" '{h}'" for h in inline_hashes(page)))
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     return page.replace("<head>", f"<head>\n{meta}", 1)

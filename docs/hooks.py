@@ -1,6 +1,8 @@
-"""Put what the code says into pages: {{ help VERB }}, {{ fields FILE CLASS }}, {{ source FILE }}.
+"""Put what the code says into pages: `{{ help VERB }}` and so on.
 
-The command's help, the recipe's keys and the walk-through's code are never written down twice.
+The command's help, the recipe's keys, a world's rules and the walk-through's code are never
+written down twice. A mark is a line of its own: help VERB, fields FILE CLASS, prose FILE,
+source FILE NAME...
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).parents[1]
-MARK = re.compile(r"^\{\{ (help|fields|source) ?(.*?) \}\}$", re.MULTILINE)
+MARK = re.compile(r"^\{\{ (help|fields|prose|source) ?(.*?) \}\}$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Replace every mark of one page."""
-    makers = {"help": _help, "fields": _fields, "source": _source}
+    makers = {"help": _help, "fields": _fields, "prose": _prose, "source": _source}
     return MARK.sub(lambda found: makers[found[1]](*found[2].split()), markdown)
 
 
@@ -58,6 +60,12 @@ def _default(value: ast.expr | None) -> str:
         made = value.keywords[0].value
         return f"`{ast.unparse(made.body)}`" if isinstance(made, ast.Lambda) else "empty"
     return f"`{ast.unparse(value)}`"
+
+
+def _prose(file: str) -> str:
+    """Return a module's docstring as Markdown, without its first line."""
+    text = ast.get_docstring(ast.parse((ROOT / file).read_text())) or ""
+    return text.partition("\n")[2]
 
 
 def _source(file: str, *names: str) -> str:
