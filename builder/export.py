@@ -1,0 +1,279 @@
+"""PyTorch to ONNX: a model's `step` and `encode` as checked graphs of static shape.
+
+`describe` says what the page must know of them (names, shapes, what is carried); it becomes
+`graphs/model.json` with the files that passed the parity gate.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from builder import manifest
+from sims.errors import UserError
+
+OPSET = 18  # What the exporter writes natively; later ones are conversions of it.
+OBSERVED = "frame"
+# WebGPU lacks a kernel for these, and wasm runs them slowly: write them as convolutions and gates.
+REFUSED = {
+    "ConvTranspose", "GRU", "GroupNormalization", "If", "LSTM", "Loop", "QLinearConv", "RNN",
+    "Resize", "Scan", "SpaceToDepth",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One graph to export: its module, example inputs by name, and output names."""
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: list[str]
+
+
+class Step(nn.Module):
+    """A model's step with plain tensors in and out; empty inputs are left out of the graph."""
+
+    def __init__(self, model: Any, state: list[str], empty: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        self.state = state
+        self.empty = dict(empty)
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Return (frame, other next states..., reward, terminated)."""
+        state = dict(zip(self.state, values, strict=False))
+        rest = iter(values[len(self.state) :])
+        action, chance = (
+            self.empty[name] if name in self.empty else next(rest) for name in ("action", "chance")
+        )
+        frame, after, heads = self.model.step(state, action, chance)
+        carried = [after[name] for name in self.state if name != OBSERVED]
+        return (frame, *carried, heads["reward"], heads["terminated"])
+
+
+class Encode(nn.Module):
+    """A model's encode with plain tensors in and out; empty inputs are left out of the graph."""
+
+    def __init__(self, model: Any, state: list[str], empty: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        self.state = state
+        self.empty = dict(empty)
+
+    def forward(self, frames: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+        """Return the carried states, without the observed frame."""
+        rest = iter(values)
+        actions, chances = (
+            self.empty[name] if name in self.empty else next(rest)
+            for name in ("actions", "chances")
+        )
+        state = self.model.encode(frames, actions, chances)
+        return tuple(state[name] for name in self.state if name != OBSERVED)
+
+
+def graphs(model: Any) -> dict[str, Graph]:
+    """Return the step and encode graphs of a model in evaluation mode, for a batch of one."""
+    c = model.config
+    frame = torch.zeros(1, c.cameras, c.height, c.width, 4, dtype=torch.uint8)
+    first = model.initial(frame)
+    state = [OBSERVED, *(name for name in first if name != OBSERVED)]
+    examples = {"action": torch.zeros(1, c.actions), "chance": torch.zeros(1, c.chance)}
+    past = {
+        "actions": torch.zeros(1, c.history - 1, c.actions),
+        "chances": torch.zeros(1, c.history - 1, c.chance),
+    }
+    carried = [name for name in state if name != OBSERVED]
+
+    def full(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value for name, value in values.items() if value.numel()}
+
+    def empty(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value for name, value in values.items() if not value.numel()}
+
+    return {
+        "step": Graph(
+            Step(model, state, empty(examples)),
+            {f"state_{name}": first[name] for name in state} | full(examples),
+            ["frame", *(f"next_{name}" for name in carried), "reward", "terminated"],
+        ),
+        "encode": Graph(
+            Encode(model, state, empty(past)),
+            {"frames": torch.stack([frame] * c.history, 1)} | full(past),
+            [f"state_{name}" for name in carried],
+        ),
+    }
+
+
+def export(model: Any, out: Path, metadata: Mapping[str, str]) -> dict[str, Path]:
+    """Write step.fp32.onnx and encode.fp32.onnx into `out`; return their paths by part.
+
+    `metadata` is kept in the files, with the model's config. Raises UserError if the exporter or
+    ONNX's checker refuses the model, for a shape that isn't static, and for operators that the
+    page's runtimes can't run well.
+    """
+    kept = {"config": json.dumps(model.config.to_json()), **metadata}
+    files = {}
+    for part, graph in graphs(model.eval()).items():
+        proto = _trace(part, graph)
+        _strip(proto)
+        checked = check(proto, part)
+        onnx.helper.set_model_props(checked, {**kept, "part": part})
+        files[part] = out / f"{part}.fp32.onnx"
+        files[part].write_bytes(checked.SerializeToString())
+    return files
+
+
+def _trace(part: str, graph: Graph) -> onnx.ModelProto:
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                graph.module,
+                tuple(graph.inputs.values()),
+                input_names=list(graph.inputs),
+                output_names=graph.outputs,
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:
+        raise UserError(
+            f"export: PyTorch can't write the {part} graph; {error}. "
+            "Run: rewrite that part of the model in plain tensor operations"
+        ) from error
+    assert program is not None
+    proto: onnx.ModelProto = program.model_proto
+    return proto
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes on packages and internals off the terminal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def _strip(proto: onnx.ModelProto) -> None:
+    """Take out stack traces and paths of this machine: they are half the file, and private."""
+    for node in proto.graph.node:
+        node.ClearField("doc_string")
+        node.ClearField("metadata_props")
+    for values in (proto.graph.input, proto.graph.output, proto.graph.value_info):
+        for value in values:
+            value.ClearField("doc_string")
+            value.ClearField("metadata_props")
+    for initializer in proto.graph.initializer:
+        initializer.ClearField("doc_string")
+        initializer.ClearField("metadata_props")
+    proto.graph.ClearField("doc_string")
+    proto.graph.ClearField("metadata_props")
+
+
+def check(proto: onnx.ModelProto, part: str) -> onnx.ModelProto:
+    """Return the graph with its shapes inferred; UserError if it is invalid, as `export`."""
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+        inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"export: the {part} graph is not valid ONNX; {first}") from error
+    for node in inferred.graph.node:
+        if node.domain not in ("", "ai.onnx") or node.op_type in REFUSED:
+            raise UserError(
+                f"export: the {part} graph uses {node.domain or 'ONNX'} {node.op_type}, which the "
+                "page's runtimes lack or run slowly. Run: write it as convolutions and gates"
+            )
+    known = shapes(inferred)
+    for node in inferred.graph.node:
+        for name in node.output:
+            if name and name not in known:
+                raise UserError(
+                    f"export: the {part} graph has no static shape for {node.op_type} ({name}). "
+                    "Run: make its shape follow from the config alone"
+                )
+    return inferred
+
+
+def shapes(proto: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every value whose shape is static, initializers included."""
+    found = {i.name: tuple(i.dims) for i in proto.graph.initializer}
+    values = (*proto.graph.input, *proto.graph.output, *proto.graph.value_info)
+    for value in values:
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim):
+            found[value.name] = tuple(d.dim_value for d in tensor.shape.dim)
+    return found
+
+
+def count_macs(proto: onnx.ModelProto) -> int:
+    """Return the multiply-accumulates of one run: convolutions and matrix products."""
+    known = shapes(proto)
+    total = 0
+    for node in proto.graph.node:
+        if node.op_type == "Conv":
+            total += math.prod(known[node.output[0]]) * math.prod(known[node.input[1]][1:])
+        elif node.op_type in ("Gemm", "MatMul"):
+            flipped = any(a.name == "transA" and a.i for a in node.attribute)
+            inner = known[node.input[0]][-2 if flipped else -1]
+            total += math.prod(known[node.output[0]]) * inner
+    return total
+
+
+def describe(model: Any, step: Path) -> dict[str, Any]:
+    """Return what manifest.Model says of a model besides its variants and how it was made."""
+    parts = graphs(model)
+    inputs = parts["step"].inputs
+    proto = onnx.load(step)
+    known = shapes(proto)
+
+    def tensor(name: str, like: Tensor | None = None) -> manifest.Tensor:
+        dtype = str(like.dtype).removeprefix("torch.") if like is not None else "float32"
+        shape = like.shape if like is not None else known[name]
+        return manifest.Tensor(name=name, dtype=dtype, shape=list(shape))
+
+    state = []
+    for name, value in inputs.items():
+        if not name.startswith("state_"):
+            continue
+        observed = name == f"state_{OBSERVED}"
+        state.append(
+            manifest.StateTensor(
+                input=name,
+                output=OBSERVED if observed else name.replace("state_", "next_", 1),
+                dtype=str(value.dtype).removeprefix("torch."),
+                shape=list(value.shape),
+                observed=observed,
+            )
+        )
+    frame = inputs[f"state_{OBSERVED}"]
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "macs": count_macs(proto),
+        "history": model.config.history,
+        "state": [s.model_dump() for s in state],
+        "inputs": [tensor(name, value).model_dump() for name, value in inputs.items()],
+        "outputs": [
+            tensor(name, frame if name == OBSERVED else None).model_dump()
+            for name in parts["step"].outputs
+        ],
+        "encode_inputs": [
+            tensor(name, value).model_dump() for name, value in parts["encode"].inputs.items()
+        ],
+    }

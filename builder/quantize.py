@@ -1,0 +1,169 @@
+"""Smaller numbers for a graph: fp16 for WebGPU and for size, int8 for speed on wasm.
+
+The edges keep their types (uint8 frames, float32 states), so that variants can stand in for each
+other. Which pixel has which colour is decided in float32 in every variant.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from builder.export import shapes
+
+Array = NDArray[Any]
+FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+
+
+def to_half(source: Path, out: Path) -> None:
+    """Write a graph with float16 weights and arithmetic; its edges stay as they are.
+
+    What only reads the frame, up to the first convolution, stays float32: colour distances
+    overflow float16.
+    """
+    proto = onnx.load(source)
+    graph = proto.graph
+    kinds = _kinds(proto)
+    exact = _readers(graph)
+    weights = {i.name: i for i in graph.initializer if i.data_type == FLOAT}
+    nodes: list[onnx.NodeProto] = []
+    halved: dict[str, str] = {}
+
+    def half(name: str) -> str:
+        """Return the name of a value's float16 twin, made where it is first needed."""
+        if name not in halved:
+            halved[name] = f"{name}_half"
+            if name in weights:
+                values = numpy_helper.to_array(weights[name]).astype(np.float16)
+                graph.initializer.append(numpy_helper.from_array(values, halved[name]))
+            else:
+                nodes.append(helper.make_node("Cast", [name], [halved[name]], to=HALF))
+        return halved[name]
+
+    outputs = {o.name for o in graph.output}
+    for node in list(graph.node):
+        if node.name in exact:
+            nodes.append(node)
+            continue
+        node.input[:] = [half(n) if kinds.get(n) == FLOAT else n for n in node.input]
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == FLOAT:
+                attribute.i = HALF
+        widened = []
+        for i, name in enumerate(node.output):
+            if kinds.get(name) == FLOAT:
+                halved[name] = node.output[i] = f"{name}_half"
+                if name in outputs:
+                    widened.append(helper.make_node("Cast", [halved[name]], [name], to=FLOAT))
+        nodes += [node, *widened]
+    used = {name for node in nodes for name in node.input}
+    kept = [i for i in graph.initializer if i.name in used]
+    _replace(proto, nodes, kept)
+    _save(proto, out)
+
+
+def _readers(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of nodes that see nothing but uint8 inputs, before any convolution."""
+    frames = {i.name for i in graph.input if i.type.tensor_type.elem_type == TensorProto.UINT8}
+    weights = {i.name for i in graph.initializer}
+    seen, found = set(frames), set()
+    for node in graph.node:
+        inputs = [n for n in node.input if n and n not in weights]
+        if inputs and node.op_type != "Conv" and all(n in seen for n in inputs):
+            seen.update(node.output)
+            found.add(node.name)
+    return found
+
+
+def _kinds(proto: onnx.ModelProto) -> dict[str, int]:
+    """Return the element type of every value."""
+    inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
+    values = (*inferred.input, *inferred.output, *inferred.value_info)
+    kinds = {i.name: i.data_type for i in inferred.initializer}
+    return kinds | {v.name: v.type.tensor_type.elem_type for v in values}
+
+
+def _replace(
+    proto: onnx.ModelProto, nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto]
+) -> None:
+    graph = proto.graph
+    graph.ClearField("value_info")
+    for field, values in (("node", nodes), ("initializer", weights)):
+        values = [type(v).FromString(v.SerializeToString()) for v in values]
+        graph.ClearField(field)
+        getattr(graph, field).extend(values)
+
+
+def to_int8(source: Path, out: Path, feeds: Iterable[Mapping[str, Array]]) -> None:
+    """Write a graph whose wide convolutions compute in int8 (QDQ, static, weights per channel).
+
+    `feeds` are recorded inputs of the graph, carried states included: activations are scaled to
+    what they hold there. Convolutions of one pixel stay float32: on wasm they gain nothing
+    (measured), and what they write, gates and colours, is what rounding harms most.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rest = iter(feeds)
+
+        def get_next(self) -> Mapping[str, Array] | None:
+            return next(self.rest, None)
+
+    proto = onnx.load(source)
+    known = shapes(proto)
+    left = [
+        node.name
+        for node in proto.graph.node
+        if node.op_type == "Conv" and max(known[node.input[1]][2:]) == 1
+    ]
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder, _quiet():
+        aside = Path(folder) / "int8.onnx"
+        quantize_static(
+            source,
+            aside,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=left,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        made = onnx.load(aside)
+    helper.set_model_props(made, {p.key: p.value for p in proto.metadata_props})
+    made.graph.ClearField("value_info")
+    _save(made, out)
+
+
+def _save(proto: onnx.ModelProto, out: Path) -> None:
+    inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
+    onnx.checker.check_model(inferred, full_check=True)
+    out.write_bytes(inferred.SerializeToString())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantizer's advice on preprocessing, done by our exporter, off the terminal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
