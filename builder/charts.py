@@ -70,14 +70,19 @@ def chart(title: str, x_label: str, lines: Sequence[Line], unit: str = "") -> st
         parts.append(
             f'<polyline class="{style}" stroke-dasharray="{DASHES[index % 5]}" points="{points}"/>'
         )
+        if len(line.points) == 1:
+            x, _, y = points.partition(",")
+            parts.append(f'<circle class="wm-dot wm-line-{index % 5}" cx="{x}" cy="{y}" r="3"/>')
         ends.append((float(points.rpartition(",")[2]), index))
-    # Names stand at the lines' ends, moved apart where they would overlap.
-    above = float(-HEIGHT)
-    for height, index in sorted(ends):
+    # Names stand at the lines' ends, moved apart where they would overlap, and kept inside.
+    ends.sort()
+    above, floor = float(-HEIGHT), float(HEIGHT - BOTTOM)
+    for place, (height, index) in enumerate(ends):
         above = max(height, above + 15.0)
+        spot = min(above, floor - 15.0 * (len(ends) - 1 - place))
         parts.append(
-            f'<text class="wm-name wm-line-{index % 5}" x="{WIDTH - RIGHT + 8}" '
-            f'y="{above:.1f}" dy="4">{html.escape(lines[index].name)}</text>'
+            f'<text class="wm-name wm-line-{index % 5}" x="{WIDTH - RIGHT + 12}" '
+            f'y="{spot:.1f}" dy="4">{html.escape(lines[index].name)}</text>'
         )
     said = html.escape(f"{title}{f' ({unit})' if unit else ''} by {x_label}")
     return (

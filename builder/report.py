@@ -34,8 +34,8 @@ def _table(head: list[str], rows: list[list[str]], kind: str = "") -> str:
     )
     thead = f"<thead><tr>{top}</tr></thead>" if head else ""
     return (
-        f'<div class="md-typeset__table wm-scroll" tabindex="0"><table class="{kind}">{thead}'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="wm-scroll {kind}" tabindex="0"><table>{thead}<tbody>{body}</tbody></table>'
+        "</div>"
     )
 
 
@@ -197,7 +197,7 @@ def curves(model: manifest.Model, weights: Path, home: str) -> str:
         chart(
             label,
             "minutes of training",
-            [Line(key, [(p["minutes"], p[key]) for p in points if key in p])],
+            [Line(model.family, [(p["minutes"], p[key]) for p in points if key in p])],
             unit,
         )
         for key, (label, unit) in labels.items()
