@@ -77,9 +77,9 @@ def chart(title: str, x_label: str, lines: Sequence[Line], unit: str = "") -> st
     # Names stand at the lines' ends, moved apart where they would overlap, and kept inside.
     ends.sort()
     above, floor = float(-HEIGHT), float(HEIGHT - BOTTOM)
-    for place, (height, index) in enumerate(ends):
+    for rank, (height, index) in enumerate(ends):
         above = max(height, above + 15.0)
-        spot = min(above, floor - 15.0 * (len(ends) - 1 - place))
+        spot = min(above, floor - 15.0 * (len(ends) - 1 - rank))
         parts.append(
             f'<text class="wm-name wm-line-{index % 5}" x="{WIDTH - RIGHT + 12}" '
             f'y="{spot:.1f}" dy="4">{html.escape(lines[index].name)}</text>'

@@ -113,11 +113,8 @@ class Entry:
 
     @property
     def playable(self) -> bool:
-        """Whether the committed graphs are of this very sim."""
-        return (
-            self.made.get("sim") == self.keys["sim"]
-            and (self.weights / "graphs" / "model.json").is_file()
-        )
+        """Whether the committed graphs are whole, and of this very sim."""
+        return self.made.get("sim") == self.keys["sim"] and self.damaged() is None
 
     def due(self) -> Due:
         """Return which steps must run, and why."""
@@ -135,19 +132,33 @@ class Entry:
             return Due(
                 ("train", "evaluate", "graphs"), "its recipe or the training code has changed"
             )
-        steps = []
-        if made.get("evaluate") != self.keys["evaluate"] or not self._has("metrics.json"):
+        steps, why = [], []
+        if made.get("evaluate") != self.keys["evaluate"]:
             steps.append("evaluate")
-        if made.get("graphs") != self.keys["graphs"] or not self._has("graphs/model.json"):
+            why.append("how it is evaluated has changed")
+        elif not (self.weights / "metrics.json").is_file():
+            steps.append("evaluate")
+            why.append("it was not evaluated")
+        if made.get("graphs") != self.keys["graphs"]:
             steps.append("graphs")
-        if not steps:
-            return Due((), "it is up to date")
-        said = {"evaluate": "evaluation", "graphs": "export"}
-        which = " and ".join(said[step] for step in steps)
-        return Due(tuple(steps), f"the code or the recipe's part for {which} has changed")
+            why.append("how it is exported has changed")
+        elif damaged := self.damaged():
+            steps.append("graphs")
+            why.append(f"{damaged} is damaged or absent")
+        return Due(tuple(steps), " and ".join(why) or "it is up to date")
 
-    def _has(self, name: str) -> bool:
-        return (self.weights / name).is_file()
+    def damaged(self) -> str | None:
+        """Return the first committed graph that is not what the parity gate passed."""
+        told = cache.read_json(self.weights / "graphs" / "model.json")
+        try:
+            files = [v[part] for v in told["variants"] for part in ("step", "encode")]
+            for file in files:
+                path = self.weights / "graphs" / file["url"]
+                if not path.is_file() or cache.sha256_file(path) != file["sha256"]:
+                    return str(file["url"])
+        except (TypeError, KeyError):
+            return "model.json"
+        return None
 
 
 def prepare(entry: Entry, training: Training, terminal: Terminal) -> bool:

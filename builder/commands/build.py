@@ -101,7 +101,7 @@ def _fill(
         mine = [pipeline.Entry(world, family) for family in world.families]
         training = options.train if options.only in (None, world.name) else "never"
         models[world.name] = [
-            export_model(entry) for entry in mine if pipeline.prepare(entry, training, terminal)
+            worlds.model(entry) for entry in mine if pipeline.prepare(entry, training, terminal)
         ]
         entries += mine
     for world in project.worlds.values():
@@ -170,11 +170,6 @@ def check(world: World, terminal: Terminal) -> None:
     world.forget_bytecode()
     checks.check_sim(f"sims.{world.name}", world.project.root / "sims")
     cache.write_json(known, wanted)
-
-
-def export_model(entry: pipeline.Entry) -> tuple[Any, Path]:
-    """Return a model's part of the manifest and the folder that its URLs are relative to."""
-    raise NotImplementedError
 
 
 def _first_play(work: Path, runtime: dict[str, str], built: Any) -> list[Path]:
