@@ -69,7 +69,7 @@ function load() {
   record ??= (async () => {
     const empty = { active: null, previous: null, ready: null };
     try {
-      const found = await (await caches.open(RECORD)).match(RECORD_AT);
+      const found = await caches.match(RECORD_AT, { cacheName: RECORD });
       return found ? await found.json() : empty;
     } catch {
       return empty;
@@ -321,7 +321,7 @@ async function answer(event) {
   // Of a page that is still open with the version before, scripts may be asked for.
   for (const version of [kept.active, kept.previous]) {
     const found = version?.files[file];
-    const stored = found && (await (await caches.open(FILES)).match(place(file, found)));
+    const stored = found && (await caches.match(place(file, found), { cacheName: FILES }));
     if (stored) return stored;
   }
   if (request.mode === "navigate" && `${file}/index.html` in kept.active.files)
@@ -330,7 +330,7 @@ async function answer(event) {
     return await fetch(request);
   } catch (error) {
     const lost = kept.active.files["404.html"];
-    const page = lost && request.mode === "navigate" && (await (await caches.open(FILES)).match(place("404.html", lost)));
+    const page = lost && request.mode === "navigate" && (await caches.match(place("404.html", lost), { cacheName: FILES }));
     if (!page) throw error;
     return new Response(page.body, { status: 404, headers: page.headers });
   }

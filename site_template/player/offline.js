@@ -55,7 +55,8 @@ export class Offline extends EventTarget {
         console.info("wmsite: threads are there from the next page on");
     } catch (error) {
       const name = error instanceof Error ? error.name : "";
-      this.refuse(name === "SecurityError" ? "this browser refuses storage" : `the service worker did not start (${name})`);
+      const denied = ["SecurityError", "NotSupportedError", "InvalidStateError"].includes(name);
+      this.refuse(denied ? "this browser refuses storage" : `the service worker did not start (${name})`);
     }
   }
 

@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "site_name: Tests\ntheme:\n  name: material\n  font: false\nplugins: [search, wmsite]\n"
     )
     shutil.copy(ROOT / "sims" / "breakout.py", project / "sims")
-    for source in (RECIPES, WEIGHTS):
+    for source in (s for s in (RECIPES, WEIGHTS) if (s / "breakout").is_dir()):
         shutil.copytree(source / "breakout", project / source.name / "breakout")
     # What is fetched and prepared once for this checkout serves here too.
     (ROOT / ".wmsite" / "vendor").mkdir(parents=True, exist_ok=True)
@@ -49,6 +49,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return project / "site"
+
+
+@pytest.fixture(scope="session")
+def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This repository's own site, all of its pages. To read only."""
+    out = tmp_path_factory.mktemp("whole") / "site"
+    command = [sys.executable, "-m", "builder.cli", "build", "--train", "never", "--wait"]
+    command += ["--site-dir", str(out), "--base", "/some/repo/", "--strict"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
 
 
 @pytest.fixture(scope="session")
