@@ -207,29 +207,30 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def lock(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold the project's lock; UserError if another build holds it, unless `wait`.
+def lock(file: Path, what: str, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file; UserError if another process holds it, unless `wait`.
 
-    The system drops the lock of a process that dies, however it dies.
+    `what` names what is locked, in the error. The system drops the lock of a process that dies,
+    however it dies.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as file:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+") as held:
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if not wait:
-                    file.seek(0)
-                    holder = file.read().strip() or "unknown"
+                    held.seek(0)
+                    holder = held.read().strip() or "unknown"
                     raise UserError(
-                        f"project {folder.parent}: another wmsite (process {holder}) is at work "
-                        "here. Run: the same command again when it has ended, or with --wait"
+                        f"{what}: another wmsite (process {holder}) is at work on it. "
+                        "Run: the same command again when that has ended, or with --wait"
                     ) from None
                 time.sleep(0.1)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        held.truncate(0)
+        held.write(f"{os.getpid()}\n")
+        held.flush()
         yield
 
 

@@ -132,20 +132,22 @@ def serve(project: Path, /, host: str, port: int | None, **options: Any) -> None
 @click.argument("world")
 @family
 @click.option("--full", is_flag=True, help="Train anew, from nothing.")
+@click.option("--adopt", is_flag=True, help="The edit changed no number: keep the weights.")
 @wait
 @click.pass_obj
-def train(project: Path, /, world: str, family: str | None, full: bool, wait: bool) -> None:
+def train(project: Path, /, world: str, **options: Any) -> None:
     """Record, train, evaluate and export the models of WORLD: what is out of date.
 
     \b
     wmsite train breakout
     wmsite train breakout --full        from nothing, though the weights are up to date
+    wmsite train breakout --adopt       after a tidied sim or trainer: proved by recording anew
 
     A killed training goes on where it stopped. Needs the `train` extra.
     """
     from builder.commands import train as verb
 
-    verb.run(project, world, Terminal(), family=family, full=full, wait=wait)
+    verb.run(project, world, Terminal(), **options)
 
 
 @cli.command("eval")

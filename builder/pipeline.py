@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +35,13 @@ CODE: dict[str, tuple[str, ...]] = {
         "training/models/{family}.py",
     ),
     "evaluate": ("training/evaluate.py", "training/detectors.py"),
-    "graphs": ("builder/export.py", "builder/quantize.py", "builder/parity.py"),
+    "graphs": (
+        "builder/export.py",
+        "builder/quantize.py",
+        "builder/parity.py",
+        "builder/replay.py",
+        "builder/runtimes.py",
+    ),
 }
 PRODUCTS = ("weights.safetensors", "provenance.json", "curve.json", "metrics.json")
 FOLDERS = ("figures", "graphs")
@@ -61,7 +67,13 @@ class Entry:
         self.world = world
         self.family = family
         self.name = f"{world.name}/{family}"
+        self.stem = f"{world.name}-{family}"
         self.weights = world.weights(family)
+        self.home = world.project.cache
+
+    def lock(self, wait: bool = False) -> AbstractContextManager[None]:
+        """Hold what training changes: the working folder and the committed weights."""
+        return cache.lock(self.home / "locks" / self.stem, f"model {self.name}", wait)
 
     @cached_property
     def recipe(self) -> Any:
@@ -161,91 +173,126 @@ class Entry:
         return None
 
 
-def prepare(entry: Entry, training: Training, terminal: Terminal) -> bool:
+def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = False) -> bool:
     """Do the steps that are due; return whether the weights folder can be played.
 
-    Warns for a model that is shipped though out of date, or left out. Raises UserError, with exit
-    code 3, when something must be trained and torch is not installed.
+    Warns for a model that is left out. Raises UserError, with exit code 3, when something must
+    be trained and torch is not installed.
     """
-    due = entry.due()
-    if training == "full":
-        due = Due(("data", "train", "evaluate", "graphs"), "it is trained anew, as asked")
-    if not due:
-        return True
-    must_train = "train" in due.steps or not entry.playable
     if training == "never":
+        due = entry.due()
         if entry.playable:
-            if must_train:
-                terminal.warn(f"model {entry.name}: shipped as it is, though {due.why}")
+            if due:
+                terminal.say(f"model {entry.name}: shipped as it is, though {due.why}")
             return True
         terminal.warn(
             f"model {entry.name}: left out, because {due.why}; the world plays its sim alone. "
             f"Run: wmsite train {entry.world.name}"
         )
         return False
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        if must_train:
-            raise UserError(
-                f"model {entry.name}: must be trained ({due.why}), and {missing[0]} is not "
-                f"installed. Run: {INSTALL}, then the same command again; or build with "
-                "--train never",
-                exit_code=3,
-            )
-        terminal.warn(
-            f"model {entry.name}: shipped as it is, though {due.why}; to renew that, {missing[0]} "
-            f"is needed. Run: {INSTALL}"
-        )
+    if not entry.due() and training == "auto":
         return True
-    _make(entry, due, training, terminal)
+    with entry.lock(wait):
+        due = entry.due()  # Another process may have done it while this one waited.
+        if training == "full":
+            due = Due(("data", "train", "evaluate", "graphs"), "it is trained anew, as asked")
+        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        if due and missing:
+            if "train" in due.steps or not entry.playable:
+                raise UserError(
+                    f"model {entry.name}: must be trained ({due.why}), and {missing[0]} is not "
+                    f"installed. Run: {INSTALL}, then the same command again; or build with "
+                    "--train never",
+                    exit_code=3,
+                )
+            terminal.say(f"model {entry.name}: shipped as it is, though {due.why}")
+        elif due:
+            _make(entry, due, training, terminal)
     return True
 
 
 def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> None:
     """Run the due steps in a working folder, and swap the whole weights folder in at the end."""
     terminal.say(f"model {entry.name}: {' -> '.join(due.steps)}, because {due.why}")
-    home = entry.world.project.cache
     suffix = "-full" if training == "full" else ""
-    work = home / "train" / f"{entry.world.name}-{entry.family}-{entry.keys['train'][:16]}{suffix}"
-    sim_class = entry.world.load()
-    data = home / "data"
-    name = f"{entry.world.name}-{entry.keys['data'][:16]}"
-
-    def dataset() -> Path:
-        from training import record
-
-        return record.record(sim_class, entry.recipe, data, name)
-
-    if "train" in due.steps:
-        _train(entry, due, training, work, dataset)
+    work = entry.home / "train" / f"{entry.stem}-{entry.keys['train'][:16]}{suffix}"
+    trained = "train" in due.steps
+    if trained:
+        _train(entry, training, work)
     else:
         copy(entry.weights, work)
-    if "evaluate" in due.steps and _key(work, "evaluate") != entry.keys["evaluate"]:
+
+    def wanted(step: str) -> bool:
+        # Of a run that was killed, what is done is done; what is committed may be damaged.
+        return step in due.steps and not (trained and _key(work, step) == entry.keys[step])
+
+    if wanted("evaluate"):
         from training import evaluate
 
-        evaluate.evaluate(work, sim_class, entry.recipe)
-        stamp(work, "evaluate", entry.keys["evaluate"])
-    if "graphs" in due.steps and _key(work, "graphs") != entry.keys["graphs"]:
+        evaluate.evaluate(work, entry.world.load(), entry.recipe)
+        stamp(work, {"evaluate": entry.keys["evaluate"]})
+    if wanted("graphs"):
         from builder import parity
 
-        parity.make_graphs(work, dataset(), entry.recipe, work / "graphs")
-        stamp(work, "graphs", entry.keys["graphs"])
+        parity.make_graphs(work, dataset(entry), entry.recipe, work / "graphs", terminal.warn)
+        stamp(work, {"graphs": entry.keys["graphs"]})
     publish(work, entry.weights)
     if (work / "tensorboard").is_dir():
-        logs = home / "tensorboard" / work.name
+        logs = entry.home / "tensorboard" / work.name
         shutil.rmtree(logs, ignore_errors=True)
         logs.parent.mkdir(exist_ok=True)
         (work / "tensorboard").rename(logs)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _train(
-    entry: Entry, due: Due, training: Training, work: Path, dataset: Callable[[], Path]
-) -> None:
+def dataset(entry: Entry) -> Path:
+    """Return the recording that the recipe asks for, made where the cache lacks it."""
+    from training import record
+
+    name = f"{entry.world.name}-{entry.keys['data'][:16]}"
+    return record.record(entry.world.load(), entry.recipe, entry.home / "data", name)
+
+
+def adopt(entry: Entry, terminal: Terminal) -> None:
+    """Take weights as up to date after an edit of code or prose that changed no number.
+
+    Where the sim or the recording's code changed, that is proved: the recording that the weights
+    were trained on is made anew, and must be the same bytes. Raises UserError otherwise.
+    """
+    made = entry.made
+    if not (entry.weights / "weights.safetensors").is_file() or not made:
+        raise UserError(f"model {entry.name}: it has no weights to adopt. Run: wmsite train")
+    if made.get("data") != entry.keys["data"]:
+        old = entry.home / "data" / f"{entry.world.name}-{made.get('data', '')[:16]}"
+        if not old.is_dir():
+            raise UserError(
+                f"model {entry.name}: its recording is not in the cache, so nothing proves that "
+                f"the sim plays as before. Run: wmsite train {entry.world.name}"
+            )
+        new = dataset(entry)
+        # What was played counts, not what else the recording tells, such as names and keys.
+        played = ("data", "meta/wmsite/episodes.parquet", "meta/wmsite/events.parquet")
+        was, now = (cache.tree_hash([at / part for part in played], at) for at in (old, new))
+        if was != now:
+            raise UserError(
+                f"model {entry.name}: recorded anew, its sim plays otherwise than the one it was "
+                f"trained on. Run: wmsite train {entry.world.name}"
+            )
+    keys = {step: entry.keys[step] for step in ("sim", "data", "train")}
+    work = entry.home / "train" / f"{entry.stem}-adopted"
+    shutil.rmtree(work, ignore_errors=True)
+    copy(entry.weights, work)
+    stamp(work, keys)
+    publish(work, entry.weights)
+    shutil.rmtree(work, ignore_errors=True)
+    terminal.say(f"model {entry.name}: adopted; evaluation and graphs follow")
+
+
+def _train(entry: Entry, training: Training, work: Path) -> None:
     """Train in `work`, going on where a killed run stopped; fine-tune where the recipe can."""
     if _key(work, "train") == entry.keys["train"]:
         return  # Killed between training and publishing: the weights are there.
-    folder = dataset()
+    folder = dataset(entry)
     from training import train
 
     init = None
@@ -285,8 +332,8 @@ def _key(work: Path, step: str) -> str | None:
     return str(key) if key else None
 
 
-def stamp(work: Path, step: str, key: str) -> None:
-    """Note in a working folder's provenance that a step is done, with its key."""
+def stamp(work: Path, keys: dict[str, str]) -> None:
+    """Note in a working folder's provenance with which keys steps were done."""
     told = cache.read_json(work / "provenance.json")
-    told["keys"][step] = key
+    told["keys"] |= keys
     cache.write_json(work / "provenance.json", told)

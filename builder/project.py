@@ -8,6 +8,7 @@ import importlib.util
 import re
 import sys
 import traceback
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,6 +125,10 @@ class Project:
     def cache(self) -> Path:
         """The project's git-ignored cache folder."""
         return self.root / ".wmsite"
+
+    def lock(self, wait: bool = False) -> AbstractContextManager[None]:
+        """Hold what builds change: the site and the light caches. Training has its own locks."""
+        return cache.lock(self.cache / "lock", f"project {self.root}", wait)
 
     @cached_property
     def worlds(self) -> dict[str, World]:

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from builder import cache, manifest
-from builder.pipeline import Entry
 from builder.project import World
 from sims.errors import UserError
 
@@ -100,37 +97,6 @@ def _square(frame: Any) -> Any:
     top, left = (side - height) // 2, (side - width) // 2
     pad = ((top, side - height - top), (left, side - width - left), (0, 0))
     return np.pad(frame, pad)
-
-
-def model(entry: Entry) -> tuple[manifest.Model, Path]:
-    """Return a model's part of the manifest, and the folder that its URLs are relative to.
-
-    Raises UserError where graphs/model.json is not what a build of ours wrote.
-    """
-    graphs = entry.weights / "graphs"
-    told = cache.read_json(graphs / "model.json") or {}
-    known = {name: told[name] for name in manifest.Model.model_fields if name in told}
-    rows = (cache.read_json(entry.weights / "metrics.json") or {}).get("rows") or [{}]
-    made = entry.provenance
-    known |= {
-        "family": entry.family,
-        "label": known.get("label", entry.family),
-        "metrics": {key: v["mean"] for key, v in rows[0].get("values", {}).items() if v},
-        "provenance": {
-            key: made[key]
-            for key in ("keys", "seed", "steps", "minutes", "device", "versions")
-            if key in made
-        },
-    }
-    try:
-        return manifest.Model.model_validate(known), graphs
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"model {entry.name}: {graphs / 'model.json'} can't be used: "
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}. "
-            f"Run: wmsite train {entry.world.name} --full"
-        ) from None
 
 
 def assemble(world: World, out: Path, models: list[tuple[manifest.Model, Path]]) -> Built:

@@ -8,12 +8,15 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder import cache, pipeline
 from builder.project import PACKAGES, TEMPLATE, Project, World
 from builder.terminal import Terminal, tree
 from sims.errors import UserError
+
+if TYPE_CHECKING:
+    from builder import worlds
 
 VERSIONS = ("wmsite", "mkdocs", "mkdocs-material", "pymdown-extensions", "markdown", "pygments")
 
@@ -44,11 +47,11 @@ def run(options: Options, terminal: Terminal) -> Path:
     if options.only:
         project.world(options.only)
     _refuse_own_folders(options.out, project)
-    with cache.lock(project.cache, options.wait):
+    place = os.path.relpath(options.out, project.root)
+    stamp_file = project.cache / "sites" / f"{cache.key(out=place)[:12]}.json"
+    with project.lock(options.wait):
         cache.recover(options.out)
         inputs = _inputs(project, base)
-        place = os.path.relpath(options.out, project.root)
-        stamp_file = project.cache / "sites" / f"{cache.key(out=place)[:12]}.json"
         stamp = cache.read_json(stamp_file) or {}
         settled = stamp.get("complete") or options.train == "never"
         same = stamp.get("key") == inputs and stamp.get("weights") == _weights(project)
@@ -61,10 +64,13 @@ def run(options: Options, terminal: Terminal) -> Path:
                 terminal.say(_tree(options.out, files))
                 terminal.say("Nothing changed.")
                 return options.out
+    entries = _prepare(project, options, terminal)
+    # Nothing that took long is lost to a build that happens to run just now.
+    with project.lock(wait=options.wait or options.train != "never"):
         stage = options.out.with_name(f".{options.out.name}.wmsite-new")
         shutil.rmtree(stage, ignore_errors=True)
         try:
-            complete = _fill(project, options, base, stage, terminal)
+            _fill(project, entries, base, stage, terminal)
             _refuse_warnings(options, terminal)
             cache.swap(stage, options.out)
         finally:
@@ -75,7 +81,7 @@ def run(options: Options, terminal: Terminal) -> Path:
             {
                 "key": inputs,
                 "weights": _weights(project),
-                "complete": complete,
+                "complete": not any(entry.due() for entry in entries),
                 "files": files,
                 "warnings": terminal.warnings,
             },
@@ -85,35 +91,46 @@ def run(options: Options, terminal: Terminal) -> Path:
     return options.out
 
 
-def _fill(
-    project: Project, options: Options, base: str | None, stage: Path, terminal: Terminal
-) -> bool:
-    """Write a whole site into `stage`; return whether every model is what its recipe asks for."""
-    from builder import plugin, render, vendor, worlds
-
-    made: dict[str, worlds.Built] = {}
-    entries: list[pipeline.Entry] = []
-    icons: dict[int, bytes] = {}
+def _prepare(project: Project, options: Options, terminal: Terminal) -> dict[pipeline.Entry, bool]:
+    """Check every sim and do what is due for every model; return which models ship."""
     for world in project.worlds.values():
         check(world, terminal)
-    models = {}
+    ships = {}
     for world in project.worlds.values():
-        mine = [pipeline.Entry(world, family) for family in world.families]
         training = options.train if options.only in (None, world.name) else "never"
-        models[world.name] = [
-            worlds.model(entry) for entry in mine if pipeline.prepare(entry, training, terminal)
-        ]
-        entries += mine
+        for family in world.families:
+            entry = pipeline.Entry(world, family)
+            ships[entry] = pipeline.prepare(entry, training, terminal, options.wait)
     for world in project.worlds.values():
         if World(project, world.name, world.file).hash != world.hash:
             raise UserError(
                 f"world {world.name!r}: its sim was edited while its model was made; the site is "
                 "as it was. Run: the same command again"
             )
+    return ships
+
+
+def _fill(
+    project: Project,
+    ships: dict[pipeline.Entry, bool],
+    base: str | None,
+    stage: Path,
+    terminal: Terminal,
+) -> None:
+    """Write a whole site into `stage`."""
+    from builder import graphs, plugin, render, vendor, worlds
+
+    made: dict[str, worlds.Built] = {}
+    icons: dict[int, bytes] = {}
     work = project.cache / "stage"
     shutil.rmtree(work, ignore_errors=True)
     for world in project.worlds.values():
-        made[world.name] = worlds.assemble(world, work / "wm" / "worlds", models[world.name])
+        models = [
+            graphs.read(entry.weights, entry.name, world.hash)
+            for entry, playable in ships.items()
+            if playable and entry.world is world
+        ]
+        made[world.name] = worlds.assemble(world, work / "wm" / "worlds", models)
         icons = icons or worlds.facts(world).icons
     app, app_files = render.app(work / "wm")
     runtime = {"app": f"{app}/"}
@@ -154,7 +171,6 @@ def _fill(
     shutil.rmtree(work, ignore_errors=True)
     render.root_files(stage, icons, _site_name(project))
     render.site_json(stage, runtime, {name: built.folder for name, built in made.items()})
-    return not any(entry.due() for entry in entries)
 
 
 def check(world: World, terminal: Terminal) -> None:
@@ -172,20 +188,24 @@ def check(world: World, terminal: Terminal) -> None:
     cache.write_json(known, wanted)
 
 
-def _first_play(work: Path, runtime: dict[str, str], built: Any) -> list[Path]:
+def _first_play(work: Path, runtime: dict[str, str], built: worlds.Built) -> list[Path]:
     """Return the files that Play loads, on a device that has wasm alone."""
     from builder import vendor
 
-    wm = work / "wm"
     files = [
         file
         for part, folder in runtime.items()
         if part != "editor"
-        for file in cache.files_of(wm / folder)
+        for file in cache.files_of(work / "wm" / folder)
     ]
-    files += cache.files_of(work / built.folder)
+    home = work / built.folder
+    files += [home / "world.json", *(home / source.url for source in built.manifest.sim.sources)]
+    for model in built.manifest.models[:1]:
+        able = [v for v in model.variants if "wasm" in v.backends]
+        for variant in sorted(able, key=lambda v: v.step.bytes)[:1]:
+            files += [home / variant.step.url, home / variant.encode.url]
     later = (*vendor.EXTRA, ".jspi.mjs", ".jspi.wasm", ".jspi.min.mjs")
-    return [f for f in files if not f.name.endswith(later)]
+    return [file for file in files if not file.name.endswith(later)]
 
 
 def _site_name(project: Project) -> str:

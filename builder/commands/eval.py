@@ -32,10 +32,11 @@ def run(
     project = Project.open(root)
     world = project.world(name)
     chosen = entries(world.families, family, name)
-    with cache.lock(project.cache, wait):
-        check(world, terminal)
-        for one in chosen:
-            _measure(pipeline.Entry(world, one), terminal, checking)
+    check(world, terminal)
+    for one in chosen:
+        entry = pipeline.Entry(world, one)
+        with entry.lock(wait):
+            _measure(entry, terminal, checking)
 
 
 def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
@@ -62,7 +63,7 @@ def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
             f"Run: {pipeline.INSTALL}",
             exit_code=3,
         )
-    work = entry.world.project.cache / "evaluate" / entry.name.replace("/", "-")
+    work = entry.home / "evaluate" / entry.stem
     shutil.rmtree(work, ignore_errors=True)
     pipeline.copy(entry.weights, work)
     from training import evaluate
@@ -80,7 +81,7 @@ def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
             )
         terminal.say(f"model {entry.name}: no figure is worse than the committed ones.")
     else:
-        pipeline.stamp(work, "evaluate", entry.keys["evaluate"])
+        pipeline.stamp(work, {"evaluate": entry.keys["evaluate"]})
         pipeline.publish(work, entry.weights)
         shutil.rmtree(work, ignore_errors=True)
 

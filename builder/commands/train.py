@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder import cache, pipeline
+from builder import pipeline
 from builder.commands.build import check
 from builder.project import Project
 from builder.terminal import Terminal
@@ -18,20 +18,23 @@ def run(
     *,
     family: str | None = None,
     full: bool = False,
+    adopt: bool = False,
     wait: bool = False,
 ) -> None:
     """Bring a world's models up to date; UserError for a world without recipes."""
     project = Project.open(root)
     world = project.world(name)
     chosen = entries(world_families=world.families, family=family, name=name)
-    with cache.lock(project.cache, wait):
-        check(world, terminal)
-        for one in chosen:
-            entry = pipeline.Entry(world, one)
-            due = entry.due()
-            pipeline.prepare(entry, "full" if full else "auto", terminal)
-            if not due and not full:
-                terminal.say(f"model {entry.name}: {due.why}.")
+    check(world, terminal)
+    for one in chosen:
+        entry = pipeline.Entry(world, one)
+        if adopt:
+            with entry.lock(wait):
+                pipeline.adopt(entry, terminal)
+        due = entry.due()
+        pipeline.prepare(entry, "full" if full else "auto", terminal, wait)
+        if not due and not full:
+            terminal.say(f"model {entry.name}: {due.why}.")
 
 
 def entries(world_families: list[str], family: str | None, name: str) -> list[str]:

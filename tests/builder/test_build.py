@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from builder.commands import build
+from builder.project import Project
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -211,9 +212,7 @@ def test_own_folders_are_never_replaced(project: Path) -> None:
 
 
 def test_a_second_build_at_once_is_refused_and_may_wait(project: Path) -> None:
-    from builder import cache
-
-    with cache.lock(project / ".wmsite"):
+    with Project.open(project).lock():
         refused = subprocess.run(
             command(project, "build", "--train", "never"), capture_output=True, text=True
         )

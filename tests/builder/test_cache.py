@@ -134,27 +134,31 @@ def test_recover_after_a_kill_between_two_renames(tmp_path: Path) -> None:
 def test_lock_names_its_holder_and_outlives_no_process(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from builder import cache\n"
-        "with cache.lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+        "with cache.lock(Path(sys.argv[1]), 'it'): print('held', flush=True); time.sleep(60)"
     )
-    holder = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path / "lock"], stdout=subprocess.PIPE
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(UserError, match=str(holder.pid)), cache.lock(tmp_path):
+    with pytest.raises(UserError, match=str(holder.pid)), cache.lock(tmp_path / "lock", "it"):
         pass
     holder.kill()
     holder.wait()
-    with cache.lock(tmp_path):
+    with cache.lock(tmp_path / "lock", "it"):
         assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
 
 
 def test_lock_waits_when_asked(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from builder import cache\n"
-        "with cache.lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(0.6)\n"
+        "with cache.lock(Path(sys.argv[1]), 'it'): print('held', flush=True); time.sleep(0.6)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path / "lock"], stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         began = time.monotonic()
-        with cache.lock(tmp_path, wait=True):
+        with cache.lock(tmp_path / "lock", "it", wait=True):
             assert time.monotonic() - began > 0.2

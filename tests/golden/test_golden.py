@@ -44,7 +44,7 @@ def described(out: Path) -> str:
         text = normalised(page.read_text())
         policy = re.search(r"<meta http-equiv=[^>]*>", text)
         assert policy
-        found = [re.sub(r"'sha256-[^']*'", "'sha256'", policy[0])]
+        found = [re.sub(r"('sha256-[^']*' ?)+", "'sha256'...", policy[0])]
         found += re.findall(r'<(?:link|script)[^>]*"[^"]*wm/[^>]*>', text)
         found += re.findall(r'<div class="wm-embed">.*?</div>', text, re.DOTALL)
         found += re.findall(r'<div class="wm-report">.*?</div>|<p class="wm-absent">.*?</p>', text)
