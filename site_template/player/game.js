@@ -2,18 +2,18 @@
 
 import { Loop, Samples } from "./loop.js";
 import { ModelLink } from "./model.js";
-import { fromFragment, ReplayError, toFragment } from "./replay.js";
-import { WorkerGone } from "./rpc.js";
+import { faultOf, place, recover, tellFault } from "./recover.js";
+import { endReplay, opening } from "./rerun.js";
 import { SimLink } from "./sim.js";
 import { Stage, StageError, STAGES } from "./stages.js";
 
-/** @import {Mode, PlayerState, Replay, SimFault, Sources, Spec, World} from "../types" */
+/** @import {Mode, PlayerState, Replay, World} from "../types" */
 /** @import {Choice} from "./model.js" */
 /** @import {Runtime} from "./runtime.js" */
-/** @import {Save, Shown} from "./sim.js" */
+/** @import {Shown} from "./sim.js" */
 /** @import {StageName} from "./stages.js" */
 
-/** One clear line for the page, with what the player can do about it. @typedef {{text: string, offer?: "retry" | "retry-model" | "stop"}} Notice */
+/** One clear line for the page, with what the player can do about it. @typedef {{text: string, offer?: "retry" | "retry-model" | "stop" | "skip"}} Notice */
 
 const GROUNDED = new Set(["overlay", "split", "difference"]);
 const ZERO = { p50: 0, p95: 0 };
@@ -133,7 +133,7 @@ export class Game extends EventTarget {
     }
     await sim.connect(this.stages.python);
     const first = await this.stages.sim.run(async () => {
-      const { seed, scenario } = this.opening();
+      const { seed, scenario } = opening(this);
       await sim.open(sim.shipped, seed, scenario, []);
       return sim.reset(seed, scenario);
     });
@@ -142,28 +142,6 @@ export class Game extends EventTarget {
     this.emit("ready");
     this.begin(first);
     this.resume();
-  }
-
-  /** Where the first game starts: as a replay link says, or from a seed of its own. */
-  opening() {
-    const spec = /** @type {World} */ (this.world).spec;
-    const { fragment } = this.options;
-    this.options.fragment = null;
-    if (fragment !== null) {
-      try {
-        const replay = fromFragment(fragment, spec);
-        const here = /** @type {SimLink} */ (this.sim).hash;
-        if (replay.sim !== here)
-          throw new ReplayError(`this replay was made with another version of the sim (${replay.sim.slice(0, 8)}; here it is ${here.slice(0, 8)}), so it would not be the same game`);
-        this.replaying = { replay, at: 0 };
-        this.replayState = "playing";
-        return replay;
-      } catch (error) {
-        if (!(error instanceof ReplayError)) throw error;
-        this.say({ text: `Replay refused: ${error.message}.` });
-      }
-    }
-    return { seed: 1, scenario: spec.scenarios[0] };
   }
 
   /** Load the model beside the sim; a failure leaves the sim, a line and Retry. @param {World} world */
@@ -224,7 +202,7 @@ export class Game extends EventTarget {
     this.failedStage = error instanceof StageError ? error.stage : "sim";
     const fault = faultOf(error);
     this.error = fault.type ? place(fault) : fault.message;
-    if (fault.type) this.simError(fault);
+    if (fault.type) tellFault(this, fault);
     this.notice = { text: `${STAGES[this.failedStage]}: ${this.error}.`, offer: "retry" };
     this.set("error");
     this.emit("error", { stage: this.failedStage, message: this.error });
@@ -264,39 +242,6 @@ export class Game extends EventTarget {
   say(notice) {
     this.notice = notice;
     this.changed();
-  }
-
-  /**
-   * A step failed: an exception in the sim, or a worker that is gone. Bring the last good game back.
-   * @param {unknown} error
-   */
-  async recover(error) {
-    const sim = /** @type {SimLink} */ (this.sim);
-    const gone = error instanceof WorkerGone;
-    const fault = faultOf(error);
-    const edited = sim.now.edited;
-    if (edited) this.simError(fault);
-    const target = edited ? sim.now.good : gone ? { ...sim.now } : null;
-    // The shipped code itself raised: nothing better to go back to.
-    if (!target) return this.fail(error);
-    const playing = this.phase === "playing";
-    this.loop?.stop();
-    try {
-      if (gone) await sim.connect(this.stages.python);
-      const shown = await sim.bringBack(target);
-      const back = edited ? "The last good code is back" : `It is back at tick ${target.actions.length}`;
-      this.say({ text: gone ? `The sim was stopped: ${fault.message}. ${back}, paused.` : `${place(fault)}. ${back}.` });
-      this.begin(shown);
-      if (gone) this.pause("stopped");
-      else if (playing) this.resume();
-    } catch (again) {
-      this.fail(again);
-    }
-  }
-
-  /** @param {SimFault} fault */
-  simError({ message, file, line }) {
-    this.emit("sim-error", { message, file: file ? `sims/${file}` : null, line: line ?? null });
   }
 
   // --- Playing -------------------------------------------------------------------------------
@@ -347,13 +292,16 @@ export class Game extends EventTarget {
   async advance() {
     const sim = /** @type {SimLink} */ (this.sim);
     if (this.over || this.phase === "loading" || this.phase === "error") return false;
-    let action = null;
-    if (this.replaying) {
-      const { replay, at } = this.replaying;
-      if (at >= replay.actions.length) return this.endReplay();
-      action = replay.actions[this.replaying.at++];
-    }
     try {
+      let action = null;
+      if (this.replaying) {
+        const { replay, at } = this.replaying;
+        if (at >= replay.actions.length) {
+          await endReplay(this);
+          return false;
+        }
+        action = replay.actions[this.replaying.at++];
+      }
       if (!action && this.behaviour) action = this.nextAction ?? (await sim.act(this.behaviour));
       action ??= this.options.sample();
       const predicting = this.predict(action);
@@ -374,7 +322,7 @@ export class Game extends EventTarget {
       if (alone ? predicted.terminated > 0.5 : ended && !this.replaying) this.end();
       return true;
     } catch (error) {
-      await this.recover(error);
+      await recover(this, error);
       return false;
     }
   }
@@ -450,7 +398,7 @@ export class Game extends EventTarget {
       try {
         return await sim.reset(seed ?? sim.now.seed + 1, scenario ?? sim.now.scenario);
       } catch (error) {
-        await this.recover(error);
+        await recover(this, error);
         return null;
       }
     });
@@ -486,108 +434,6 @@ export class Game extends EventTarget {
     this.behaviour = behaviour;
     this.nextAction = null;
     this.changed();
-  }
-
-  // --- Replay and source ---------------------------------------------------------------------
-
-  /** Return the fragment of a link that replays this game up to now. */
-  share() {
-    return this.exclusively(async () => {
-      const sim = /** @type {SimLink} */ (this.sim);
-      const { seed, scenario, actions } = sim.now;
-      const replay = { world: this.options.world, sim: sim.hash, seed, scenario, actions, end: await sim.digest() };
-      return toFragment(replay, sim.spec);
-    });
-  }
-
-  /** Replay a link while the game is here already. @param {string} fragment */
-  async replay(fragment) {
-    if (!this.sim || this.phase === "loading" || this.phase === "error") {
-      this.options.fragment = fragment;
-      return;
-    }
-    this.options.fragment = fragment;
-    const { seed, scenario } = this.opening();
-    const { replaying, replayState } = this;
-    if (!replaying) return;
-    await this.restart(seed, scenario);
-    Object.assign(this, { replaying, replayState });
-    this.resume();
-  }
-
-  /** Take the rest of the replay at once. */
-  async skip() {
-    await this.exclusively(async () => {
-      if (!this.replaying || !this.sim) return;
-      const { replay, at } = this.replaying;
-      this.replaying.at = replay.actions.length;
-      const shown = await this.sim.run(replay.actions.slice(at));
-      if (shown) this.take(shown);
-      await this.endReplay();
-      await this.joinModel();
-    }).catch((error) => this.recover(error));
-    this.emit("frame");
-  }
-
-  async endReplay() {
-    const { replay } = /** @type {{replay: Replay}} */ (this.replaying);
-    const end = await /** @type {SimLink} */ (this.sim).digest();
-    this.replaying = null;
-    this.replayState = end === replay.end ? "matches" : "differs";
-    this.pause("replay");
-    this.changed();
-    return false;
-  }
-
-  /**
-   * Restart the game from edited sources; on an exception the last good code plays on.
-   * @param {Sources} files @returns {Promise<{ok: boolean, error?: {message: string, file: string | null, line: number | null}}>}
-   */
-  async runSource(files) {
-    const { sim, world } = this;
-    if (!sim || !world || !["playing", "paused"].includes(this.phase))
-      return { ok: false, error: { message: "press Play first: no game runs yet", file: null, line: null } };
-    const unknown = Object.keys(files).find((path) => !world.sim.sources.some((s) => s.path === path && s.editable));
-    if (unknown) return { ok: false, error: { message: `${unknown} is not an editable source`, file: null, line: null } };
-    const sources = { ...sim.shipped, ...files };
-    const same = Object.entries(sim.shipped).every(([path, text]) => sources[path] === text);
-    return this.exclusively(async () => {
-      const before = await sim.save();
-      try {
-        const { seed } = sim.now;
-        const scenario = sim.now.scenario;
-        await sim.open(same ? sim.shipped : sources, seed, scenario, trial(sim.spec));
-        const shown = await sim.reset(seed, scenario);
-        sim.now.good = same ? null : before;
-        this.replaying = null;
-        this.replayState = "none";
-        this.notice = null;
-        this.begin(shown);
-        this.resume();
-        return { ok: true };
-      } catch (error) {
-        const { message, file, line } = faultOf(error);
-        const told = { message, file: file ? `sims/${file}` : null, line: line ?? null };
-        // The old code never stopped, unless the new one took the worker with it.
-        if (error instanceof WorkerGone) await this.recoverTo(before, told.message);
-        else this.emit("sim-error", told);
-        return { ok: false, error: told };
-      }
-    });
-  }
-
-  /** @param {Save} save @param {string} why */
-  async recoverTo(save, why) {
-    const sim = /** @type {SimLink} */ (this.sim);
-    this.simError({ message: why });
-    try {
-      await sim.connect(this.stages.python);
-      this.begin(await sim.bringBack(save));
-      this.say({ text: `The sim was stopped: ${why}. The last good code is back, paused.` });
-      this.pause("stopped");
-    } catch (error) {
-      this.fail(error);
-    }
   }
 
   // --- State ---------------------------------------------------------------------------------
@@ -635,19 +481,3 @@ export class Game extends EventTarget {
     if (this.runtime.active === this) this.runtime.active = null;
   }
 }
-
-/** A step of each action, so that most faults show before the old code goes. @param {Spec} spec @returns {number[][]} */
-const trial = (spec) =>
-  spec.actions.length
-    ? spec.actions.map((_, i) => [i])
-    : [spec.axes.map((a) => a.neutral), spec.axes.map((a) => a.low), spec.axes.map((a) => a.high)];
-
-/** What a failure says of the sim: its exception as Python described it, or just a message. @param {unknown} error @returns {SimFault} */
-function faultOf(error) {
-  const from = /** @type {{fault?: SimFault, cause?: {fault?: SimFault}}} */ (error);
-  return from.fault ?? from.cause?.fault ?? { message: error instanceof Error ? error.message : String(error) };
-}
-
-/** @param {SimFault} fault */
-const place = ({ message, type, file, line }) =>
-  `${type ? `${type}: ` : ""}${message}${file ? ` (sims/${file}, line ${line})` : ""}`;

@@ -7,7 +7,9 @@
 import { h } from "./dom.js";
 import { Game } from "./game.js";
 import { Input } from "./input.js";
+import { runSource } from "./recover.js";
 import { replayedWorld } from "./replay.js";
+import { rerun } from "./rerun.js";
 import { runtimeFor } from "./runtime.js";
 import { View } from "./view.js";
 
@@ -111,7 +113,7 @@ export class WorldElement extends HTMLElement {
     signal.addEventListener("abort", () => seen.disconnect());
     window.addEventListener(
       "hashchange",
-      () => replayedWorld(location.hash) === this.getAttribute("world") && void game.replay(location.hash),
+      () => replayedWorld(location.hash) === this.getAttribute("world") && void rerun(game, location.hash),
       { signal },
     );
     this.addEventListener("wm-open-source", (event) => void this.openSource(/** @type {CustomEvent} */ (event).detail.panel), { signal });
@@ -251,7 +253,7 @@ export class WorldElement extends HTMLElement {
   /** Restart the game from edited sources, by path. @param {Sources} files */
   async runSource(files) {
     if (!this.game) return { ok: false, error: { message: "the world has left the page", file: null, line: null } };
-    return this.game.runSource(files);
+    return runSource(this.game, files);
   }
 
   /** Restart the game from the shipped sources. */

@@ -155,6 +155,9 @@ const close = (name) => {
 
 let folders = 0;
 
+// What fails in Pyodide's own promises is told by `boot`, once.
+self.addEventListener("unhandledrejection", (event) => event.preventDefault());
+
 serve({
   /** @param {{at: string, files: import("../types").FileEntry[]}} args */
   async boot({ at, files }) {

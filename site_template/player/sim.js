@@ -52,7 +52,8 @@ export class SimLink {
     const remote = /** @type {Remote} */ (this.remote);
     remote.onwait = (_, waited) => this.onwait(waited);
     try {
-      return await remote.call(method, { name: this.name, ...args }, transfer, LIMITS.step);
+      const limit = method === "open" ? LIMITS.open : LIMITS.step;
+      return await remote.call(method, { name: this.name, ...args }, transfer, limit);
     } finally {
       this.onwait(0);
     }

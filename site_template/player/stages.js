@@ -2,8 +2,8 @@
 
 /** @typedef {"waiting" | "running" | "done" | "failed"} Phase */
 
-/** Milliseconds a stage may pass without any progress. Tests shorten it. */
-export const LIMITS = { stage: 30_000, step: 8_000, slow: 1_000 };
+/** Milliseconds without any progress after which a stage, an import of a sim, or one step has failed. */
+export const LIMITS = { stage: 30_000, open: 20_000, step: 8_000 };
 
 /** Names of the stages, in the order in which the page lists them. */
 export const STAGES = /** @type {const} */ ({

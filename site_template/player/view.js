@@ -2,10 +2,12 @@
 
 import { h, icon, progress } from "./dom.js";
 import { Painter } from "./draw.js";
+import { build, figures } from "./panels.js";
+import { share, skip } from "./rerun.js";
 import { STAGES } from "./stages.js";
 
-/** @import {ActionSpec, Mode, World} from "../types" */
-/** @import {Game} from "./game.js" */
+/** @import {Mode, World} from "../types" */
+/** @import {Game, Notice} from "./game.js" */
 /** @import {Input} from "./input.js" */
 /** @import {StageName} from "./stages.js" */
 
@@ -19,17 +21,6 @@ const MEANING = {
   neural: "The model alone, on its own frames",
   difference: "Where model and simulator differ, four times as bright",
 };
-const BITS = { fp32: 32, fp16: 16, int8: 8 };
-const KEYS = /** @type {const} */ ([
-  ["P", "Pause or play on"],
-  [".", "One tick"],
-  ["N", "New game"],
-  ["M", "Next mode"],
-  ["R", "Bring the model back to the sim"],
-  ["Esc", "Pause and leave the stage"],
-]);
-const KEY_NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Space: "Space" };
-
 let views = 0;
 
 export class View {
@@ -45,6 +36,17 @@ export class View {
     this.opacity = 0.5;
     this.frames = { at: 0, count: 0 };
     this.fps = 0;
+    // The fields of panels.js.
+    /** @type {HTMLElement | undefined} */
+    this.figures = undefined;
+    /** @type {HTMLInputElement | undefined} */
+    this.seed = undefined;
+    /** @type {HTMLInputElement | undefined} */
+    this.link = undefined;
+    /** @type {HTMLElement | undefined} */
+    this.scenario = undefined;
+    /** @type {HTMLElement | undefined} */
+    this.pilot = undefined;
 
     this.canvas = h("canvas", { class: "wm-canvas", role: "img", hidden: true });
     this.cover = h("div", { class: "wm-cover" });
@@ -123,14 +125,14 @@ export class View {
     this.canvas.hidden = false;
     this.viewport.querySelector("img")?.remove();
     this.stage.tabIndex = 0;
-    this.stage.setAttribute("aria-describedby", `${this.id}-keys`);
+    this.stage.setAttribute("aria-describedby", `${this.id}-hint`);
     this.hud.replaceChildren(
       ...world.spec.hud.map((f) => h("div", {}, h("dt", {}, f.label), h("dd", { "data-hud": f.name }, "0"))),
     );
     this.top.hidden = this.bar.hidden = false;
     this.buildPad(input);
     this.buildBar(game, world);
-    this.buildPanels(game, world);
+    this.panels.replaceChildren(...build(this, game, world));
     this.update();
   }
 
@@ -213,83 +215,6 @@ export class View {
     );
   }
 
-  /** @param {Game} game @param {World} world */
-  buildPanels(game, world) {
-    const { spec } = world;
-    /** @param {string} name @param {string} label @param {...Node} children */
-    const panel = (name, label, ...children) =>
-      h("section", { class: "wm-panel", id: `${this.id}-${name}`, "data-wm-panel": name, "aria-label": label, hidden: true }, ...children);
-    /** @param {string} label @param {string[]} options @param {(value: string) => void} onpick @param {string} [value] */
-    const select = (label, options, onpick, value = options[0]) => {
-      const field = h("select", { onchange: () => onpick(field.value) }, ...options.map((o) => h("option", { value: o, selected: o === value }, o)));
-      return h("label", { class: "wm-field" }, h("span", {}, label), field);
-    };
-    this.figures = h("dl", { class: "wm-figures" });
-    const seed = (this.seed = h("input", { type: "number", min: 0, max: 999999999999999, step: 1, inputmode: "numeric" }));
-    const begin = () => void game.restart(Math.max(0, Math.floor(Number(seed.value) || 0)));
-    seed.addEventListener("keydown", (event) => event.key === "Enter" && begin());
-    const models = world.models;
-    const variants = [...new Set(models.flatMap((m) => m.variants.map((v) => v.name)))];
-    const backends = [...new Set(models.flatMap((m) => m.variants.flatMap((v) => v.backends)))];
-    this.linkField = h("input", { type: "text", readonly: true, "aria-label": "Replay link", hidden: true });
-    this.panels.replaceChildren(
-      panel("source", "Source of the simulator"),
-      panel("figures", "Figures", this.figures),
-      panel(
-        "settings",
-        "Game",
-        h(
-          "div",
-          { class: "wm-fields" },
-          h("label", { class: "wm-field" }, h("span", {}, "Seed"), seed),
-          (this.scenario = select("Start", spec.scenarios, (scenario) => void game.restart(game.sim?.now.seed, scenario))),
-          spec.behaviours.length
-            ? (this.pilot = select("Who plays", ["you", ...spec.behaviours], (who) => game.autoplay(who === "you" ? null : who)))
-            : "",
-          variants.length > 1
-            ? select("Precision", ["auto", ...variants], (v) => void game.choose({ variant: /** @type {any} */ (v) }), game.choice.variant)
-            : "",
-          backends.length
-            ? select("Model runs on", ["auto", ...backends], (b) => void game.choose({ backend: /** @type {any} */ (b) }), game.choice.backend)
-            : "",
-        ),
-        h(
-          "div",
-          { class: "wm-group wm-actions" },
-          h("button", { type: "button", class: "wm-text", "data-do": "begin", onclick: begin }, icon("restart"), "Play this seed"),
-          h("button", { type: "button", class: "wm-text", "data-do": "share", onclick: () => void this.share() }, icon("link"), "Copy replay link"),
-          this.linkField,
-        ),
-      ),
-      panel("keys", "Keys", this.keyList(spec.actions, spec.axes)),
-    );
-  }
-
-  /** @param {ActionSpec[]} actions @param {World["spec"]["axes"]} axes */
-  keyList(actions, axes) {
-    /** @param {string} code */
-    const face = (code) => KEY_NAMES[/** @type {keyof typeof KEY_NAMES} */ (code)] ?? code.replace(/^(Key|Digit)/, "");
-    /** @type {(readonly [string[], string])[]} */
-    const rows = [
-      ...actions.filter((a) => a.keys.length).map((a) => /** @type {const} */ ([a.keys.map(face), a.name])),
-      ...axes.flatMap((a) => [
-        /** @type {const} */ ([a.decrease.map(face), `${a.name} down`]),
-        /** @type {const} */ ([a.increase.map(face), `${a.name} up`]),
-      ]),
-      ...KEYS.map(([key, what]) => /** @type {[string[], string]} */ ([[key], what])),
-    ];
-    return h(
-      "div",
-      { id: `${this.id}-keys-list` },
-      h("p", { id: `${this.id}-keys`, class: "wm-hint" }, "Keys work while the stage has the focus; Tab leaves it. A gamepad works too."),
-      h(
-        "dl",
-        { class: "wm-keys" },
-        ...rows.map(([keys, what]) => h("div", {}, h("dt", {}, ...keys.map((k) => h("kbd", {}, k))), h("dd", {}, what))),
-      ),
-    );
-  }
-
   /** Open one panel, or close it; the source's comes with its own code. @param {string} name */
   open(name) {
     for (const panel of /** @type {NodeListOf<HTMLElement>} */ (this.panels.querySelectorAll(":scope > [data-wm-panel]"))) {
@@ -308,10 +233,10 @@ export class View {
   }
 
   async share() {
-    const field = this.linkField;
+    const field = this.link;
     if (!this.game || !field) return;
     const url = new URL(location.href);
-    url.hash = await this.game.share();
+    url.hash = await share(this.game);
     field.value = url.href;
     field.hidden = false;
     field.select();
@@ -376,15 +301,19 @@ export class View {
 
   showNotice() {
     const game = /** @type {Game} */ (this.game);
-    const notice = game.waiting ?? game.notice;
+    const rerunning = game.replaying && `Replay of seed ${game.state.seed}, ${game.replaying.replay.actions.length} ticks.`;
+    /** @type {Notice | null} */
+    const notice = game.waiting ?? game.notice ?? (rerunning ? { text: rerunning, offer: "skip" } : null);
     const key = notice ? `${notice.text}|${notice.offer}` : "";
     if (this.notice.dataset.key === key) return;
     this.notice.dataset.key = key;
+    this.notice.dataset.kind = notice?.offer && notice.offer !== "skip" ? "trouble" : "note";
     if (!notice) return this.notice.replaceChildren();
     const act = {
       retry: /** @type {const} */ (["Retry", () => void game.start()]),
       "retry-model": /** @type {const} */ (["Retry", () => void (game.world && game.loadModel(game.world))]),
       stop: /** @type {const} */ (["Stop", () => game.stop()]),
+      skip: /** @type {const} */ (["Skip to the end", () => void skip(game)]),
       none: /** @type {const} */ (["Dismiss", () => game.say(null)]),
     }[notice.offer ?? "none"];
     this.notice.replaceChildren(
@@ -451,19 +380,7 @@ export class View {
     const who = game.replaying ? "replay" : game.behaviour;
     put(this.chip, [playing ? `${this.fps.toFixed(0)} fps` : game.phase, who, state.edited ? "edited sim" : null, state.backend && state.variant].filter(Boolean).join(" · "));
     if (!this.figures || this.panel("figures").hidden) return;
-    /** @param {{p50: number, p95: number}} p */
-    const ms = (p) => (p.p95 ? `${p.p50.toFixed(1)} / ${p.p95.toFixed(1)} ms` : "–");
-    const rows = {
-      "Frames a second": playing ? this.fps.toFixed(1) : "–",
-      "Frame interval, p50 / p95": ms(state.intervals),
-      "Sim step, p50 / p95": ms(state.stepMs.sim),
-      "Model step, p50 / p95": ms(state.stepMs.model),
-      "Model runs on": state.backend ?? "–",
-      Bits: state.variant ? String(BITS[state.variant]) : "–",
-      "Drift against the sim": state.drift === null ? "–" : `${state.drift.toFixed(2)} levels rms`,
-      Seed: String(state.seed),
-      Tick: String(state.tick),
-    };
+    const rows = figures(state, playing ? this.fps : null);
     if (this.figures.children.length !== Object.keys(rows).length)
       this.figures.replaceChildren(...Object.keys(rows).map((name) => h("div", {}, h("dt", {}, name), h("dd", {}))));
     Object.values(rows).forEach((value, i) => put(/** @type {HTMLElement} */ (this.figures?.children[i].lastElementChild), value));
