@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from builder import cache, manifest
+from builder.pipeline import Entry
 from builder.project import World
 from sims.errors import UserError
 
@@ -97,6 +100,36 @@ def _square(frame: Any) -> Any:
     top, left = (side - height) // 2, (side - width) // 2
     pad = ((top, side - height - top), (left, side - width - left), (0, 0))
     return np.pad(frame, pad)
+
+
+def model(entry: Entry) -> tuple[manifest.Model, Path]:
+    """Return a model's part of the manifest, and the folder that its URLs are relative to.
+
+    Raises UserError where graphs/model.json is not what an export of ours wrote.
+    """
+    folder = entry.weights / "graphs"
+    told = cache.read_json(folder / "model.json") or {}
+    metrics = cache.read_json(entry.weights / "metrics.json") or {}
+    made = entry.provenance
+    kept = ("keys", "seed", "steps", "minutes", "device", "versions", "finetuned_from")
+    told |= {
+        # The model's own row, and what made it: the rest is on the world's page.
+        "metrics": {
+            key: value["mean"]
+            for key, value in (metrics.get("rows") or [{}])[0].get("values", {}).items()
+            if value
+        },
+        "provenance": {key: made[key] for key in kept if key in made},
+    }
+    try:
+        return manifest.Model.model_validate(told), folder
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"model {entry.name}: {folder / 'model.json'} can't be used: "
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}. "
+            f"Run: wmsite train {entry.world.name}"
+        ) from None
 
 
 def assemble(world: World, out: Path, models: list[tuple[manifest.Model, Path]]) -> Built:

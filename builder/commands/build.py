@@ -118,7 +118,7 @@ def _fill(
     terminal: Terminal,
 ) -> None:
     """Write a whole site into `stage`."""
-    from builder import graphs, plugin, render, vendor, worlds
+    from builder import plugin, render, vendor, worlds
 
     made: dict[str, worlds.Built] = {}
     icons: dict[int, bytes] = {}
@@ -126,7 +126,7 @@ def _fill(
     shutil.rmtree(work, ignore_errors=True)
     for world in project.worlds.values():
         models = [
-            graphs.read(entry.weights, entry.name, world.hash)
+            worlds.model(entry)
             for entry, playable in ships.items()
             if playable and entry.world is world
         ]
