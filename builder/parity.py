@@ -1,0 +1,328 @@
+"""The parity gate: a variant ships only if it plays as the trained model does, where it runs.
+
+Each variant replays recorded starts, actions and chance in onnxruntime and in onnxruntime-web
+(in Chromium, where there is one): one step beside PyTorch's, 100 steps from the sim's own frames
+(what the page's overlay does), and 100 steps from its own frames (what its neural mode does). Own
+frames may part ways after any rounding, so there the figures against the sim count, not pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from builder import cache, export, manifest, quantize, runtimes
+from builder.replay import (
+    MODES,
+    Array,
+    Files,
+    Mode,
+    Reference,
+    figures,
+    head,
+    labels_of,
+    one_step,
+    play,
+    recorded,
+    reference,
+)
+from sims.errors import UserError
+from training.dataset import Dataset
+from training.evaluate import Scene
+from training.progress import Progress
+from training.recipe import Recipe
+from training.weights import load_model
+
+Variant = Literal["fp32", "fp16", "int8"]
+VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "int8")
+
+STEPS = 100
+ROLLOUTS = 24  # in onnxruntime
+IN_CHROMIUM = 8  # of those, in Chromium too
+STATES = 64  # compared step by step
+ON_WEBGPU = 12  # of those on WebGPU, which may be a slow software one
+# What a variant may lose, in each metric's own unit. "pixels": percent of pixels that differ
+# from PyTorch's in one step from the same state. A recipe's [export.tolerance] changes and adds.
+TOLERANCE = {"psnr": 1.0, "pixels": 0.5}
+# fp32 is the same arithmetic in another order.
+EXACT = {"pixels": 0.01, "hidden": 1e-3}
+
+
+@dataclass
+class Verdict:
+    """Whether a variant ships, the backends it passed on, its figures, and why not."""
+
+    variant: Variant
+    backends: list[runtimes.Backend] = field(default_factory=list)
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def passes(self) -> bool:
+        """Whether it passed everywhere it must: where wasm failed, nothing ships."""
+        return bool(self.backends) and not {"onnxruntime", "wasm"} & self.failures.keys()
+
+
+def tolerances(recipe: Recipe) -> dict[str, float]:
+    """Return what a variant may lose, by metric; UserError for a metric that there isn't."""
+    known = {*labels_of(recipe.world), "pixels"}
+    for name in recipe.export.tolerance:
+        if name not in known:
+            raise UserError(
+                f"recipe {recipe.world}/{recipe.family}: unknown key export.tolerance.{name}. "
+                f"Known keys: {', '.join(sorted(known))}"
+            )
+    return TOLERANCE | recipe.export.tolerance
+
+
+def lost(
+    found: Mapping[str, float],
+    wanted: Mapping[str, float],
+    allowed: Mapping[str, float],
+    world: str,
+) -> str:
+    """Say which metric is worse than wanted by more than allowed, or ""."""
+    labels = labels_of(world)
+    for name, most in allowed.items():
+        if name == "pixels" or name not in wanted:
+            continue
+        label, unit, better = labels[name]
+        loss = (wanted[name] - found.get(name, np.nan)) * (1 if better == "high" else -1)
+        if not loss <= most:
+            return f"{label} {found.get(name, np.nan):.2f} {unit}, fp32 has {wanted[name]:.2f}"
+    return ""
+
+
+@dataclass
+class Gate:
+    """Judge the variants of one model on recorded starts."""
+
+    told: Mapping[str, Any]
+    scene: Scene
+    truth: Reference
+    allowed: Mapping[str, float]
+    world: str
+
+    def wanted(self, rollouts: int) -> dict[Mode, dict[str, float]]:
+        """Return PyTorch's figures against the sim, by mode, over the first rollouts."""
+        part = head(self.scene, rollouts)
+        frames = self.truth.frames
+        return {mode: figures(part, frames[mode][:rollouts], self.world) for mode in MODES}
+
+    def judge(
+        self, verdict: Verdict, where: str, runtime: runtimes.Runtime, files: Files, rollouts: int
+    ) -> None:
+        """Measure a variant in one runtime; note its figures, and why it fails where it does."""
+        allowed = dict(self.allowed)
+        count = STATES if rollouts else ON_WEBGPU
+        try:
+            found = one_step(runtime, files, self.told, self.truth, count)
+            why = ""
+            if verdict.variant == "fp32" and rollouts:
+                allowed["pixels"] = EXACT["pixels"]
+                if not found["hidden"] <= EXACT["hidden"]:
+                    why = f"the carried state is off by {found['hidden']:.2g} after one step"
+            if not found["pixels"] <= allowed["pixels"]:
+                why = f"{found['pixels']:.3g} % of pixels are not PyTorch's after one step"
+            if rollouts:
+                part, wanted = head(self.scene, rollouts), self.wanted(rollouts)
+                for mode, frames in play(runtime, files, self.told, part).items():
+                    mine = figures(part, frames, self.world)
+                    found |= {f"{k} {mode}": mine[k] for k in self.allowed if k in mine}
+                    worse = lost(mine, wanted[mode], self.allowed, self.world)
+                    why = why or (worse and f"{mode} rollouts: {worse}")
+        except UserError as error:
+            found, why = {}, str(error)
+        verdict.figures[where] = {k: float(f"{v:.4g}") for k, v in found.items()}
+        if why:
+            verdict.failures[where] = why
+
+
+def make_graphs(
+    weights_dir: Path,
+    dataset_dir: Path,
+    recipe: Recipe,
+    out: Path,
+    warn: Callable[[str], None] = lambda text: print(f"warning: {text}"),
+) -> None:
+    """Export a trained model, gate its variants, and put `out` in place whole.
+
+    `out` then holds model.json (manifest.Model without metrics and provenance), parity.json (all
+    that was measured) and step and encode graphs of each variant that passed; `warn` is told of
+    each that did not. Raises UserError if fp32 itself is not what PyTorch computes.
+    """
+    name = f"{recipe.world}/{recipe.family}"
+    wanted = variants(recipe)
+    allowed = tolerances(recipe)
+    model = load_model(weights_dir)
+    told = json.loads((weights_dir / "provenance.json").read_text())
+    dataset = Dataset.open(dataset_dir)
+    stage = out.with_name(f".{out.name}.wmsite-new")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    try:
+        with Progress(f"export {name}", 4 + len(wanted), "graphs") as bar:
+            metadata = {"sim": str(told["keys"].get("sim", "")), "family": recipe.family}
+            files: dict[str, Files] = {"fp32": export.export(model, stage, metadata)}
+            described = export.describe(model, files["fp32"]["step"])
+            bar.update(1)
+            held_out = next(s for s in ("test", "val", "train") if recipe.data.splits.get(s))
+            scene = recorded(
+                dataset.load(held_out), ROLLOUTS, STEPS, model.config.history, recipe.seed
+            )
+            gate = Gate(described, scene, reference(model, scene, STATES), allowed, recipe.world)
+            bar.update(1)
+            if "fp16" in wanted:
+                files["fp16"] = _half(files["fp32"], stage)
+            if "int8" in wanted:
+                files["int8"] = _int8(model, dataset, recipe, files["fp32"], stage)
+            bar.update(1)
+            verdicts = [Verdict(v) for v in wanted]
+            for verdict in verdicts:
+                gate.judge(
+                    verdict, "onnxruntime", runtimes.Native(), files[verdict.variant], ROLLOUTS
+                )
+                bar.update(1)
+            seen = _in_chromium(gate, verdicts, files, warn)
+            bar.update(1)
+        _refuse(name, verdicts, warn)
+        _write(stage, described, recipe, [v for v in verdicts if v.passes], files, seen)
+        measured = {"pytorch": gate.wanted(ROLLOUTS), "variants": [vars(v) for v in verdicts]}
+        cache.write_json(stage / "parity.json", measured)
+        cache.swap(stage, out)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def variants(recipe: Recipe) -> list[Variant]:
+    """Return the recipe's variants, fp32 always among them; UserError for an unknown one."""
+    for name in recipe.export.variants:
+        if name not in VARIANTS:
+            raise UserError(
+                f"recipe {recipe.world}/{recipe.family}: unknown variant {name!r} in "
+                f"export.variants. Known: {', '.join(VARIANTS)}"
+            )
+    return [v for v in VARIANTS if v == "fp32" or v in recipe.export.variants]
+
+
+def _half(source: Files, stage: Path) -> Files:
+    made = {part: stage / f"{part}.fp16.onnx" for part in source}
+    for part, path in source.items():
+        quantize.to_half(path, made[part])
+    return made
+
+
+def _int8(model: Any, dataset: Dataset, recipe: Recipe, source: Files, stage: Path) -> Files:
+    """Quantize both graphs on states that the model itself reaches from training recordings."""
+    count = max(8, recipe.export.calibration)
+    arrays = dataset.load("train")
+    rollouts = max(4, count // 16)
+    scene = recorded(arrays, rollouts, STEPS, model.config.history, recipe.seed + 1)
+    states = reference(model, scene, count).states
+    past = {
+        "frames": scene.history,
+        "actions": scene.history_actions,
+        "chances": scene.history_chances,
+    }
+    made = {part: stage / f"{part}.int8.onnx" for part in source}
+    quantize.to_int8(source["step"], made["step"], _rows(states, source["step"], 1))
+    quantize.to_int8(source["encode"], made["encode"], _rows(past, source["encode"], 0))
+    return made
+
+
+def _rows(values: Mapping[str, Array], graph: Path, drop: int) -> Iterator[dict[str, Array]]:
+    """Yield one run's inputs after another: values [M, ...] with `drop` more leading ones."""
+    names = [i.name for i in runtimes.open_session(graph).get_inputs()]
+    for i in range(len(values[names[0]])):
+        yield {name: values[name][i][0] if drop else values[name][i : i + 1] for name in names}
+
+
+def _in_chromium(
+    gate: Gate, verdicts: list[Verdict], files: Mapping[str, Files], warn: Callable[[str], None]
+) -> bool:
+    """Judge in onnxruntime-web what passed so far; False where there is no Chromium."""
+    with ExitStack() as stack:
+        try:
+            wasm = stack.enter_context(runtimes.open_browser("wasm"))
+        except UserError as error:
+            warn(f"parity measured in onnxruntime alone: {error}")
+            for verdict in verdicts:
+                verdict.backends = [] if verdict.failures else ["wasm"]
+            return False
+        for verdict in verdicts:
+            if not verdict.failures:
+                gate.judge(verdict, "wasm", wasm, files[verdict.variant], IN_CHROMIUM)
+                verdict.backends = [] if verdict.failures else ["wasm"]
+    for verdict in verdicts:
+        # int8 has given wrong results there, and fp16 is what it is fast in.
+        if verdict.failures or verdict.variant == "int8":
+            continue
+        try:
+            with runtimes.open_browser("webgpu", half=verdict.variant == "fp16") as webgpu:
+                gate.judge(verdict, "webgpu", webgpu, files[verdict.variant], 0)
+                if "webgpu" not in verdict.failures:
+                    verdict.backends.append("webgpu")
+        except UserError as error:
+            verdict.failures["webgpu"] = str(error)
+    return True
+
+
+def _refuse(name: str, verdicts: list[Verdict], warn: Callable[[str], None]) -> None:
+    """Warn of every variant that is not shipped; UserError if that is fp32."""
+    for verdict in verdicts:
+        if verdict.passes:
+            continue
+        where, why = next(iter(verdict.failures.items()))
+        line = f"model {name}: {verdict.variant} fails the parity gate in {where}: {why}"
+        if verdict.variant == "fp32":
+            raise UserError(f"{line}. Run: mend its export; nothing was changed")
+        warn(f"{line}; it is not shipped")
+
+
+def _write(
+    stage: Path,
+    described: Mapping[str, Any],
+    recipe: Recipe,
+    passed: list[Verdict],
+    files: Mapping[str, Files],
+    seen: bool,
+) -> None:
+    """Write model.json, and drop the graphs of what did not pass."""
+    shipped = []
+    for verdict in passed:
+        entries = {
+            part: manifest.File(
+                url=path.name, sha256=cache.sha256_file(path), bytes=path.stat().st_size
+            )
+            for part, path in files[verdict.variant].items()
+        }
+        measured = verdict.figures["wasm" if seen else "onnxruntime"]
+        shipped.append(
+            manifest.Variant(
+                name=verdict.variant,
+                backends=verdict.backends,
+                parity={**measured, "chromium": float(seen)},
+                **entries,
+            )
+        )
+    model = manifest.Model(
+        family=recipe.family,
+        label=f"{recipe.family}, {described['parameters'] / 1000:.0f} k parameters",
+        variants=shipped,
+        metrics={},
+        provenance={},
+        **described,
+    )
+    told = model.model_dump(exclude={"metrics", "provenance"})
+    cache.write_json(stage / "model.json", told)
+    kept = {getattr(v, part).url for v in shipped for part in ("step", "encode")}
+    for graph in stage.glob("*.onnx"):
+        if graph.name not in kept:
+            graph.unlink()

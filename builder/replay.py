@@ -1,0 +1,189 @@
+"""Play recorded starts, actions and chance with a model: in PyTorch, and with its graphs.
+
+Two modes: `grounded`, every step from the sim's own frame (what the page's overlay does), and
+`free`, every step from the model's own frame (what its neural mode does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from builder import runtimes
+from sims.errors import UserError
+from training.dataset import Arrays
+from training.detectors import DETECTORS
+from training.evaluate import PIXEL_LABELS, Scene, pixel_figures
+
+Array = NDArray[Any]
+Files = Mapping[str, Path]
+Mode = Literal["grounded", "free"]
+MODES: tuple[Mode, ...] = ("grounded", "free")
+
+
+@dataclass
+class Reference:
+    """What PyTorch makes of a scene: frames by mode, and states with what one step makes of them.
+
+    `states` holds the step graph's inputs [M, 1, *shape] and `after` its outputs, by name.
+    """
+
+    frames: dict[Mode, Array]
+    states: dict[str, Array]
+    after: dict[str, Array]
+
+
+def recorded(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int) -> Scene:
+    """Cut rollouts out of a recording, at most `steps` long: shorter where its episodes are.
+
+    Raises UserError if no episode is longer than the history.
+    """
+    longest = int((arrays.episodes[:, 1] - arrays.episodes[:, 0]).max(initial=0))
+    steps = min(steps, longest - history)
+    starts = arrays.windows(history - 1 + steps) if steps > 0 else np.zeros(0, np.int64)
+    if not len(starts):
+        raise UserError(
+            f"export: no recorded episode is longer than the model's history of {history} frames. "
+            "Run: raise data.episode_steps in the recipe, then build again"
+        )
+    rng = np.random.default_rng(seed)
+    picked = rng.choice(starts, rollouts, replace=len(starts) < rollouts)
+    rows = picked[:, None] + np.arange(history + steps)
+    palette = np.concatenate([arrays.palette, np.full((len(arrays.palette), 1), 255, np.uint8)], 1)
+    frames = palette[arrays.frames[rows]]
+    k = history - 1
+    return Scene(
+        history=frames[:, :history],
+        history_actions=arrays.actions[rows[:, :k]],
+        history_chances=arrays.chances[rows[:, :k]],
+        start={},
+        frames=frames[:, history:],
+        actions=arrays.actions[rows[:, k:-1]],
+        chances=arrays.chances[rows[:, k:-1]],
+        alive=np.ones((rollouts, steps), np.bool_),
+    )
+
+
+def head(scene: Scene, rollouts: int) -> Scene:
+    """Return the first rollouts of a scene."""
+    parts = {k: v[:rollouts] for k, v in vars(scene).items() if k != "start"}
+    return Scene(start={}, **parts)
+
+
+def observed(scene: Scene) -> Array:
+    """Return the sim's frame before each step, uint8 [N, T, cams, H, W, 4]."""
+    return np.concatenate([scene.history[:, -1:], scene.frames[:, :-1]], 1)
+
+
+@torch.no_grad()
+def reference(model: Any, scene: Scene, states: int) -> Reference:
+    """Play a scene in PyTorch in both modes, keeping some states on the way."""
+    n, steps = scene.actions.shape[:2]
+    every = max(1, 2 * n * steps // states)
+    frames: dict[Mode, Array] = {}
+    kept: dict[str, list[Array]] = {}
+    after: dict[str, list[Array]] = {}
+    seen = torch.from_numpy(observed(scene))
+    for m, mode in enumerate(MODES):
+        state = model.encode(
+            torch.from_numpy(scene.history),
+            torch.from_numpy(scene.history_actions),
+            torch.from_numpy(scene.history_chances),
+        )
+        shown = []
+        for t in range(steps):
+            action = torch.from_numpy(scene.actions[:, t])
+            chance = torch.from_numpy(scene.chances[:, t])
+            if mode == "grounded":
+                state = {**state, "frame": seen[:, t]}
+            frame, following, heads = model.step(state, action, chance)
+            values = {f"state_{k}": v for k, v in state.items()}
+            values |= {"action": action, "chance": chance}
+            made = {"frame": frame, **heads}
+            made |= {f"next_{k}": v for k, v in following.items() if k != "frame"}
+            # A different rollout's state at each moment, spread over both modes.
+            for i in range(n):
+                if ((m * n + i) * steps + t) % every == 0:
+                    for held, source in ((kept, values), (after, made)):
+                        for name, value in source.items():
+                            held.setdefault(name, []).append(value[i : i + 1].numpy().copy())
+            state = following
+            shown.append(frame.numpy())
+        frames[mode] = np.stack(shown, 1)
+    stacked = [{k: np.stack(v)[:states, None] for k, v in part.items()} for part in (kept, after)]
+    return Reference(frames, *stacked)
+
+
+def play(
+    runtime: runtimes.Runtime, files: Files, told: Mapping[str, Any], scene: Scene
+) -> dict[Mode, Array]:
+    """Play a scene with a variant's graphs in both modes: frames uint8 [N, T, cams, H, W, 4]."""
+    past = {
+        "frames": scene.history,
+        "actions": scene.history_actions,
+        "chances": scene.history_chances,
+    }
+    names = {entry["name"] for entry in told["encode_inputs"]}
+    carried = {s["input"]: s["output"] for s in told["state"]}
+    hidden = [s["input"] for s in told["state"] if not s["observed"]]
+    feeds = {name: value[:, None, None] for name, value in past.items() if name in names}
+    encoded = runtime.run(files["encode"], feeds, {}, hidden).outputs
+    given = {"action": scene.actions, "chance": scene.chances}
+    names = {entry["name"] for entry in told["inputs"]}
+    steps = {name: value[:, :, None] for name, value in given.items() if name in names}
+    steps |= {name: encoded[name][:, 0] for name in hidden}
+    frames = observed(scene)[:, :, None]
+    out: dict[Mode, Array] = {}
+    for mode in MODES:
+        carry = {k: v for k, v in carried.items() if mode == "free" or k in hidden}
+        shown = {
+            s["input"]: frames[:, 0] if mode == "free" else frames
+            for s in told["state"]
+            if s["observed"]
+        }
+        ran = runtime.run(files["step"], steps | shown, carry, ["frame"])
+        out[mode] = ran.outputs["frame"][:, :, 0]
+    return out
+
+
+def one_step(
+    runtime: runtimes.Runtime, files: Files, told: Mapping[str, Any], truth: Reference, count: int
+) -> dict[str, float]:
+    """Compare one step from given states with PyTorch's.
+
+    Returns `pixels`, the percentage that differ, and `hidden`, the largest difference of the
+    carried states.
+    """
+    feeds = {e["name"]: truth.states[e["name"]][:count] for e in told["inputs"]}
+    keep = [s["output"] for s in told["state"]]
+    made = runtime.run(files["step"], feeds, {}, keep).outputs
+    wrong = np.any(made["frame"] != truth.after["frame"][:count], -1)
+    gaps = [np.abs(made[k] - truth.after[k][:count]).max() for k in keep if k != "frame"]
+    return {"pixels": float(100 * wrong.mean()), "hidden": float(max(gaps, default=0.0))}
+
+
+def figures(scene: Scene, frames: Array, world: str) -> dict[str, float]:
+    """Return each metric's mean over a scene's rollouts and steps, against the sim."""
+    detector = DETECTORS.get(world)
+    found = pixel_figures(scene, frames)
+    if detector:
+        truth = detector.read(scene.frames[:, :, 0])
+        found |= detector.compare(detector.read(frames[:, :, 0]), truth)
+    labels = labels_of(world)
+    return {
+        name: float(np.nanmean(values)) * (100 if labels[name][1] == "%" else 1)
+        for name, values in found.items()
+        if np.isfinite(values).any()
+    }
+
+
+def labels_of(world: str) -> dict[str, tuple[str, str, str]]:
+    """Return (label, unit, better) of every metric that a world has."""
+    detector = DETECTORS.get(world)
+    return PIXEL_LABELS | (detector.labels if detector else {})
