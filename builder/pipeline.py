@@ -134,7 +134,11 @@ class Entry:
         if not (self.weights / "weights.safetensors").is_file() or not made:
             return Due(("data", "train", "evaluate", "graphs"), "it has no weights yet")
         if made.get("sim") != self.keys["sim"]:
-            return Due(("data", "train", "evaluate", "graphs"), "its sim has changed")
+            was, now = str(made.get("sim"))[:12], self.keys["sim"][:12]
+            return Due(
+                ("data", "train", "evaluate", "graphs"),
+                f"its weights are of another sim ({was}; the sim is now {now})",
+            )
         if made.get("data") != self.keys["data"]:
             return Due(
                 ("data", "train", "evaluate", "graphs"),
