@@ -230,14 +230,15 @@ class Panel {
   }
 
   /** Show an exception: its words, and a mark at its line. @param {SimFault} fault */
-  point({ message, file: path, line }) {
+  point({ message, type, file: path, line }) {
     this.clear();
     const file = this.files.find((f) => f.path === path);
+    const what = type ? `${type}: ${message}` : message;
     const where = file && line ? `Line ${line} of ${file.path.replace(/^sims\//, "")}: ` : "";
-    this.fault.append(h("span", {}, `${where}${message}`));
+    this.fault.append(h("span", {}, `${where}${what}`));
     if (!file || !line) return;
     this.show(file);
-    file.editor?.markError(line, message);
+    file.editor?.markError(line, what);
     this.fault.append(h("button", { type: "button", class: "wm-text", onclick: () => file.editor?.focus() }, "Go to the line"));
   }
 }

@@ -1,4 +1,4 @@
-"""What the service worker keeps: the whole site after one visit, whole versions, nothing refused."""
+"""What the service worker keeps after one visit: the site, in whole versions only."""
 
 from __future__ import annotations
 

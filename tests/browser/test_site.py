@@ -1,0 +1,233 @@
+"""The whole site as readers meet it: accessible, of one origin, under its policy, at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder import chromium, proof
+
+ROOT = Path(__file__).parents[2]
+AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
+BASE = "/some/repo/"
+WORLD = "document.querySelector('wm-world')"
+VIOLATIONS = """async (rules) => (
+    await axe.run(document, {resultTypes: ['violations'], ...(rules && {runOnly: rules})})
+  ).violations.map((v) => [v.id, v.help, ...v.nodes.map((n) => n.html.slice(0, 200))].join(" ; "))"""
+
+
+@pytest.fixture(scope="session")
+def address(whole_site: Path) -> Iterator[str]:
+    with chromium.serve_folder(whole_site, base=BASE) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """A page that asks no other host for anything and raises no exception."""
+    problems: list[str] = []
+    context = browser.new_context(viewport={"width": 1360, "height": 900})
+    opened = context.new_page()
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    context.on(
+        "request",
+        lambda r: None if r.url.startswith((address, "blob:", "data:")) else problems.append(r.url),
+    )
+    yield opened
+    context.close()
+    assert not problems
+
+
+def pages(site: Path) -> list[str]:
+    found = [p.relative_to(site).as_posix() for p in site.rglob("*.html")]
+    return sorted(path.removesuffix("index.html") for path in found)
+
+
+def play(page: Any) -> None:
+    page.click(".wm-play")
+    page.wait_for_function(f"() => {WORLD}.state.simFrames > 2", timeout=60_000)
+
+
+def axe(page: Any, *rules: str) -> list[str]:
+    """Return what axe finds wrong with a page; rules: these alone."""
+    page.evaluate(AXE + "; 0")
+    found: list[str] = page.evaluate(VIOLATIONS, list(rules) or None)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(
+    page: Any, whole_site: Path, address: str, scheme: str
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    # The schemes differ in colours alone.
+    rules = [] if scheme == "light" else ["color-contrast"]
+    for path in pages(whole_site):
+        page.goto(address + path)
+        assert axe(page, *rules) == [], path
+    page.goto(address)
+    play(page)
+    page.click("[data-opens=source]")
+    page.wait_for_selector("wm-world .cm-content")
+    assert axe(page, *rules) == [], "home, playing, with its source"
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(address)
+    assert axe(page, *rules) == [], "home on a phone"
+
+
+def test_nothing_is_wider_than_a_phone(page: Any, whole_site: Path, address: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    for path in pages(whole_site):
+        page.goto(address + path)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 360, path
+
+
+def test_links_lead_somewhere_and_nobody_else_is_named(whole_site: Path) -> None:
+    read = proof.read_pages(whole_site)
+    assert list(proof.links(whole_site, read, BASE)) == []
+    assert list(proof.third_parties(whole_site, read)) == []
+
+
+def test_the_policy_holds_on_every_page(page: Any, whole_site: Path, address: str) -> None:
+    for path in pages(whole_site):
+        page.goto(address + path)
+        tried = page.evaluate(
+            """async () => {
+              const said = [];
+              document.addEventListener("securitypolicyviolation", (event) => {
+                said.push(event.effectiveDirective);
+              });
+              const script = document.createElement("script");
+              script.textContent = "window.injected = 1";
+              document.body.append(script);
+              const button = document.createElement("button");
+              button.setAttribute("onclick", "window.injected = 2");
+              document.body.append(button);
+              button.click();
+              const asked = fetch("https://example.invalid/");
+              const far = await asked.then(() => "came", () => "refused");
+              await new Promise((resolve) => setTimeout(resolve, 50));
+              return [window.injected ?? null, far, [...new Set(said)].sort()];
+            }"""
+        )
+        assert tried == [None, "refused", ["connect-src", "script-src-attr", "script-src-elem"]]
+        # A string as code, from a script of the page's own.
+        page.evaluate("setTimeout('window.injected = 3')")
+        page.wait_for_timeout(20)
+        assert page.evaluate("window.injected ?? null") is None, path
+
+
+def test_search_finds_what_pages_say(page: Any, address: str) -> None:
+    page.goto(address)
+    page.click(".md-search__form input")
+    page.keyboard.type("learning_rate", delay=10)
+    page.wait_for_selector(".md-search-result__link[href*='reference/recipe']")
+
+
+def test_an_address_that_leads_nowhere_shows_a_page_of_this_site(page: Any, address: str) -> None:
+    for path in ("nowhere", "no/such/page/"):
+        response = page.goto(address + path)
+        assert response.status == 404
+        assert page.inner_text("h1") == "There is no such page"
+        night = page.evaluate(
+            "getComputedStyle(document.querySelector('.md-header')).backgroundColor"
+        )
+        assert night == "rgb(12, 14, 28)", "its style sheets are found at any depth"
+    page.click("article a")
+    assert page.url == address
+
+
+def test_it_can_be_installed(page: Any, address: str) -> None:
+    page.goto(address)
+    session = page.context.new_cdp_session(page)
+    found = session.send("Page.getAppManifest")
+    assert found["errors"] == []
+    problems = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    # A private window, as tests have, is the one reason left.
+    assert [p["errorId"] for p in problems] in ([], ["in-incognito"])
+
+
+def test_the_source_is_edited_beside_the_stage(page: Any, address: str) -> None:
+    page.goto(address + "worlds/breakout/")
+    play(page)
+    page.click("[data-opens=source]")
+    editor = page.locator("wm-world [role=tabpanel]:visible .cm-content")
+    editor.wait_for()
+    stage, source = page.locator(".wm-viewport").bounding_box(), editor.bounding_box()
+    assert source["x"] >= stage["x"] + stage["width"], "beside the stage, not below it"
+
+    # Change a number and run: by keys alone.
+    assert page.evaluate(f"{WORLD}.shippedSources['sims/breakout.py']").count("RATE = 30") == 1
+    type_over(page, "LIVES = 3", "LIVES = 2")
+    page.keyboard.press("Control+Enter")
+    until_note(page, "runs your source")
+    assert page.evaluate(f"{WORLD}.state.edited") is True
+    assert page.inner_text("[data-hud=lives]") == "2"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    assert not page.evaluate("document.activeElement.closest('.cm-editor')"), "Tab is no trap"
+
+    # An exception shows at its line, and the game goes on.
+    type_over(page, "LIVES = 2", "LIVES = 2 / 0")
+    page.click("[data-do=run]")
+    fault = page.locator(".wm-editor-fault")
+    fault.get_by_text("ZeroDivisionError").wait_for()
+    lines = page.evaluate(f"{WORLD}.sources['sims/breakout.py']").split("\n")
+    line = 1 + next(i for i, text in enumerate(lines) if text.startswith("LIVES ="))
+    assert f"Line {line} of breakout.py" in fault.inner_text()
+    assert page.locator(".cm-lintRange-error").inner_text() == "LIVES = 2 / 0"
+    before = page.evaluate(f"{WORLD}.state.tick")
+    page.wait_for_function(f"() => {WORLD}.state.tick > {before}")
+    assert page.inner_text("[data-hud=lives]") in "012"
+
+    # What was typed outlives a reload; Reset brings the shipped file back.
+    page.reload()
+    play(page)
+    page.click("[data-opens=source]")
+    until_note(page, "Your edits from last time")
+    with page.expect_download() as download:
+        page.click("[data-do=download]")
+    assert download.value.suggested_filename == "breakout.py"
+    assert "LIVES = 2 / 0" in Path(download.value.path()).read_text()
+    page.click("[data-do=reset-source]")
+    until_note(page, "As shipped")
+    assert page.evaluate(f"{WORLD}.state.edited") is False
+    assert page.evaluate("Object.keys(localStorage).filter((k) => k.startsWith('wmsite'))") == []
+
+    # The contract can be read, not changed.
+    page.get_by_role("tab", name="contract.py").click()
+    assert (
+        page.locator("[role=tabpanel]:visible .cm-content").get_attribute("aria-readonly") == "true"
+    )
+
+
+def test_a_loop_without_end_is_stopped_from_the_editor(page: Any, address: str) -> None:
+    page.goto(address + "worlds/breakout/")
+    play(page)
+    page.click("[data-opens=source]")
+    type_over(page, "LIVES = 3", "LIVES = 3\nwhile True: pass")
+    page.click("[data-do=run]")
+    page.click("[data-do=stop-run]")
+    page.locator(".wm-editor-fault").get_by_text("stopped").wait_for()
+    page.wait_for_function(f"() => {WORLD}.state.phase === 'paused'", timeout=30_000)
+    page.click("[data-do=play]")
+    page.wait_for_function(f"() => {WORLD}.state.phase === 'playing'")
+
+
+def type_over(page: Any, old: str, new: str) -> None:
+    """Find text in the editor as its keys do, and type over it."""
+    editor = page.locator("wm-world [role=tabpanel]:visible .cm-content")
+    editor.click()
+    page.keyboard.press("Control+f")
+    page.keyboard.type(old)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.keyboard.insert_text(new)
+
+
+def until_note(page: Any, words: str) -> None:
+    page.locator(".wm-editor-note").get_by_text(words).wait_for(timeout=30_000)
