@@ -16,7 +16,7 @@ BASE = "/some/repo/"
 WORLD = "document.querySelector('wm-world')"
 VIOLATIONS = """async (rules) => (
     await axe.run(document, {resultTypes: ['violations'], ...(rules && {runOnly: rules})})
-  ).violations.map((v) => [v.id, v.help, ...v.nodes.map((n) => n.html.slice(0, 200))].join(" ; "))"""
+  ).violations.map((v) => [v.id, v.help, ...v.nodes.map((n) => n.html.slice(0, 99))].join(" ; "))"""
 
 
 @pytest.fixture(scope="session")
