@@ -1,0 +1,61 @@
+"""What the tests of export, quantization and parity share: one small model and its graphs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.recipe import Recipe, to_json
+
+MODEL = {"channels": 16, "blocks": 1, "history": 4}
+
+
+@pytest.fixture(scope="session")
+def untrained(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Recipe]:
+    """A weights folder of a random model that moves pixels, and its recipe: to read only."""
+    import torch
+    from safetensors.torch import save_file
+
+    from training.dataset import Dataset
+    from training.weights import build
+
+    export = dataclasses.replace(
+        tiny_recipe.export, variants=["fp32", "fp16", "int8"], calibration=32
+    )
+    recipe = dataclasses.replace(tiny_recipe, model=MODEL, export=export)
+    torch.manual_seed(1)
+    model = build(recipe, Dataset.open(tiny_dataset).load("train"))
+    with torch.no_grad():
+        model.keep.fill_(1.0)
+        model.write.weight.mul_(4.0)
+    folder = tmp_path_factory.mktemp("weights")
+    save_file(model.state_dict(), folder / "weights.safetensors")
+    told: dict[str, Any] = {
+        "keys": {"sim": "5" * 64},
+        "recipe": to_json(recipe),
+        "config": model.config.to_json(),
+    }
+    (folder / "provenance.json").write_text(json.dumps(told))
+    return folder, recipe
+
+
+@pytest.fixture(scope="session")
+def graphs(
+    untrained: tuple[Path, Recipe], tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """All variants of the random model, gated in onnxruntime and in Chromium: to read only."""
+    from builder import parity
+
+    weights, recipe = untrained
+    out = tmp_path_factory.mktemp("exported") / "graphs"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, few in {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 4}.items():
+            patch.setattr(parity, name, few)
+        parity.make_graphs(weights, tiny_dataset, recipe, out)
+    return out

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder import parity, quantize, runtimes
+from builder.replay import MODES, figures, recorded
+from sims.errors import UserError
+from training.dataset import Dataset
+from training.recipe import Recipe
+
+
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, count in {"ROLLOUTS": 2, "STEPS": 20, "STATES": 8}.items():
+        monkeypatch.setattr(parity, name, count)
+
+
+def test_three_runtimes_agree_for_one_step_and_for_100(graphs: Path) -> None:
+    told = json.loads((graphs / "parity.json").read_text())
+    verdicts = {v["variant"]: v for v in told["variants"]}
+    assert set(verdicts) == {"fp32", "fp16", "int8"}
+    for name, verdict in verdicts.items():
+        # WebGPU is there as a software adapter, which has no 16-bit floats.
+        assert set(verdict["failures"]) <= {"webgpu"}, verdict
+        assert verdict["backends"] == (["wasm", "webgpu"] if name == "fp32" else ["wasm"])
+        for where in ("onnxruntime", "wasm"):
+            measured = verdict["figures"][where]
+            assert measured["pixels"] <= (0.01 if name == "fp32" else 0.5)
+            assert measured["hidden"] <= {"fp32": 1e-4, "fp16": 0.02, "int8": 0.2}[name]
+            assert {f"psnr {mode}" for mode in MODES} <= set(measured)
+    assert verdicts["int8"]["figures"]["onnxruntime"]["hidden"] > 1e-4
+    exact = verdicts["fp32"]["figures"]["onnxruntime"]
+    assert exact["psnr free"] == pytest.approx(told["pytorch"]["free"]["psnr"], abs=0.5)
+    # A model that leaves the picture as it was would agree anywhere.
+    assert told["pytorch"]["free"]["psnr"] < 30
+
+
+def test_what_ships_is_what_was_measured(graphs: Path) -> None:
+    told = json.loads((graphs / "model.json").read_text())
+    listed = {v[part]["url"] for v in told["variants"] for part in ("step", "encode")}
+    assert listed == {file.name for file in graphs.glob("*.onnx")}
+    assert all(v["parity"]["chromium"] == 1.0 for v in told["variants"])
+
+
+def test_a_variant_that_fails_is_not_shipped_and_said_so(
+    untrained: tuple[Path, Recipe],
+    tiny_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few(monkeypatch)
+    # As where nobody has a browser.
+    monkeypatch.setenv("WMSITE_CHROMIUM", str(tmp_path / "none"))
+    weights, recipe = untrained
+    export = dataclasses.replace(recipe.export, variants=["int8"])
+    calibrate = quantize.to_int8
+
+    def badly(source: Path, out: Path, feeds: Any) -> None:
+        calibrate(source, out, ({k: v * 0 for k, v in feed.items()} for feed in feeds))
+
+    monkeypatch.setattr(quantize, "to_int8", badly)
+    out = tmp_path / "graphs"
+    said: list[str] = []
+    parity.make_graphs(
+        weights, tiny_dataset, dataclasses.replace(recipe, export=export), out, said.append
+    )
+    assert {file.name for file in out.iterdir()} == {
+        "model.json", "parity.json", "step.fp32.onnx", "encode.fp32.onnx",
+    }  # fmt: skip
+    told = json.loads((out / "model.json").read_text())
+    assert [(v["name"], v["backends"]) for v in told["variants"]] == [("fp32", ["wasm"])]
+    assert told["variants"][0]["parity"]["chromium"] == 0.0
+    assert any("int8 fails the parity gate in onnxruntime" in line for line in said), said
+    assert any("measured in onnxruntime alone: Chromium not found" in line for line in said)
+    assert [p.name for p in tmp_path.iterdir()] == ["graphs"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tolerance": {"sharpness": 1.0}}, r"export\.tolerance\.sharpness.*ball_error.*pixels"),
+        ({"variants": ["int4"]}, r"unknown variant 'int4'.*Known: fp32, fp16, int8"),
+    ],
+)
+def test_a_recipe_that_asks_for_what_there_is_not(
+    untrained: tuple[Path, Recipe], tiny_dataset: Path, tmp_path: Path, changes: Any, said: str
+) -> None:
+    weights, recipe = untrained
+    broken = dataclasses.replace(recipe, export=dataclasses.replace(recipe.export, **changes))
+    out = tmp_path / "graphs"
+    out.mkdir()
+    (out / "model.json").write_text("old")
+    with pytest.raises(UserError, match=said):
+        parity.make_graphs(weights, tiny_dataset, broken, out)
+    assert (out / "model.json").read_text() == "old"
+
+
+def test_a_truncated_graph_is_one_clear_line(graphs: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "step.onnx"
+    cut.write_bytes((graphs / "step.fp32.onnx").read_bytes()[:30_000])
+    with pytest.raises(UserError, match=r"step\.onnx: onnxruntime can't load it") as caught:
+        runtimes.Native().run(cut, {"action": np.zeros((1, 1, 1, 3), np.float32)}, {}, [])
+    assert "\n" not in str(caught.value)
+
+
+def test_recorded_starts_are_the_recording(tiny_dataset: Path) -> None:
+    arrays = Dataset.open(tiny_dataset).load("val")
+    scene = recorded(arrays, 5, 100, 4, seed=0)
+    n, steps = scene.actions.shape[:2]
+    assert n == 5 and 0 < steps <= 100
+    assert scene.history.shape == (5, 4, 1, 64, 64, 4)
+    assert scene.frames.shape == (5, steps, 1, 64, 64, 4)
+    whole = np.concatenate([scene.history, scene.frames], 1)[0, :, 0, :, :, :3]
+    found = [
+        t
+        for t in arrays.windows(3 + steps)
+        if np.array_equal(arrays.palette[arrays.frames[t : t + 4 + steps, 0]], whole)
+    ]
+    actions = np.concatenate([scene.history_actions, scene.actions], 1)[0]
+    assert any(np.array_equal(arrays.actions[t : t + 3 + steps], actions) for t in found)
+    # The sim against itself is beyond reproach.
+    perfect = figures(scene, scene.frames, "breakout")
+    assert perfect["psnr"] == 60 and perfect["exact"] == 100 and perfect["ball_error"] == 0
