@@ -80,7 +80,7 @@ class Panel {
     const order = [...sim.sources].sort((a, b) => Number(b.editable) - Number(a.editable));
     /** @type {File[]} */
     this.files = order
-      .filter(({ path, bytes }) => path in now && bytes > 0)
+      .filter(({ path, editable }) => path in now && (editable || !path.endsWith("__init__.py")))
       .map(({ path, editable }) => this.file(path, editable, (editable && kept[path]) || now[path]));
 
     /** @param {string} name @param {string} action @param {() => void} onclick @param {object} [more] */
