@@ -105,7 +105,8 @@ def compare_breakout(mine: Objects, true: Objects) -> dict[str, Array]:
 
 def controlled_breakout(mine: Objects, true: Objects) -> Array:
     """Return 1.0 where the paddle is within 1 px of the sim's."""
-    return (np.nan_to_num(np.abs(mine["paddle"] - true["paddle"]), nan=99.0) <= 1) * 1.0
+    near = np.nan_to_num(np.abs(mine["paddle"] - true["paddle"]), nan=99.0) <= 1
+    return np.asarray(near, np.float64)
 
 
 DETECTORS: dict[str, Detector] = {

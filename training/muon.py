@@ -22,7 +22,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(5):
         a = x @ x.T
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x.T if tall else x
+    return x.T if tall else x  # type: ignore[no-any-return]
 
 
 class Muon(torch.optim.Optimizer):

@@ -149,7 +149,7 @@ def moving(index: Tensor) -> Tensor:
 
 def choose(logits: Tensor, colours: int) -> Tensor:
     """Pick the likeliest colour, uint8 [B, P, gh, gw]; on a CPU five times faster than argmax."""
-    planes = logits.unflatten(1, (colours, -1))
+    planes = logits.unflatten(1, (colours, -1))  # type: ignore[no-untyped-call]
     best = planes[:, 0]
     pick = torch.zeros_like(best, dtype=torch.uint8)
     for k in range(1, colours):

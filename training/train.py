@@ -41,7 +41,7 @@ class Run:
         ids = {id(p) for p in kernels}
         rest = [p for p in [*model.parameters(), *probe.parameters()] if id(p) not in ids]
         self.optimisers: list[torch.optim.Optimizer] = [
-            Muon(kernels, plan.kernel_rate, decay=plan.weight_decay),
+            Muon(kernels, plan.kernel_rate, decay=plan.weight_decay),  # type: ignore[arg-type]
             torch.optim.AdamW(rest, plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.rates = (plan.kernel_rate, plan.learning_rate)

@@ -76,9 +76,9 @@ class Model(nn.Module):
         self.heads = nn.Linear(2 * config.pooled, 2)
         # How strongly a pixel keeps its colour where the network says nothing.
         self.keep = nn.Parameter(torch.tensor(4.0))
-        nn.init.zeros_(self.write.bias)
+        nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
         with torch.no_grad():
-            self.gates.bias[:c] -= 1.0
+            self.gates.bias[:c] -= 1.0  # type: ignore[index]
 
     def initial(self, frames: Tensor) -> State:
         """Return the state that starts a game from its first frame, RGBA uint8."""
@@ -159,7 +159,7 @@ class Model(nn.Module):
 
     def choose(self, logits: Tensor) -> Tensor:
         """Pick each pixel's likeliest colour: [B, K * P, H/p, W/p] -> int64 [B, P, H/p, W/p]."""
-        return logits.unflatten(1, (self.colours, -1)).argmax(1)
+        return logits.unflatten(1, (self.colours, -1)).argmax(1)  # type: ignore[no-any-return,no-untyped-call]
 
     def paint(self, index: Tensor) -> Tensor:
         """Paint palette indices [B, cams, H, W] as RGBA uint8 [B, cams, H, W, 4]."""

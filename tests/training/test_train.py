@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from sims.errors import UserError
+from training.dataset import Dataset
+from training.evaluate import evaluate
+from training.recipe import Recipe, to_json
+from training.train import schedule, train
+from training.weights import build, load_model, start_from
+
+SMALL = {"channels": 16, "blocks": 1, "history": 4}
+KEYS = {"sim": "s", "data": "d", "train": "t"}
+
+
+def small(recipe: Recipe, **changes: float) -> Recipe:
+    plan = dataclasses.replace(recipe.train, **changes)
+    return dataclasses.replace(recipe, model=SMALL, train=plan)
+
+
+def test_training_learns_and_writes_all_that_made_it(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    from sims.breakout import Breakout
+
+    recipe = small(tiny_recipe, steps=160, batch=8, minutes=10.0, validate_minutes=0.02)
+    train(recipe, tiny_dataset, tmp_path, keys=KEYS)
+    provenance = json.loads((tmp_path / "provenance.json").read_text())
+    assert provenance["keys"] == KEYS and provenance["recipe"] == to_json(recipe)
+    assert provenance["steps"] == 160
+    assert not (tmp_path / "checkpoint.pt").exists()
+    curve = json.loads((tmp_path / "curve.json").read_text())
+    assert curve[-1]["step"] == 160
+    assert curve[-1]["frame_loss"] < curve[0]["frame_loss"] / 2
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+    metrics = evaluate(tmp_path, Breakout, recipe)
+    rows = {row["name"]: row["values"] for row in metrics["rows"]}
+    assert list(rows) == [
+        "recurrent", "last frame repeated", "action zeroed", "no carried state",
+    ]  # fmt: skip
+    keys = [column["key"] for column in metrics["columns"]]
+    assert all(set(values) == set(keys) for values in rows.values())
+    assert (tmp_path / metrics["strips"][0]["file"]).is_file()
+
+
+def test_a_killed_run_goes_on_where_it_was(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    recipe = small(tiny_recipe, steps=100_000, minutes=0.5, checkpoint_minutes=0.01)
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import json, sys\nfrom pathlib import Path\nfrom training.recipe import from_json\n"
+        "from training.train import train\n"
+        "recipe = from_json(json.loads(Path(sys.argv[1]).read_text()))\n"
+        f"train(recipe, Path(sys.argv[2]), Path(sys.argv[3]), keys={KEYS!r})\n"
+    )
+    (tmp_path / "recipe.json").write_text(json.dumps(to_json(recipe)))
+    out = tmp_path / "out"
+    command = [sys.executable, str(script), str(tmp_path / "recipe.json"), str(tiny_dataset)]
+    running = subprocess.Popen([*command, str(out)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        deadline = time.monotonic() + 120
+        while not (out / "checkpoint.pt").exists():
+            assert running.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    saved = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+    assert saved > 0 and not (out / "weights.safetensors").exists()
+
+    more = dataclasses.replace(
+        recipe, train=dataclasses.replace(recipe.train, steps=saved + 3, minutes=10.0)
+    )
+    train(more, tiny_dataset, out, keys=KEYS)
+    assert json.loads((out / "provenance.json").read_text())["steps"] == saved + 3
+    load_model(out)
+
+
+def test_fine_tuning_starts_from_the_nearest_weights(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    recipe = small(tiny_recipe, steps=3)
+    train(recipe, tiny_dataset, tmp_path / "first", keys=KEYS)
+    arrays = Dataset.open(tiny_dataset).load("train")
+    fresh = build(recipe, arrays)
+    copied = start_from(fresh, tmp_path / "first")
+    old = load_model(tmp_path / "first").state_dict()
+    assert copied == len(old)
+    assert all(torch.equal(value, old[name]) for name, value in fresh.state_dict().items())
+    wider = build(dataclasses.replace(recipe, model={**SMALL, "channels": 24}), arrays)
+    assert 0 < start_from(wider, tmp_path / "first") < copied
+
+
+def test_the_schedule_grows_from_teaching_to_playing(tiny_recipe: Recipe) -> None:
+    plan = dataclasses.replace(tiny_recipe.train, unroll=24, burn_in=4)
+    starts, ends = schedule(plan, 0.05), schedule(plan, 1.0)
+    assert starts[1] == 0 and starts[2] == 8
+    assert ends[1] == plan.self_fed and ends[2] == 28 and ends[0] < 0.05
+
+
+def test_a_model_key_that_is_not_there_is_named(tiny_recipe: Recipe, tiny_dataset: Path) -> None:
+    arrays = Dataset.open(tiny_dataset).load("train")
+    with pytest.raises(UserError, match=r"unknown key model\.chanels\. Known keys: blocks"):
+        build(dataclasses.replace(tiny_recipe, model={"chanels": 3}), arrays)
+
+
+def test_weights_that_are_cut_short_are_refused(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    train(small(tiny_recipe, steps=1), tiny_dataset, tmp_path, keys=KEYS)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="can't be read"):
+        load_model(tmp_path)
