@@ -107,8 +107,8 @@ export class WorldElement extends HTMLElement {
 
   /** Pause when nobody can see the stage; only the player resumes. @param {Game} game @param {View} view @param {AbortSignal} signal */
   watch(game, view, signal) {
-    document.addEventListener("visibilitychange", () => document.hidden && game.pause("the page was hidden"), { signal });
-    const seen = new IntersectionObserver(([entry]) => !entry.isIntersecting && game.pause("the stage was out of sight"));
+    document.addEventListener("visibilitychange", () => document.hidden && game.pause("The page was hidden."), { signal });
+    const seen = new IntersectionObserver(([entry]) => !entry.isIntersecting && game.pause("The stage was out of sight."));
     seen.observe(view.viewport);
     signal.addEventListener("abort", () => seen.disconnect());
     window.addEventListener(

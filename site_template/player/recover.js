@@ -96,4 +96,4 @@ export function tellFault(game, { message, type, file, line }) {
 
 /** @param {SimFault} fault @returns {string} a fault in one line, with its place */
 export const place = ({ message, type, file, line }) =>
-  `${type ? `${type}: ` : ""}${message}${file ? ` (sims/${file}, line ${line})` : ""}`;
+  `${type && type !== "UserError" ? `${type}: ` : ""}${message}${file ? ` (sims/${file}, line ${line})` : ""}`;

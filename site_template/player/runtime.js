@@ -133,7 +133,7 @@ export class Runtime {
 
   /** The player starts `game`: any other game of the page pauses. @param {{pause(why: string): void}} game */
   take(game) {
-    if (this.active && this.active !== game) this.active.pause("another world plays");
+    if (this.active && this.active !== game) this.active.pause("Another world plays.");
     this.active = game;
   }
 }

@@ -301,9 +301,14 @@ export class View {
 
   showNotice() {
     const game = /** @type {Game} */ (this.game);
-    const rerunning = game.replaying && `Replay of seed ${game.state.seed}, ${game.replaying.replay.actions.length} ticks.`;
+    // Trouble first, then the replay that plays, then what is just worth knowing.
+    const { replaying, waiting } = game;
     /** @type {Notice | null} */
-    const notice = game.waiting ?? game.notice ?? (rerunning ? { text: rerunning, offer: "skip" } : null);
+    const rerun = replaying && {
+      text: `Replay of seed ${game.state.seed}, ${replaying.replay.actions.length} ticks.`,
+      offer: "skip",
+    };
+    const notice = waiting ?? (game.notice?.offer ? game.notice : (rerun ?? game.notice));
     const key = notice ? `${notice.text}|${notice.offer}` : "";
     if (this.notice.dataset.key === key) return;
     this.notice.dataset.key = key;
@@ -334,7 +339,7 @@ export class View {
         : ["Replay differs", "The end state is not the one that the link names.", "Play on from here"];
     else if (game.over) text = ["Game over", this.score(), "New game"];
     else if (game.phase === "paused" && why !== "step" && why !== "stopped")
-      text = ["Paused", why === "you" ? "" : `Paused: ${why}.`, "Play on"];
+      text = ["Paused", why === "you" ? "" : why, "Play on"];
     const key = text?.join("|") ?? "";
     if (this.cover.dataset.key === key && !this.cover.classList.contains("wm-loading")) return;
     this.cover.dataset.key = key;
@@ -378,7 +383,7 @@ export class View {
       put(dd, format(game.read(`hud.${dd.dataset.hud}`)));
     const playing = game.phase === "playing";
     const who = game.replaying ? "replay" : game.behaviour;
-    put(this.chip, [playing ? `${this.fps.toFixed(0)} fps` : game.phase, who, state.edited ? "edited sim" : null, state.backend && state.variant].filter(Boolean).join(" · "));
+    put(this.chip, [game.over ? "game over" : playing ? `${this.fps.toFixed(0)} fps` : game.phase, who, state.edited ? "edited sim" : null, state.backend && state.variant].filter(Boolean).join(" · "));
     if (!this.figures || this.panel("figures").hidden) return;
     const rows = figures(state, playing ? this.fps : null);
     if (this.figures.children.length !== Object.keys(rows).length)

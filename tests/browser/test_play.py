@@ -390,8 +390,19 @@ def test_a_link_replays_the_very_same_game(playing: Any, open_page: Open) -> Non
     assert "another version of the sim" in notice(other)
 
 
-def test_a_failed_stage_says_why_and_retry_works(open_page: Open) -> None:
+def test_a_failed_stage_says_why_and_retry_works(open_page: Open, app: str) -> None:
     page = open_page(service_workers="block")
+    limits = f"(await import('{page.url}{app}/stages.js')).LIMITS"
+    retry = ".wm-notice [data-do=retry]"
+    # A file that never comes: its stage has a time limit.
+    page.route("**/world.json", lambda route: None)
+    page.evaluate(f"async () => {{ {limits}.stage = 2000; }}")
+    page.click(".wm-play")
+    assert until(page, "s.phase === 'error'")["stage"] == "world"
+    assert notice(page).startswith("World: nothing arrived for 2 s.")
+    page.evaluate(f"async () => {{ {limits}.stage = 30000; }}")
+    page.unroute("**/world.json")
+    # A file that fails, while the model's are cut off.
     damaged = {"on": True}
 
     def damage(route: Any) -> None:
@@ -402,16 +413,16 @@ def test_a_failed_stage_says_why_and_retry_works(open_page: Open) -> None:
 
     page.route("**/*.onnx", damage)
     page.route("**/pyodide.asm.wasm", lambda route: route.abort())
-    page.click(".wm-play")
+    page.click(retry)
     failed = until(page, "s.phase === 'error'")
     assert failed["stage"] == "python"
     assert "Python and NumPy: " in notice(page)
     assert "pyodide.asm.wasm" in notice(page)
     page.unroute("**/pyodide.asm.wasm")
-    page.click(".wm-notice [data-do=retry]")
+    page.click(retry)
     until(page, "s.simFrames > 5")
+    # The sim plays without the model, and the page says what is wrong with its file.
     page.wait_for_selector(".wm-notice [data-do=retry-model]", timeout=60_000)
-    # The sim plays on with the model gone, and says what is wrong with the file.
     assert "half deployed" in notice(page)
     assert "The sim plays on without it" in notice(page)
     before = state(page)
@@ -421,6 +432,38 @@ def test_a_failed_stage_says_why_and_retry_works(open_page: Open) -> None:
     page.click(".wm-notice [data-do=retry-model]")
     until(page, "s.modelFrames > 2 && s.shown === 'overlay'")
     assert not page.query_selector(".wm-notice [data-do=retry-model]")
+
+
+def test_two_worlds_share_one_python(playing: Any) -> None:
+    page = playing
+    page.evaluate(
+        f"""() => {{
+            const first = {WORLD}, second = document.createElement('wm-world');
+            second.setAttribute('world', first.getAttribute('world'));
+            second.setAttribute('src', first.getAttribute('src'));
+            // Both fit the window.
+            for (const one of [first, second]) one.style.setProperty('--wm-size', '200px');
+            second.id = 'second';
+            second.setAttribute('mode', 'sim');
+            first.after(second);
+        }}"""
+    )
+    page.click("#second .wm-play")
+    page.wait_for_function("() => document.querySelector('#second').state.simFrames > 3")
+    assert state(page)["phase"] == "paused"
+    assert "Another world plays." in text(page)
+    assert game(page, "return g.runtime === document.querySelector('#second').game.runtime")
+    assert game(page, "return [...g.runtime.workers.keys()].sort()") == ["python", "wasm"]
+    # An edit in one is not in the other.
+    edit = "const s = document.querySelector('#second'); const [path] = Object.keys(s.sources);"
+    edit += "return s.runSource({[path]: s.sources[path].replace('LIVES = 3', 'LIVES = 1')})"
+    assert game(page, edit) == {"ok": True}
+    page.click("[data-do=play] >> nth=0")
+    until(page, "s.phase === 'playing' && !s.edited")
+    assert game(page, "return g.read('hud.lives')") > 1
+    page.evaluate(f"document.querySelector('#second').remove(); {WORLD}.removeAttribute('style')")
+    tick = state(page)["tick"]
+    until(page, f"s.tick > {tick + 3}")
 
 
 def test_silence_has_a_limit_and_dead_workers_are_told(playing: Any, app: str, url: str) -> None:
