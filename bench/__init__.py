@@ -1,0 +1,1 @@
+"""The figures that wmsite is held to, measured on the machine at hand: `python -m bench`."""

@@ -1,0 +1,37 @@
+"""Measure every figure, or some groups: python -m bench [model] [page] [sim] [build]."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from bench import table
+from sims.errors import UserError
+
+GROUPS = ("sim", "model", "page", "build")
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in GROUPS]
+    if unknown:
+        print(f"unknown group {unknown[0]!r}. Known: {', '.join(GROUPS)}", file=sys.stderr)
+        return 2
+    figures: list[table.Figure] = []
+    told = table.machine()
+    for name in names or GROUPS:
+        print(f"bench {name} ...", file=sys.stderr, flush=True)
+        try:
+            found = import_module(f"bench.{name}").measure()
+        except UserError as error:
+            found = [table.Figure(name, None, "", note=str(error))]
+        table.save(name, found)
+        figures += found
+    text = table.markdown(figures)
+    about = f"{told['cpu']}, {told['cores']} cores, load {told['load']} at the start"
+    (table.OUT / "bench.md").write_text(f"{about}\n\n{text}\n")
+    print(f"{about}\n\n{text}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,147 @@
+"""The page in Chromium: Play to the first frame, what the first load weighs, the pace of play."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench.table import OUT, ROOT, Figure, median
+from builder import chromium, render
+from sims.errors import UserError
+
+LOADS = 5
+SECONDS = 60
+PLAY = """
+() => new Promise((resolve, reject) => {
+  const world = document.querySelector("wm-world");
+  const start = performance.now();
+  const look = () => {
+    const { phase, error, simFrames } = world.state ?? {};
+    if (phase === "error") reject(new Error(error));
+    else if (simFrames > 0) resolve(performance.now() - start);
+    else requestAnimationFrame(look);
+  };
+  world.querySelector("button").click();
+  look();
+})
+"""
+IDLE = "wm-world[data-phase=idle]"
+STATE = "document.querySelector('wm-world').state"
+GAME = "document.querySelector('wm-world').game"
+MODELS = f"{GAME}.world.models.length"
+
+
+def build() -> Path:
+    """Build this project's site into bench/out."""
+    out = OUT / "site"
+    command = [sys.executable, "-m", "builder.cli", "build", "--train", "never", "--wait"]
+    done = subprocess.run(
+        [*command, "--site-dir", str(out)], cwd=ROOT, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise UserError(f"build failed: {done.stderr.strip().splitlines()[-1]}")
+    return out
+
+
+def first_play(page: Any, url: str) -> float:
+    """Open the home page and play; return milliseconds from Play to the sim's first frame."""
+    page.goto(url)
+    page.wait_for_selector(IDLE)
+    ms: float = page.evaluate(PLAY)
+    return ms
+
+
+def loads(browser: Any, url: str, site: Path) -> list[Figure]:
+    """Play in fresh browsers, and again from what their service worker keeps."""
+    cold, warm = [], []
+    asked: set[Path] = set()
+    for _ in range(LOADS):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        here: set[Path] = set()
+
+        def note(response: Any, here: set[Path] = here) -> None:
+            # What the service worker fetches for offline use is no part of the way to play.
+            if response.request.service_worker is None:
+                here.add(served(site, url, response.url))
+
+        context.on("response", note)
+        cold.append(first_play(page, url))
+        page.wait_for_function(f"{STATE}.modelFrames > 0 || !{MODELS}")
+        asked = asked or set(here)
+        # The service worker keeps what was played; from then on all comes from there.
+        page.wait_for_selector(".wm-offline[data-state=kept]", timeout=120_000)
+        warm.append(first_play(page, url))
+        context.close()
+    files = sorted(f for f in asked if f.is_file())
+    weight = render.play_bytes(files, OUT / "sizes.json") / 1e6
+    return [
+        Figure("Play to first sim frame, cold", median(cold) / 1000, "s", at_most=4.0),
+        Figure(
+            "Play to first sim frame, from the service worker",
+            median(warm) / 1000,
+            "s",
+            at_most=2.0,
+        ),
+        Figure(
+            "first load to play, brotli",
+            weight,
+            "MB",
+            at_most=12.0,
+            note=f"{len(files)} files, quality 5, as hosts compress on the fly",
+        ),
+    ]
+
+
+def served(site: Path, url: str, asked: str) -> Path:
+    """Return the file of a URL of the site; a folder stands for its index.html."""
+    path = urlsplit(asked).path.removeprefix(urlsplit(url).path)
+    return site / path / "index.html" if not path or path.endswith("/") else site / path
+
+
+def pace(browser: Any, url: str) -> list[Figure]:
+    """Play a minute in overlay mode with keys, and read the page's own frame intervals."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    first_play(page, url)
+    page.wait_for_function(f"{STATE}.modelFrames > 30 || !{MODELS}")
+    if not page.evaluate(MODELS):
+        return [Figure("overlay: frame interval p95", None, "ms", note="this site has no model")]
+    rate = page.evaluate(f"{GAME}.world.spec.rate")
+    page.evaluate(f"{GAME}.loop.intervals.clear()")
+    rng = random.Random(0)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        key = rng.choice(["ArrowLeft", "ArrowRight"])
+        page.keyboard.down(key)
+        page.wait_for_timeout(rng.uniform(100, 700))
+        page.keyboard.up(key)
+    state = page.evaluate(STATE)
+    context.close()
+    ideal = 1000 / rate
+    found, steps = state["intervals"], state["stepMs"]
+    return [
+        Figure(
+            f"{state['shown']} mode, {SECONDS} s of play: frame interval p95",
+            found["p95"],
+            "ms",
+            at_most=1.25 * ideal,
+            note=f"ideal {ideal:.1f}, median {found['p50']:.1f}, {found['count']} frames; sim step "
+            f"p50 {steps['sim']['p50']:.1f} ms, model step p50 {steps['model']['p50']:.1f} ms "
+            f"({state['variant']} on {state['backend']})",
+        )
+    ]
+
+
+def measure() -> list[Figure]:
+    """Build the site, and play it."""
+    shutil.rmtree(OUT / "site", ignore_errors=True)
+    site = build()
+    with chromium.serve_folder(site) as url, chromium.browser() as browser:
+        return [*loads(browser, url, site), *pace(browser, url)]
