@@ -8,6 +8,7 @@ entry that is committed: its provenance.json names the keys that made it.
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ CODE: dict[str, tuple[str, ...]] = {
         "builder/runtimes.py",
     ),
 }
-PRODUCTS = ("weights.safetensors", "provenance.json", "curve.json", "metrics.json")
+STEPS = ("data", "train", "evaluate", "graphs")
+WEIGHTS = "weights.safetensors"
+PRODUCTS = (WEIGHTS, "provenance.json", "curve.json", "metrics.json")
 FOLDERS = ("figures", "graphs")
 NEEDED = ("torch", "pyarrow", "safetensors", "PIL", "onnx", "onnxruntime", "tensorboard")
 INSTALL = "pip install 'wmsite[train]'"
@@ -124,30 +127,29 @@ class Entry:
         return keys if isinstance(keys, dict) else {}
 
     @property
+    def trained(self) -> bool:
+        """Whether there are committed weights that say how they were made."""
+        return bool(self.made) and (self.weights / WEIGHTS).is_file()
+
+    @property
     def playable(self) -> bool:
         """Whether the committed graphs are whole, and of this very sim."""
         return self.made.get("sim") == self.keys["sim"] and self.damaged() is None
 
     def due(self) -> Due:
         """Return which steps must run, and why."""
-        made = self.made
-        if not (self.weights / "weights.safetensors").is_file() or not made:
-            return Due(("data", "train", "evaluate", "graphs"), "it has no weights yet")
-        if made.get("sim") != self.keys["sim"]:
-            was, now = str(made.get("sim"))[:12], self.keys["sim"][:12]
-            return Due(
-                ("data", "train", "evaluate", "graphs"),
-                f"its weights are of another sim ({was}; the sim is now {now})",
-            )
-        if made.get("data") != self.keys["data"]:
-            return Due(
-                ("data", "train", "evaluate", "graphs"),
-                "what it records, or how, has changed",
-            )
-        if made.get("train") != self.keys["train"]:
-            return Due(
-                ("train", "evaluate", "graphs"), "its recipe or the training code has changed"
-            )
+        made, keys = self.made, self.keys
+        if not self.trained:
+            return Due(STEPS, "it has no weights yet")
+        if made.get("sim") != keys["sim"]:
+            was, now = str(made.get("sim"))[:12], keys["sim"][:12]
+            return Due(STEPS, f"its weights are of another sim ({was}; the sim is now {now})")
+        if made.get("data") != keys["data"]:
+            return Due(STEPS, "what it records, or how, has changed")
+        if made.get("train") != keys["train"]:
+            return Due(STEPS[1:], "its recipe or the training code has changed")
+        if not whole(self.weights / WEIGHTS):
+            return Due(STEPS[1:], f"{WEIGHTS} is damaged")
         steps, why = [], []
         if made.get("evaluate") != self.keys["evaluate"]:
             steps.append("evaluate")
@@ -199,7 +201,7 @@ def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = F
     with entry.lock(wait):
         due = entry.due()  # Another process may have done it while this one waited.
         if training == "full":
-            due = Due(("data", "train", "evaluate", "graphs"), "it is trained anew, as asked")
+            due = Due(STEPS, "it is trained anew, as asked")
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if due and missing:
             if "train" in due.steps or not entry.playable:
@@ -264,8 +266,8 @@ def adopt(entry: Entry, terminal: Terminal) -> None:
     were trained on is made anew, and must be the same bytes. Raises UserError otherwise.
     """
     made = entry.made
-    if not (entry.weights / "weights.safetensors").is_file() or not made:
-        raise UserError(f"model {entry.name}: it has no weights to adopt. Run: wmsite train")
+    if not entry.trained or not whole(entry.weights / WEIGHTS):
+        raise UserError(f"model {entry.name}: it has no whole weights to adopt. Run: wmsite train")
     if made.get("data") != entry.keys["data"]:
         old = entry.home / "data" / f"{entry.world.name}-{made.get('data', '')[:16]}"
         if not old.is_dir():
@@ -302,9 +304,22 @@ def _train(entry: Entry, training: Training, work: Path) -> None:
     init = None
     changed = entry.made.get("data") != entry.keys["data"]
     if training == "auto" and changed and entry.recipe.finetune is not None:
-        init = entry.weights if (entry.weights / "weights.safetensors").is_file() else None
+        init = entry.weights if whole(entry.weights / WEIGHTS) else None
     keys = {name: entry.keys[name] for name in ("sim", "data", "train")}
     train.train(entry.recipe, folder, work, keys=keys, init=init)
+
+
+def whole(file: Path) -> bool:
+    """Return whether a safetensors file is there and has all the bytes that its header tells."""
+    try:
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            header = json.loads(opened.read(min(length, 100_000_000)))
+        header.pop("__metadata__", None)
+        end = max(tensor["data_offsets"][1] for tensor in header.values())
+        return file.stat().st_size == 8 + length + int(end)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def publish(work: Path, weights: Path) -> None:

@@ -42,6 +42,7 @@ class World:
         self.project = project
         self.name = name
         self.file = file
+        self._sim: type[Any] | None = None
 
     @cached_property
     def closure(self) -> list[Module]:
@@ -76,16 +77,19 @@ class World:
         own = self.file.parent if self.file.name == "__init__.py" else self.file
         return module.file == own or own in module.file.parents
 
-    def forget_bytecode(self) -> None:
-        """Drop the .pyc of own files: they are matched by size and whole seconds only."""
+    def forget(self) -> None:
+        """Drop what is loaded of own files, and their .pyc: matched by size and whole seconds."""
         for module in self.closure:
             if self.editable(module):
+                sys.modules.pop(module.name, None)
                 Path(importlib.util.cache_from_source(str(module.file))).unlink(missing_ok=True)
 
     def load(self) -> type[Any]:
         """Import the sim class; UserError with file and line when it can't be."""
+        if self._sim is not None:
+            return self._sim
         self.project.activate()
-        self.forget_bytecode()
+        self.forget()
         host = importlib.import_module("sims.host")
         try:
             sim: type[Any] = host.load_sim(f"sims.{self.name}")
@@ -101,6 +105,7 @@ class World:
                 f"world {self.name!r}: {self.file}: its spec is named {sim.spec.name!r}; the file "
                 "and the spec must agree. Run: rename either, then build again"
             )
+        self._sim = sim
         return sim
 
 

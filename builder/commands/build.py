@@ -183,7 +183,7 @@ def check(world: World, terminal: Terminal) -> None:
     from sims import checks
 
     terminal.say(f"world {world.name}: checking its sim")
-    world.forget_bytecode()
+    world.forget()
     checks.check_sim(f"sims.{world.name}", world.project.root / "sims")
     cache.write_json(known, wanted)
 

@@ -40,11 +40,9 @@ def run(
 
 
 def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
-    if not (entry.weights / "weights.safetensors").is_file():
-        raise UserError(
-            f"model {entry.name}: it has no weights to measure. Run: wmsite train "
-            f"{entry.world.name}"
-        )
+    if not entry.trained or not pipeline.whole(entry.weights / pipeline.WEIGHTS):
+        what = "its weights are damaged" if entry.trained else "it has no weights to measure"
+        raise UserError(f"model {entry.name}: {what}. Run: wmsite train {entry.world.name}")
     if entry.made.get("sim") != entry.keys["sim"]:
         raise UserError(
             f"model {entry.name}: its weights are of another sim than {entry.world.file}. "
