@@ -199,6 +199,7 @@ def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = F
     if not entry.due() and training == "auto":
         return True
     with entry.lock(wait):
+        cache.recover(entry.weights)
         due = entry.due()  # Another process may have done it while this one waited.
         if training == "full":
             due = Due(STEPS, "it is trained anew, as asked")
