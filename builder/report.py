@@ -71,7 +71,7 @@ def evaluation(model: manifest.Model, weights: Path, home: str) -> str:
         if "mean" in figure:
             name = f"{html.escape(figure['label'])} <small>{html.escape(figure['unit'])}</small>"
             rows.append([name, _figure(figure), *["" for _ in players[1:]]])
-    parts.append(_table(["", *(html.escape(p) for p in players)], rows, "wm-figures"))
+    parts.append(_table(["Figure", *(html.escape(p) for p in players)], rows, "wm-figures"))
     setup = metrics.get("setup", {})
     if setup:
         parts.append(
