@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from sims.errors import UserError
@@ -47,7 +48,7 @@ def load_model(folder: Path) -> Any:
         config["palette"] = tuple(tuple(colour) for colour in config["palette"])
         model = module.Model(module.Config(**config))
         model.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise UserError(
             f"weights {folder}: can't be read; {error}. Run: wmsite train with --train full"
         ) from error
