@@ -25,8 +25,12 @@ def untrained(
     from training.dataset import Dataset
     from training.weights import build
 
+    # Untrained, it decides pixels by hair's breadths, which rounding turns.
     export = dataclasses.replace(
-        tiny_recipe.export, variants=["fp32", "fp16", "int8"], calibration=32
+        tiny_recipe.export,
+        variants=["fp32", "fp16", "int8"],
+        tolerance={"pixels": 1.0},
+        calibration=32,
     )
     recipe = dataclasses.replace(tiny_recipe, model=MODEL, export=export)
     torch.manual_seed(1)
@@ -55,7 +59,7 @@ def graphs(
     weights, recipe = untrained
     out = tmp_path_factory.mktemp("exported") / "graphs"
     with pytest.MonkeyPatch.context() as patch:
-        for name, few in {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 4}.items():
+        for name, few in {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2}.items():
             patch.setattr(parity, name, few)
         parity.make_graphs(weights, tiny_dataset, recipe, out)
     return out

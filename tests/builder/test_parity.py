@@ -30,7 +30,7 @@ def test_three_runtimes_agree_for_one_step_and_for_100(graphs: Path) -> None:
         assert verdict["backends"] == (["wasm", "webgpu"] if name == "fp32" else ["wasm"])
         for where in ("onnxruntime", "wasm"):
             measured = verdict["figures"][where]
-            assert measured["pixels"] <= (0.01 if name == "fp32" else 0.5)
+            assert measured["pixels"] <= (0.01 if name == "fp32" else 1.0)
             assert measured["hidden"] <= {"fp32": 1e-4, "fp16": 0.02, "int8": 0.2}[name]
             assert {f"psnr {mode}" for mode in MODES} <= set(measured)
     assert verdicts["int8"]["figures"]["onnxruntime"]["hidden"] > 1e-4
