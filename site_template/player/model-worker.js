@@ -144,7 +144,10 @@ serve({
     const options = { executionProviders: [backend], graphOptimizationLevel: "all", logSeverityLevel: 3 };
     const made = [];
     try {
-      for (const bytes of [step, encode]) made.push(await ort.InferenceSession.create(new Uint8Array(bytes), options));
+      for (const bytes of [step, encode]) {
+        made.push(await ort.InferenceSession.create(new Uint8Array(bytes), options));
+        tell({ alive: true });
+      }
       const [stepping, encoding] = made;
       for (const t of model.inputs)
         if (!stepping.inputNames.includes(t.name)) throw new Error(`the step graph has no input "${t.name}"`);
@@ -176,6 +179,7 @@ serve({
       const start = performance.now();
       out = await advance(g, action, chance);
       times.push(performance.now() - start);
+      tell({ alive: true });
     }
     begin(g, frame);
     // The first steps also pay for compiling, and some for what else is loading.

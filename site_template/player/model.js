@@ -118,13 +118,16 @@ export class ModelLink {
     booting.catch(() => {});
     const files = [variant.step, variant.encode].map((f) => ({ ...f, url: new URL(f.url, this.base).href }));
     const [step, encode] = await model.run(() => Promise.all(files.map((f) => this.runtime.fetch(f, model))));
-    const { remote } = await booting;
+    const { remote, listeners } = await booting;
     const frame = await first;
-    return model.run(async () => {
+    const heard = () => model.progress();
+    listeners.add(heard);
+    const loading = model.run(async () => {
       await remote.call("load", { name, model: this.model, step, encode }, [step, encode], LIMITS.stage);
-      const probe = await remote.call("probe", { name, frame, steps: 6 }, [], LIMITS.stage);
+      const probe = await remote.call("probe", { name, frame, steps: 3 }, [], LIMITS.stage);
       return { remote, ms: /** @type {number} */ (probe.ms), frame: /** @type {Uint8Array} */ (probe.frame) };
     }, true);
+    return loading.finally(() => listeners.delete(heard));
   }
 
   /**

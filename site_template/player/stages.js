@@ -36,7 +36,8 @@ export class Stage {
     this.detail = "";
     this.reason = "";
     this.seconds = 0;
-    this.silent = () => {};
+    /** Each run under way counts its own silence: a Retry may wait beside a first attempt. @type {Set<() => void>} */
+    this.watches = new Set();
   }
 
   /** @param {number} bytes received since the last call */
@@ -47,7 +48,7 @@ export class Stage {
 
   /** Note that the stage is still alive, and redraw it. */
   progress() {
-    this.silent();
+    for (const heard of this.watches) heard();
     this.changed();
   }
 
@@ -64,14 +65,16 @@ export class Stage {
     this.changed();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
+    let heard = () => {};
     const silence = new Promise((_, reject) => {
-      this.silent = () => {
+      heard = () => {
         clearTimeout(timer);
         const limit = LIMITS.stage;
         timer = setTimeout(() => reject(new Error(`nothing arrived for ${limit / 1000} s`)), limit);
       };
-      this.silent();
+      heard();
     });
+    this.watches.add(heard);
     try {
       const result = await /** @type {Promise<T>} */ (Promise.race([work(), silence]));
       this.phase = "done";
@@ -82,7 +85,7 @@ export class Stage {
       throw error instanceof StageError ? error : new StageError(this.name, this.reason, error);
     } finally {
       clearTimeout(timer);
-      this.silent = () => {};
+      this.watches.delete(heard);
       this.seconds = (more ? this.seconds : 0) + (performance.now() - start) / 1000;
       this.changed();
     }
