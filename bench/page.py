@@ -73,7 +73,7 @@ def loads(browser: Any, url: str, site: Path) -> list[Figure]:
 
         context.on("response", note)
         cold.append(first_play(page, url))
-        page.wait_for_function(f"{STATE}.modelFrames > 0 || !{MODELS}")
+        page.wait_for_function(f"() => {STATE}.modelFrames > 0 || !{MODELS}")
         asked = asked or set(here)
         # The service worker keeps what was played; from then on all comes from there.
         page.wait_for_selector(".wm-offline[data-state=kept]", timeout=120_000)
@@ -110,7 +110,7 @@ def pace(browser: Any, url: str) -> list[Figure]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     first_play(page, url)
-    page.wait_for_function(f"{STATE}.modelFrames > 30 || !{MODELS}")
+    page.wait_for_function(f"() => {STATE}.modelFrames > 30 || !{MODELS}")
     if not page.evaluate(MODELS):
         return [Figure("overlay: frame interval p95", None, "ms", note="this site has no model")]
     rate = page.evaluate(f"{GAME}.world.spec.rate")

@@ -34,7 +34,7 @@ from builder.replay import (
     reference,
 )
 from sims.errors import UserError
-from training.dataset import Dataset
+from training.dataset import Arrays, Dataset
 from training.evaluate import Scene
 from training.progress import Progress
 from training.recipe import Recipe
@@ -177,9 +177,12 @@ def make_graphs(
             files: dict[str, Files] = {"fp32": export.export(model, stage, metadata)}
             described = export.describe(model, files["fp32"]["step"])
             bar.update(1)
-            held_out = next(s for s in ("test", "val", "train") if recipe.data.splits.get(s))
             scene = recorded(
-                dataset.load(held_out), ROLLOUTS, STEPS, model.config.history, recipe.seed
+                _held_out(dataset, model.config.history),
+                ROLLOUTS,
+                STEPS,
+                model.config.history,
+                recipe.seed,
             )
             gate = Gate(described, scene, reference(model, scene, STATES), allowed, recipe.world)
             bar.update(1)
@@ -214,6 +217,16 @@ def variants(recipe: Recipe) -> list[Variant]:
                 f"export.variants. Known: {', '.join(VARIANTS)}"
             )
     return [v for v in VARIANTS if v == "fp32" or v in recipe.export.variants]
+
+
+def _held_out(dataset: Dataset, history: int) -> Arrays:
+    """Return recordings that training never saw, or those it saw where there are no others."""
+    for split in ("test", "val"):
+        if split in dataset.info["splits"]:
+            arrays = dataset.load(split)
+            if len(arrays.windows(history)):
+                return arrays
+    return dataset.load("train")
 
 
 def _half(source: Files, stage: Path) -> Files:
