@@ -57,7 +57,10 @@ def evaluation(model: manifest.Model, weights: Path, home: str) -> str:
         return '<p class="wm-absent">Not evaluated yet.</p>'
     players = [row["name"] for row in metrics["rows"]]
     parts = []
-    rows = []
+    rows, every = [], []
+    steps = sorted({column["step"] for column in metrics["columns"]})
+    # A reader compares three horizons; the others stand folded below.
+    told = {steps[0], steps[len(steps) // 2], steps[-1]} if steps else set()
     for column in metrics["columns"]:
         cells = [row["values"].get(column["key"]) for row in metrics["rows"]]
         if any(cells):
@@ -66,12 +69,18 @@ def evaluation(model: manifest.Model, weights: Path, home: str) -> str:
                 f'<span title="{better}">{html.escape(column["label"])}</span> '
                 f"<small>{html.escape(column['unit'])}, step {column['step']}</small>"
             )
-            rows.append([name, *(_figure(cell) for cell in cells)])
+            every.append([name, *(_figure(cell) for cell in cells)])
+            if column["step"] in told:
+                rows.append(every[-1])
     for figure in metrics.get("checks", {}).values():
         if "mean" in figure:
             name = f"{html.escape(figure['label'])} <small>{html.escape(figure['unit'])}</small>"
             rows.append([name, _figure(figure), *["" for _ in players[1:]]])
-    parts.append(_table(["Figure", *(html.escape(p) for p in players)], rows, "wm-figures"))
+    head = ["Figure", *(html.escape(p) for p in players)]
+    parts.append(_table(head, rows, "wm-figures"))
+    if len(every) > len(rows):
+        whole = _table(head, every, "wm-figures")
+        parts.append(f"<details><summary>Every step measured</summary>{whole}</details>")
     setup = metrics.get("setup", {})
     if setup:
         parts.append(
