@@ -110,10 +110,10 @@ def pace(browser: Any, url: str) -> list[Figure]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     first_play(page, url)
-    page.check("wm-world input[value=overlay]", force=True)
     page.wait_for_function(f"() => {STATE}.modelFrames > 30 || !{MODELS}")
     if not page.evaluate(MODELS):
         return [Figure("overlay: frame interval p95", None, "ms", note="this site has no model")]
+    page.check("wm-world input[value=overlay]", force=True)
     rate = page.evaluate(f"{GAME}.world.spec.rate")
     page.evaluate(f"{GAME}.loop.intervals.clear()")
     rng = random.Random(0)
