@@ -129,12 +129,13 @@ def pace(browser: Any, url: str) -> list[Figure]:
     found, steps = state["intervals"], state["stepMs"]
     return [
         Figure(
-            f"{state['shown']} mode, {SECONDS} s of play: frame interval p95",
+            f"{state['mode']} mode, {SECONDS} s of play: frame interval p95",
             found["p95"],
             "ms",
             at_most=1.25 * ideal,
-            note=f"ideal {ideal:.1f}, median {found['p50']:.1f}, {found['count']} frames; sim step "
-            f"p50 {steps['sim']['p50']:.1f} ms, model step p50 {steps['model']['p50']:.1f} ms "
+            note=f"ideal {ideal:.1f}, median {found['p50']:.1f}, {found['count']} frames (none for "
+            f"3 s after a game over); sim step p50 {steps['sim']['p50']:.1f} ms, "
+            f"model step p50 {steps['model']['p50']:.1f} ms "
             f"({state['variant']} on {state['backend']})",
         )
     ]
