@@ -37,24 +37,26 @@ class Train:
 
     minutes: float  # wall-clock budget
     steps: int  # most optimiser steps
-    batch: int  # windows an optimiser step
-    burn_in: int  # steps watched before the model plays on
-    unroll: int  # steps played, at the end of the schedule
+    batch: int  # games played side by side, over all ranks
+    unroll: int  # steps that a gradient reaches back
+    ranks: int = 1  # processes that train together, each with its share of the batch
+    burn_in: int = 8  # steps a model watches, once placed somewhere, before it plays on
+    stream: int = 100  # steps in a row, about, before a game is left for another place
     learning_rate: float = 3e-3  # AdamW's, for all but the convolutions
     kernel_rate: float = 0.02  # Muon's, for the convolutions' kernels
     weight_decay: float = 0.01  # of the kernels
     ema: float = 0.999  # how slowly the saved average of the weights follows them
     checkpoint_minutes: float = 2.0
     validate_minutes: float = 2.0
-    unroll_first: int = 4  # steps played at the start of the schedule
-    teacher_share: float = 0.1  # share of the budget spent before any self-fed step
-    self_fed: float = 0.9  # share of self-fed steps at the end of the schedule
-    event_share: float = 0.3  # share of windows drawn where an event happens
+    teacher_share: float = 0.5  # share of the budget before any step on the model's own frames
+    dream_share: float = 0.7  # share of the games that are dreamt, from then on
+    dream: int = 200  # most steps of a dream; it begins at 8 and grows for half the budget
+    event_share: float = 0.3  # share of games that go on a while before an event
+    open_share: float = 0.2  # share of games that go on at the first frame of one
     moved_weight: float = 5.0  # weight of pixels that change; near them it is 1
     static_weight: float = 0.05  # weight of pixels far from all that moves
-    head_weight: float = 0.1  # weight of reward and termination
-    sensor_weight: float = 0.1  # weight of reading the sensors from the hidden state
-    give_up: int = 48  # wrong pixels from which a sample is shown the true frame again
+    head_weight: float = 0.05  # weight of reward and termination
+    sensor_weight: float = 3.0  # weight of the predicted sensors
     corruption: float = 0.0  # share of pixels given a random colour in one sample of four
 
 

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from training.dataset import Dataset
+from sims.contract import Sim
+from training.dataset import Arrays, Dataset
+from training.detectors import DETECTORS
 from training.muon import Muon
-from training.objective import Probe, Windows, choose, rollout_loss
+from training.objective import Carried, choose, chunk_loss
 from training.progress import Progress
+from training.ranks import Ranks, device, launch
 from training.recipe import Recipe, Train, to_json
+from training.streams import Both
 from training.weights import build, start_from
 
 CHECKPOINT = "checkpoint.pt"
@@ -35,15 +40,16 @@ CHECKPOINT = "checkpoint.pt"
 class Run:
     """One training run on disk: what must survive a kill, and the curve so far."""
 
-    def __init__(self, model: Any, probe: Probe, plan: Train, out: Path) -> None:
-        self.model, self.probe, self.plan, self.out = model, probe, plan, out
+    def __init__(self, model: Any, plan: Train, out: Path) -> None:
+        self.model, self.plan, self.out = model, plan, out
         kernels = [p for m in model.modules() if isinstance(m, nn.Conv2d) for p in (m.weight,)]
         ids = {id(p) for p in kernels}
-        rest = [p for p in [*model.parameters(), *probe.parameters()] if id(p) not in ids]
+        rest = [p for p in model.parameters() if id(p) not in ids]
         self.optimisers: list[torch.optim.Optimizer] = [
             Muon(kernels, plan.kernel_rate, decay=plan.weight_decay),  # type: ignore[arg-type]
             torch.optim.AdamW(rest, plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
+        self.trained = [*kernels, *rest]
         self.rates = (plan.kernel_rate, plan.learning_rate)
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
         self.step = 0
@@ -62,13 +68,14 @@ class Run:
             for name, value in self.model.state_dict().items():
                 self.average[name].lerp_(value, 1 - keep)
 
-    def update(self, loss: Tensor, share: float) -> None:
-        """Take one optimiser step at a share 0..1 of the full learning rates."""
+    def update(self, loss: Tensor, share: float, ranks: Ranks, minutes: float) -> None:
+        """Take one optimiser step at a share 0..1 of the full learning rates, with all ranks."""
         for optimiser, rate in zip(self.optimisers, self.rates, strict=True):
             optimiser.zero_grad(set_to_none=True)
             for group in optimiser.param_groups:
                 group["lr"] = rate * share
         loss.backward()  # type: ignore[no-untyped-call]
+        self.minutes = ranks.average(self.trained, minutes)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
             for optimiser in self.optimisers:
@@ -82,7 +89,6 @@ class Run:
         torch.save(
             {
                 "model": self.model.state_dict(),
-                "probe": self.probe.state_dict(),
                 "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
                 "average": self.average,
                 "step": self.step,
@@ -100,7 +106,6 @@ class Run:
             return False
         saved = torch.load(path, weights_only=True)
         self.model.load_state_dict(saved["model"])
-        self.probe.load_state_dict(saved["probe"])
         for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         self.average = saved["average"]
@@ -108,55 +113,68 @@ class Run:
         return True
 
 
-def schedule(plan: Train, progress: float) -> tuple[float, float, int]:
-    """Return (share of the learning rates, self-fed share, window length) at `progress` 0..1.
+def schedule(plan: Train, progress: float) -> tuple[float, int]:
+    """Return (share of the learning rates, longest dream in steps) at `progress` 0..1.
 
-    The rates warm up and fall as a cosine; the model's own frames and the length of the play
-    grow from `teacher_share` of the budget on, over half of it.
+    The rates warm up and fall as a cosine; dreams begin after `teacher_share` of the budget and
+    grow for half of it.
     """
     warm = min(1.0, progress / 0.01)
     rate = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-    grown = min(1.0, max(0.0, (progress - plan.teacher_share) / 0.5))
-    unroll = plan.unroll_first + (plan.unroll - plan.unroll_first) * grown
-    # A few lengths only, so that each has its index of windows made once.
-    return rate, plan.self_fed * grown, plan.burn_in + max(4, round(unroll) // 4 * 4)
+    if progress < plan.teacher_share:
+        return rate, 0
+    grown = min(1.0, (progress - plan.teacher_share) / 0.5)
+    return rate, round(8 * (max(8, plan.dream) / 8) ** grown)
 
 
 @torch.no_grad()
-def validate(run: Run, windows: Windows, samples: int = 64) -> dict[str, float]:
-    """Play held-out windows open loop on the averaged weights; shares of right pixels."""
-    model = run.model
+def validate(run: Run, arrays: Arrays, world: str, samples: int = 64) -> dict[str, float]:
+    """Play held-out windows open loop on the averaged weights; shares 0..1 of what is right.
+
+    `val_moved_right` counts pixels that move, over all steps; with a detector, its figures of
+    shares follow, at steps 30 and 100 (`val_ball_held_30`).
+    """
+    model, steps = run.model, 100
+    device = next(model.parameters()).device
     live = {k: v.clone() for k, v in model.state_dict().items()}
     model.load_state_dict(run.average)
-    windows.rng = np.random.default_rng(0)  # the same windows every time
-    batch = windows.draw(samples, next(model.parameters()).device)
-    hidden = torch.zeros(samples, model.config.channels, *model.grid, device=batch.action.device)
-    seen = model.pack(batch.index[:, 0])
-    whole = moved_right = moved = 0.0
-    steps = 0
-    for t in range(batch.action.shape[1]):
-        logits, hidden, _ = model.advance(
-            model.one_hot(seen), hidden, batch.action[:, t], batch.chance[:, t]
+    starts = np.random.default_rng(0).choice(arrays.windows(steps), samples)
+    hidden = torch.zeros(samples, model.config.memory, *model.grid, device=device)
+    sensors = torch.from_numpy(arrays.state[starts]).to(device)
+    right = moved = 0.0
+    out = {}
+    seen = arrays.frames[starts]
+    for t in range(steps):
+        rows = starts + t
+        logits, sensors, hidden, _ = model.advance(
+            model.one_hot(model.pack(torch.from_numpy(seen).to(device))),
+            sensors,
+            hidden,
+            torch.from_numpy(arrays.actions[rows]).to(device),
+            torch.from_numpy(arrays.chances[rows]).to(device),
         )
-        before, target = model.pack(batch.index[:, t]), model.pack(batch.index[:, t + 1])
-        guess = choose(logits, model.colours)
-        if t >= run.plan.burn_in:
-            changed = (target != before) | (guess != before)
-            moved_right += float((changed & (guess == target)).sum())
-            moved += float(changed.sum())
-            whole += float((guess == target).flatten(1).all(1).float().mean())
-            steps += 1
-            seen = guess
-        else:
-            seen = target
+        sensors = model.settle(sensors)
+        target = arrays.frames[rows + 1]
+        seen = model.unpack(choose(logits, model.colours)).cpu().numpy()
+        changed = (target != arrays.frames[rows]) | (seen != arrays.frames[rows])
+        right += float((changed & (seen == target)).sum())
+        moved += float(changed.sum())
+        after = t + 1
+        if world in DETECTORS and after in (30, 100):
+            read = DETECTORS[world].read
+            mine, true = (read(arrays.palette[frames[:, 0]]) for frames in (seen, target))
+            for name, values in DETECTORS[world].compare(mine, true).items():
+                if DETECTORS[world].labels[name][1] == "%":
+                    out[f"val_{name}_{after}"] = float(np.mean(values))
     model.load_state_dict(live)
-    return {"val_moved_right": moved_right / max(1.0, moved), "val_whole_frames": whole / steps}
+    return {"val_moved_right": right / max(1.0, moved), **out}
 
 
 def train(
     recipe: Recipe,
     dataset_dir: Path,
     out: Path,
+    sim_class: type[Sim],
     *,
     keys: dict[str, str],
     init: Path | None = None,
@@ -168,22 +186,39 @@ def train(
     provenance as they are. Raises UserError for a recipe or dataset that can't be used.
     """
     plan = recipe.finetune if init is not None and recipe.finetune else recipe.train
-    torch.manual_seed(recipe.seed)
-    if "OMP_NUM_THREADS" not in os.environ:  # torch leaves half of two virtual cores idle
-        torch.set_num_threads(os.cpu_count() or 1)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    recipe = replace(recipe, train=plan)
     out.mkdir(parents=True, exist_ok=True)
     dataset = Dataset.open(dataset_dir)
+    launch(plan.ranks, lambda ranks: _train(recipe, dataset, out, sim_class, keys, init, ranks))
+
+
+def _train(
+    recipe: Recipe, dataset: Dataset, out: Path, sim_class: type[Sim], keys: dict[str, str],
+    init: Path | None, ranks: Ranks,
+) -> None:  # fmt: skip
+    """Be one of the ranks: all compute the same weights, and the first tells of it."""
+    plan, first = recipe.train, ranks.rank == 0
+    torch.manual_seed(recipe.seed)
+    where = device(ranks)
     arrays = dataset.load("train")
-    model = build(recipe, arrays).to(device)
-    probe = Probe(model.config.channels, model.grid, arrays.sensor_matrix().shape[1]).to(device)
+    model = build(recipe, arrays, dataset.spec).to(where)
     if init is not None:
         start_from(model, init)
-    run = Run(model, probe, plan, out)
+    run = Run(model, plan, out)
     resumed = run.resume()
 
-    windows: dict[int, Windows] = {}
-    held_out = Windows(dataset.load("val"), plan.burn_in + 30, plan, 0)
+    games = ranks.share(plan.batch)
+    seed = recipe.seed + 7919 * run.step + 104_729 * ranks.rank
+    torch.manual_seed(seed)
+    source = Both(arrays, sim_class, recipe, games, seed)
+    carried = Carried.nothing(model, games)
+    if not first:
+        while run.progress < 1.0:
+            rate, source.horizon = schedule(plan, run.progress)
+            loss, _, carried = chunk_loss(model, source, carried, plan)
+            run.update(loss, rate, ranks, 0.0)
+        return
+    held_out = dataset.load("val")
     board = SummaryWriter(str(out / "tensorboard"))
     title = f"train {recipe.world}/{recipe.family}" + (" (resumed)" if resumed else "")
     saved_at = validated_at = run.minutes
@@ -191,14 +226,10 @@ def train(
         bar.resume(100 * run.progress)
         clock = time.monotonic()
         while run.progress < 1.0:
-            rate, self_fed, length = schedule(plan, run.progress)
-            if length not in windows:
-                windows[length] = Windows(arrays, length, plan, recipe.seed + 7919 * run.step)
-            batch = windows[length].draw(plan.batch, device)
-            loss, figures = rollout_loss(model, probe, batch, plan, self_fed)
-            run.update(loss, rate)
+            rate, source.horizon = schedule(plan, run.progress)
+            loss, figures, carried = chunk_loss(model, source, carried, plan)
             before, now = run.progress, time.monotonic()
-            run.minutes += (now - clock) / 60
+            run.update(loss, rate, ranks, run.minutes + (now - clock) / 60)
             clock = now
             if run.step % 20 == 0:
                 for name, value in figures.items():
@@ -206,9 +237,18 @@ def train(
             if run.minutes - validated_at >= plan.validate_minutes or run.progress >= 1.0:
                 validated_at = run.minutes
                 point = {"step": float(run.step), "minutes": run.minutes, **figures}
-                run.curve.append(point | validate(run, held_out))
-                for name in ("val_moved_right", "val_whole_frames"):
-                    board.add_scalar(name, run.curve[-1][name], run.step)
+                run.curve.append(point | validate(run, held_out, recipe.world))
+                print(
+                    {k: round(v, 4) for k, v in run.curve[-1].items()},
+                    source.horizon,
+                    source.live.lost,
+                    source.live.dreamt,
+                    flush=True,
+                )
+                source.live.lost = source.live.dreamt = 0
+                for name, value in run.curve[-1].items():
+                    if name.startswith("val_"):
+                        board.add_scalar(name, value, run.step)
             last = run.curve[-1] if run.curve else {}
             bar.update(
                 100 * (run.progress - before),

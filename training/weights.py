@@ -16,8 +16,11 @@ from training.models import family
 from training.recipe import Recipe
 
 
-def build(recipe: Recipe, arrays: Arrays) -> Any:
-    """Make the recipe's model, sized for the data; UserError for a key its Config lacks."""
+def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
+    """Make the recipe's model, sized for the data; UserError for a key its Config lacks.
+
+    `spec` is the sim's, as the recording tells it.
+    """
     module = family(recipe.family)
     cameras, height, width = arrays.frames.shape[1:]
     sizes = {
@@ -27,6 +30,9 @@ def build(recipe: Recipe, arrays: Arrays) -> Any:
         "cameras": cameras,
         "height": height,
         "width": width,
+        "sensor_low": tuple(float(v) for v in arrays.state_range[0]),
+        "sensor_high": tuple(float(v) for v in arrays.state_range[1]),
+        "sensor_whole": tuple("int" in dtype for _, dtype in _values(spec)),
         "reward_scale": float(max(1.0, np.abs(arrays.rewards).max())),
     }
     known = set(module.Config.__dataclass_fields__) - set(sizes)
@@ -36,7 +42,38 @@ def build(recipe: Recipe, arrays: Arrays) -> Any:
                 f"recipe {recipe.world}/{recipe.family}: unknown key model.{key}. "
                 f"Known keys: {', '.join(sorted(known))}"
             )
-    return module.Model(module.Config(**sizes, **recipe.model))
+    told = dict(recipe.model)
+    told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told.get("landmarks", ()))
+    return module.Model(module.Config(**sizes, **told))
+
+
+def _values(spec: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, dtype) of each sensor value, flattened as the recordings have them."""
+    out = []
+    for sensor in spec["sensors"]:
+        size = int(np.prod(sensor["shape"]))
+        names = [sensor["name"]] if size == 1 else [f"{sensor['name']}.{i}" for i in range(size)]
+        out += [(name, sensor["dtype"]) for name in names]
+    return out
+
+
+def _landmark(
+    mark: dict[str, Any], spec: dict[str, Any], recipe: Recipe
+) -> tuple[int, int, int, float, float]:
+    """Turn a landmark of a recipe ({x, y, present: sensor value, shift: px}) into indices."""
+    names = [name for name, _ in _values(spec)]
+    where = f"recipe {recipe.world}/{recipe.family}: model.landmarks"
+    for key in mark:
+        if key not in ("x", "y", "present", "shift"):
+            raise UserError(f"{where}: unknown key {key}. Known keys: x, y, present, shift")
+    found = []
+    for key in ("x", "y", "present"):
+        name = mark.get(key)
+        if name is not None and name not in names:
+            raise UserError(f"{where}: no sensor value '{name}'; the sim has {', '.join(names)}.")
+        found.append(-1 if name is None else names.index(name))
+    dx, dy = (float(v) for v in mark.get("shift", (0.0, 0.0)))
+    return (found[0], found[1], found[2], dx, dy)
 
 
 def load_model(folder: Path) -> Any:
@@ -45,7 +82,9 @@ def load_model(folder: Path) -> Any:
         provenance = json.loads((folder / "provenance.json").read_text())
         module = family(provenance["recipe"]["family"])
         config = provenance["config"]
-        config["palette"] = tuple(tuple(colour) for colour in config["palette"])
+        for name, value in config.items():
+            if isinstance(value, list):
+                config[name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
         model = module.Model(module.Config(**config))
         model.load_state_dict(load_file(folder / "weights.safetensors"))
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:

@@ -1,18 +1,28 @@
-"""`recurrent`: a small gated convolutional step with carried state, over palette frames.
+"""`recurrent`: a small convolutional step over palette frames that carries sensors and memory.
 
 A frame is a picture of a few exact colours, so it is read as categories and predicted as
 categories: arg-max gives a valid colour at every pixel, and what is fed back can't fade. The
-frame is packed to cells of `patch` x `patch` pixels; the hidden state lives on that coarse grid
-and carries what one frame doesn't show (sub-pixel positions, velocities). The next frame is the
-last one plus a learned change, so that still things persist from the first training step on.
+frame is packed to cells of `patch` x `patch` pixels, and all convolutions work on that coarse
+grid. The next frame is the last one plus a learned change, so that still things persist from the
+first training step on.
 
-Ideas: action-conditional recurrent simulators (Chiappa et al., 2017, arXiv:1704.02254), the
-gated recurrent unit (Cho et al., 2014, arXiv:1406.1078), categorical pixels (van den Oord et
-al., 2016, arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
+Beside the frame the model predicts the sim's sensors and is given its own prediction again: in
+them it carries what a frame doesn't show, such as sub-pixel positions and velocities. They are
+predicted first, as a linear forecast plus a gated correction, which leaves them exact where
+nothing happens. Landmarks say which sensors are places in the frame: there the network looks,
+and there the next frame is drawn, after the sensors are known. So ball and frame can't disagree,
+and an uncertain ball is a ball somewhere, not a smear. A few channels of memory a cell stay for
+what neither frame nor sensors tell.
+
+Ideas: action-conditional recurrent simulators (Chiappa et al., 2017, arXiv:1704.02254), drawing
+a frame from the states of objects (Kosiorek et al., 2018, arXiv:1806.01794), the gated recurrent
+unit (Cho et al., 2014, arXiv:1406.1078), categorical pixels (van den Oord et al., 2016,
+arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,14 +39,23 @@ class Config:
     palette: tuple[tuple[int, int, int], ...]  # every colour that the data shows, RGB 0..255
     actions: int  # length of the action vector
     chance: int  # length of the chance vector
+    # The range in the data of each sensor value, and whether it is a whole number.
+    sensor_low: tuple[float, ...] = ()
+    sensor_high: tuple[float, ...] = ()
+    sensor_whole: tuple[bool, ...] = ()
+    # Each: sensor values that are its x and y and say that it is there (-1: none), px added.
+    landmarks: tuple[tuple[int, int, int, float, float], ...] = ()
     height: int = 64
     width: int = 64
     cameras: int = 1
-    patch: int = 4  # pixels along one side of a cell; the state's grid is height / patch
-    channels: int = 48  # hidden channels a cell
-    blocks: int = 2  # residual 3x3 convolutions after the first: 4 pixels of reach each
+    patch: int = 4  # pixels along one side of a cell
+    channels: int = 48  # channels a cell
+    blocks: int = 2  # residual 3x3 convolutions that look: `patch` pixels of reach each
+    drawing: int = 2  # residual 3x3 convolutions that draw, once the next sensors are known
+    memory: int = 8  # channels a cell that are carried
     pooled: int = 16  # channels averaged and maxed over the grid, to see far-off events
-    history: int = 8  # frames that `encode` looks back on
+    wide: int = 192  # units of the layers that predict the sensors
+    history: int = 4  # frames that `encode` looks back on
     reward_scale: float = 1.0  # the largest reward in the data; the head predicts fractions of it
 
     def to_json(self) -> dict[str, Any]:
@@ -48,10 +67,14 @@ class Model(nn.Module):
     """The world as a recurrent step; see the module's docstring.
 
     Frames at the edge are RGBA uint8 [B, cameras, H, W, 4]; inside they are palette indices,
-    packed as one-hot [B, K * patch**2 * cameras, H / patch, W / patch].
+    packed as one-hot [B, K * patch**2 * cameras, H / patch, W / patch]. Sensors are float32
+    [B, S] in their own units at the edge, and -1..1 over their range in the data inside.
     """
 
     palette: Tensor
+    low: Tensor
+    span: Tensor
+    whole: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -61,41 +84,63 @@ class Model(nn.Module):
         self.grid = (config.height // p, config.width // p)
         packed = self.colours * p * p * config.cameras
         rgba = torch.tensor([[*colour, 255] for colour in config.palette], dtype=torch.float32)
+        low, high = torch.tensor([config.sensor_low, config.sensor_high], dtype=torch.float32)
         self.register_buffer("palette", rgba)
+        self.register_buffer("low", low)
+        self.register_buffer("span", (high - low).clamp_min(1e-6) / 2)
+        self.register_buffer("whole", torch.tensor(config.sensor_whole, dtype=torch.float32))
 
+        sensors, marks = len(config.sensor_low), len(config.landmarks)
+        given = config.actions + config.chance
+        # What is told of a landmark: that it is here, where in its cell and pixel, all sensors.
+        self.told = marks * (7 + sensors)
         self.read = nn.Conv2d(packed, c, 1)
-        self.control = nn.Linear(config.actions + config.chance, 2 * c)
-        self.pool = nn.Conv2d(c, config.pooled, 1)
-        self.spread = nn.Linear(2 * config.pooled, c)
+        self.recall = nn.Conv2d(config.memory + 2 * self.told, c, 1, bias=False)
+        self.control = nn.Linear(given + sensors, c)
         # Cells are told where they are: walls, serve point and life icons are places.
         self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
-        self.mix = nn.Conv2d(2 * c, c, 3, padding=1)
         self.blocks = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.blocks))
-        self.gates = nn.Conv2d(c, 2 * c, 1)
+        self.pool = nn.Conv2d(c, config.pooled, 1)
+        self.spread = nn.Linear(2 * config.pooled + given, c)
+        self.forecast = nn.Linear(sensors + config.actions, sensors)
+        known = marks * (c + 8) + 2 * config.pooled + 2 * sensors + given
+        self.judge = nn.Sequential(
+            nn.Linear(known, config.wide), nn.ReLU(),
+            nn.Linear(config.wide, config.wide), nn.ReLU(),
+            nn.Linear(config.wide, 2 * sensors),
+        )  # fmt: skip
+        self.plan = nn.Conv2d(c + marks * p * p + self.told, c, 1)
+        self.change = nn.Linear(2 * sensors + given, c)
+        self.drawing = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.drawing))
+        self.gates = nn.Conv2d(c, 2 * config.memory, 1)
         self.write = nn.Conv2d(c, packed, 1)
-        self.heads = nn.Linear(2 * config.pooled, 2)
+        self.heads = nn.Linear(2 * config.pooled + 2 * sensors, 2)
         # How strongly a pixel keeps its colour where the network says nothing.
         self.keep = nn.Parameter(torch.tensor(4.0))
         nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
         with torch.no_grad():
-            self.gates.bias[:c] -= 1.0  # type: ignore[index]
+            self.gates.bias[: config.memory] -= 1.0  # type: ignore[index]
+            self.forecast.weight.zero_()
+            self.forecast.bias.zero_()
 
-    def initial(self, frames: Tensor) -> State:
-        """Return the state that starts a game from its first frame, RGBA uint8."""
-        hidden = torch.zeros(len(frames), self.config.channels, *self.grid, device=frames.device)
-        return {"hidden": hidden, "frame": frames}
+    def initial(self, frames: Tensor, sensors: Tensor) -> State:
+        """Return the state that starts a game: its first frame, RGBA uint8, and its sensors."""
+        hidden = torch.zeros(len(frames), self.config.memory, *self.grid, device=frames.device)
+        return {"frame": frames, "sensors": sensors, "hidden": hidden}
 
-    def encode(self, frames: Tensor, actions: Tensor, chances: Tensor) -> State:
+    def encode(self, frames: Tensor, sensors: Tensor, actions: Tensor, chances: Tensor) -> State:
         """Return the state after watching `history` frames.
 
-        frames: uint8 [B, T, cameras, H, W, 4], oldest first; actions [B, T - 1, A] and chances
-        [B, T - 1, C] are those taken between them.
+        frames: uint8 [B, T, cameras, H, W, 4] and sensors [B, T, S], oldest first; actions
+        [B, T - 1, A] and chances [B, T - 1, C] are those taken between them.
         """
-        state = self.initial(frames[:, 0])
+        state = self.initial(frames[:, 0], sensors[:, 0])
         for t in range(frames.shape[1] - 1):
             cells = self.one_hot(self.pack(self.index(frames[:, t])))
-            _, hidden, _ = self.advance(cells, state["hidden"], actions[:, t], chances[:, t])
-            state = {"hidden": hidden, "frame": frames[:, t + 1]}
+            _, _, hidden, _ = self.advance(
+                cells, sensors[:, t], state["hidden"], actions[:, t], chances[:, t]
+            )
+            state = {"frame": frames[:, t + 1], "sensors": sensors[:, t + 1], "hidden": hidden}
         return state
 
     def step(
@@ -103,33 +148,131 @@ class Model(nn.Module):
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Advance one tick: (frame uint8, next state, {"reward", "terminated"} float32 [B])."""
         cells = self.one_hot(self.pack(self.index(state["frame"])))
-        logits, hidden, heads = self.advance(cells, state["hidden"], action, chance)
+        logits, sensors, hidden, heads = self.advance(
+            cells, state["sensors"], state["hidden"], action, chance
+        )
         frame = self.paint(self.unpack(self.choose(logits)))
         out = {
             "reward": heads[:, 0] * self.config.reward_scale,
             "terminated": torch.sigmoid(heads[:, 1]),
         }
-        return frame, {"hidden": hidden, "frame": frame}, out
+        return frame, {"frame": frame, "sensors": self.settle(sensors), "hidden": hidden}, out
 
     def advance(
-        self, cells: Tensor, hidden: Tensor, action: Tensor, chance: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Advance in cells: one-hot cells -> (logits of the next cells, hidden, heads [B, 2])."""
-        drive, bias = self.control(torch.cat([action, chance], 1))[:, :, None, None].chunk(2, 1)
-        seen = torch.relu(self.read(cells) + self.place + drive)
-        local = self.mix(torch.cat([seen, hidden], 1))
-        pooled = self.pool(seen + hidden)
-        pooled = torch.cat([pooled.mean((2, 3)), pooled.amax((2, 3))], 1)
-        x = torch.relu(local + bias + self.spread(pooled)[:, :, None, None])
-        for block in self.blocks:
+        self,
+        cells: Tensor,
+        sensors: Tensor,
+        hidden: Tensor,
+        action: Tensor,
+        chance: Tensor,
+        truth: Tensor | None = None,
+        own: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Advance in cells: one-hot -> (logits of the next cells, sensors, hidden, heads [B, 2]).
+
+        The frame is drawn for the sensors that are predicted; in training for the `truth`, but
+        where bool [B] `own` says otherwise.
+        """
+        given = torch.cat([action, chance], 1)
+        s = (sensors - self.low) / self.span - 1
+        ahead = s + self.forecast(torch.cat([s, action], 1))  # if nothing gets in the way
+        here, there = self.locate(sensors), self.locate(self.units(ahead))
+        looked = torch.cat([hidden, self.tell(here, s), self.tell(there, ahead)], 1)
+        drive = self.control(torch.cat([given, s], 1))[:, :, None, None]
+        x = torch.relu(self.read(cells) + self.recall(looked) + self.place + drive)
+        for i, block in enumerate(self.blocks):
+            x = x + torch.relu(block(x))
+            if i == 0:  # What happens anywhere is known everywhere: a lost ball costs a life.
+                everywhere = self.spread(torch.cat([self.summary(x), given], 1))
+                x = x + everywhere[:, :, None, None]
+
+        seen = [(x * mask).sum((2, 3)) for mask, _ in here]
+        phases = [told[:, 2:6] for _, told in (*here, *there)]
+        known = torch.cat([*seen, *phases, self.summary(x), s, ahead, given], 1)
+        correction, gate = self.judge(known).chunk(2, 1)
+        after = ahead + torch.sigmoid(gate - 2) * correction
+        predicted = self.units(after)
+
+        told = self.settle(predicted)
+        if truth is not None and own is not None:
+            told = torch.where(own[:, None], told.detach(), truth)
+        s_told = (told - self.low) / self.span - 1
+        where = self.locate(told)
+        paint = [self.pixel(told, k) for k in range(len(where))]
+        change = self.change(torch.cat([s_told, s_told - s, given], 1))[:, :, None, None]
+        plan = self.plan(torch.cat([x, *paint, self.tell(where, s_told)], 1))
+        x = x + torch.relu(plan + change)
+        for block in self.drawing:
             x = x + torch.relu(block(x))
         gate, candidate = self.gates(x).chunk(2, 1)
-        gate = torch.sigmoid(gate)
-        hidden = hidden + gate * (torch.tanh(candidate) - hidden)
+        hidden = hidden + torch.sigmoid(gate) * (torch.tanh(candidate) - hidden)
         logits = self.write(x) + self.keep * cells
-        after = self.pool(x)
-        heads = self.heads(torch.cat([after.mean((2, 3)), after.amax((2, 3))], 1))
-        return logits, hidden, heads
+        heads = self.heads(torch.cat([self.summary(x), s_told, s_told - s], 1))
+        return logits, predicted, hidden, heads
+
+    def summary(self, x: Tensor) -> Tensor:
+        """Average and maximum of `pooled` mixes of the channels over the grid, [B, 2 * pooled]."""
+        x = self.pool(x)
+        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+
+    def units(self, s: Tensor) -> Tensor:
+        """Turn sensors as -1..1 over their range into their own units."""
+        return (s + 1) * self.span + self.low
+
+    def settle(self, sensors: Tensor) -> Tensor:
+        """Keep sensors within their range, and whole numbers whole."""
+        sensors = torch.clamp(sensors, self.low, self.low + 2 * self.span)
+        return sensors + self.whole * (torch.floor(sensors + 0.5) - sensors)
+
+    def where(self, sensors: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a landmark's x and y in px, and 1.0 if it is there, [B, 1] each."""
+        ix, iy, ip, dx, dy = self.config.landmarks[k]
+        one = torch.ones_like(sensors[:, :1])
+        x = (sensors[:, ix : ix + 1] if ix >= 0 else 0 * one) + dx
+        y = (sensors[:, iy : iy + 1] if iy >= 0 else 0 * one) + dy
+        return x, y, (sensors[:, ip : ip + 1] > 0.5).float() if ip >= 0 else one
+
+    def same_places(self, sensors: Tensor, other: Tensor) -> Tensor:
+        """Return bool [B]: are all landmarks drawn in the same pixels, and whole values equal."""
+        same = ((sensors - other).abs() * self.whole < 0.5).all(1)
+        for k in range(len(self.config.landmarks)):
+            for mine, true in zip(self.where(sensors, k), self.where(other, k), strict=True):
+                same &= (torch.floor(mine) == torch.floor(true))[:, 0]
+        return same
+
+    def locate(self, sensors: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return each landmark's (cell as a mask [B, 1, gh, gw], place in cell and pixel [B, 6])."""
+        p, (rows, columns) = self.config.patch, self.grid
+        out = []
+        for k in range(len(self.config.landmarks)):
+            x, y, there = self.where(sensors, k)
+            column, row = torch.floor(x / p), torch.floor(y / p)
+            across = (torch.arange(columns, device=x.device) == column).float()
+            down = (torch.arange(rows, device=x.device) == row).float() * there
+            mask = down[:, None, :, None] * across[:, None, None, :]
+            turn = 2 * math.pi * torch.cat([x, y], 1)
+            cell = 2 * torch.cat([x / p - column, y / p - row], 1) - 1
+            out.append((mask, torch.cat([cell, torch.sin(turn), torch.cos(turn)], 1)))
+        return out
+
+    def tell(self, places: list[tuple[Tensor, Tensor]], s: Tensor) -> Tensor:
+        """Write what is known of each landmark into its cell, [B, told, gh, gw]."""
+        planes = [
+            mask * torch.cat([torch.ones_like(s[:, :1]), place, s], 1)[:, :, None, None]
+            for mask, place in places
+        ]
+        return torch.cat(planes, 1) if planes else s.new_zeros(len(s), 0, *self.grid)
+
+    def pixel(self, sensors: Tensor, k: int) -> Tensor:
+        """Mark the pixel that a landmark is in, packed: [B, patch**2, gh, gw]."""
+        x, y, there = self.where(sensors, k)
+        c = self.config
+        across = (torch.arange(c.width, device=x.device) == torch.floor(x)).float()
+        down = (torch.arange(c.height, device=x.device) == torch.floor(y)).float() * there
+        p = c.patch
+        across = across.reshape(-1, c.width // p, p).transpose(1, 2)
+        down = down.reshape(-1, c.height // p, p).transpose(1, 2)
+        return (down[:, :, None, :, None] * across[:, None, :, None, :]).flatten(1, 2)
 
     def index(self, frames: Tensor) -> Tensor:
         """Name each pixel by its nearest palette colour: uint8 RGBA -> int64 [B, cams, H, W]."""

@@ -1,0 +1,216 @@
+"""What training draws from: many games side by side, step after step, as one stream a game.
+
+`Recorded` replays a dataset. `Live` plays the sim itself, and lets the model go on from its own
+frames while the sim follows it (`training.relabel`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sims.contract import Array, Sim
+from training.cast import Cast, one_hot, rgb
+from training.dataset import Arrays
+from training.lerobot import colour_codes
+from training.recipe import Recipe, Train
+from training.relabel import ADOPT
+
+STRIKES = 4  # frames in a row that can't be read, after which a dream ends
+
+
+@dataclass
+class Tick:
+    """One step of B streams, as arrays; frames are palette indices uint8 [B, cams, H, W].
+
+    The model is given `seen` and `sensors`, float32 [B, S]; `target` and `state` follow.
+    `placed`, bool [B]: the stream has just been put here, and what the model carries is void.
+    `own`, bool [B]: frame and sensors are the model's own.
+    """
+
+    seen: Array
+    sensors: Array
+    target: Array
+    action: Array
+    chance: Array
+    reward: Array
+    done: Array
+    state: Array
+    placed: Array
+    own: Array
+
+
+@dataclass
+class Guess:
+    """What a model predicts for B streams: frames as palette indices, and settled sensors."""
+
+    frames: Array  # uint8 [B, cams, H, W]
+    sensors: Array  # float32 [B, S]
+
+
+class Source(Protocol):
+    """B streams that can be stepped."""
+
+    def tick(self, guess: Guess | None) -> Tick:
+        """Advance one step; `guess` is what the model made of the step before."""
+
+
+class Recorded:
+    """Replay recorded games; a stream that comes to an end goes on at another place."""
+
+    def __init__(self, arrays: Arrays, size: int, plan: Train, seed: int) -> None:
+        self.arrays, self.plan = arrays, plan
+        self.rng = np.random.default_rng(seed)
+        self.stops = arrays.episodes[arrays.episode_index, 1]
+        self.anywhere = arrays.windows(1)
+        self.events = [rows for rows in arrays.events.values() if len(rows)]
+        self.rows = np.zeros(size, np.int64)
+        self.fresh = np.ones(size, bool)
+
+    def tick(self, guess: Guess | None = None) -> Tick:
+        """Advance one step; the model's guess is not used."""
+        a, plan = self.arrays, self.plan
+        self.fresh |= self.rng.random(len(self.rows)) < 1 / plan.stream
+        for slot in np.flatnonzero(self.fresh):
+            self.rows[slot] = self._place()
+        rows = self.rows
+        out = Tick(
+            seen=a.frames[rows],
+            sensors=a.state[rows],
+            target=a.frames[rows + 1],
+            action=a.actions[rows],
+            chance=a.chances[rows],
+            reward=a.rewards[rows],
+            done=a.dones[rows].astype(np.float32),
+            state=a.state[rows + 1],
+            placed=self.fresh,
+            own=np.zeros(len(rows), bool),
+        )
+        self.rows = rows + 1
+        self.fresh = self.rows + 1 >= self.stops[rows]
+        return out
+
+    def _place(self) -> int:
+        """Pick a row to go on from: anywhere, or a little before an event."""
+        a = self.arrays
+        if self.rng.random() < self.plan.event_share and self.events:
+            rows = self.events[self.rng.integers(len(self.events))]
+            row = int(self.rng.choice(rows))
+            first = int(a.episodes[a.episode_index[row], 0])
+            return max(first, row - int(self.rng.integers(0, max(1, self.plan.stream))))
+        return int(self.rng.choice(self.anywhere))
+
+
+class Live:
+    """Play the sim, and dream: once it has watched, the model goes on from its own frames.
+
+    `horizon` is how many steps a dream may last; while it does, the sim is moved to each frame
+    that the model has made, and says what should follow it.
+    """
+
+    def __init__(
+        self, sim: Sim, recipe: Recipe, palette: Array, size: int, seed: int, horizon: int = 0
+    ) -> None:
+        self.sim, self.plan = sim, recipe.train
+        self.rng = np.random.default_rng(seed)
+        self.cast = Cast(sim, recipe, (1 << 36) + (seed << 24) + np.arange(size), self.rng)
+        self.adopt = ADOPT[recipe.world]
+        self.palette = palette
+        self.lookup = np.zeros(1 << 24, np.uint8)
+        self.lookup[colour_codes(palette)] = np.arange(len(palette))
+        self.horizon = horizon
+        self.age = np.zeros(size, np.int64)  # steps since the stream was placed
+        self.strikes = np.zeros(size, np.int64)
+        self.fresh = np.ones(size, bool)
+        self.frames, self.sensors = self.index(), sensor_matrix(sim)
+        self.lost = self.dreamt = 0  # dreams that went too far; steps dreamt
+
+    def index(self) -> Array:
+        """Return what the sim shows as palette indices [B, cams, H, W]."""
+        return np.asarray(self.lookup[colour_codes(rgb(self.sim))])
+
+    def tick(self, guess: Guess | None) -> Tick:
+        """Advance one step, from the model's own frames and sensors where it dreams."""
+        sim = self.sim
+        # A dream that has reached its horizon is over.
+        self.fresh |= self.age >= max(self.horizon, self.plan.stream)
+        dreaming = ~self.fresh & (self.age > 0) & (self.age < self.horizon)
+        seen, sensors = self.frames, self.sensors
+        if guess is not None and dreaming.any():
+            shown = self.palette[guess.frames[:, 0]]
+            clean, far = self.adopt(sim, shown, guess.sensors, dreaming)
+            self.strikes = np.where(dreaming & ~clean, self.strikes + 1, 0)
+            gone = dreaming & (far | (self.strikes >= STRIKES))
+            self.lost += int(gone.sum())
+            self.dreamt += int(dreaming.sum())
+            if gone.any():
+                self.fresh |= gone
+                dreaming &= ~gone
+            seen = np.where(dreaming[:, None, None, None], guess.frames, seen)
+            sensors = np.where(dreaming[:, None], guess.sensors, sensors)
+        self.age[self.fresh] = 0
+        self.strikes[self.fresh] = 0
+        action, chance = self.cast.act(), sim.draw()
+        reward, terminated, truncated = sim.step(action, chance)
+        target, state = self.index(), sensor_matrix(sim)
+        out = Tick(
+            seen=seen,
+            sensors=sensors,
+            target=target,
+            action=one_hot(sim, action),
+            chance=chance,
+            reward=reward,
+            done=terminated.astype(np.float32),
+            state=state,
+            placed=self.fresh,
+            own=dreaming,
+        )
+        over = terminated | truncated
+        self.cast.reset(over)
+        self.age += 1
+        self.fresh = over
+        self.frames, self.sensors = target, state
+        if over.any():
+            self.frames, self.sensors = self.index(), sensor_matrix(sim)
+        return out
+
+
+class Both:
+    """Recorded games and live ones side by side; all are recorded ones while nothing is dreamt."""
+
+    def __init__(
+        self, arrays: Arrays, sim_class: type[Sim], recipe: Recipe, size: int, seed: int
+    ) -> None:
+        self.live_size = round(size * recipe.train.dream_share)
+        self.recorded = Recorded(arrays, size - self.live_size, recipe.train, seed)
+        self.live = Live(sim_class(self.live_size), recipe, arrays.palette, self.live_size, seed)
+
+    @property
+    def horizon(self) -> int:
+        """How many steps a dream may last."""
+        return self.live.horizon
+
+    @horizon.setter
+    def horizon(self, steps: int) -> None:
+        self.live.horizon = steps
+
+    def tick(self, guess: Guess | None) -> Tick:
+        """Advance one step."""
+        n = self.live_size
+        mine = guess and Guess(guess.frames[:n], guess.sensors[:n])
+        return joined([self.live.tick(mine), self.recorded.tick()])
+
+
+def sensor_matrix(sim: Sim) -> Array:
+    """Return all sensors float32 [N, S], flattened as a dataset's `observation.state`."""
+    values = sim.sensors()
+    parts = [values[s.name].reshape(sim.worlds, -1) for s in sim.spec.sensors]
+    return np.concatenate(parts, 1).astype(np.float32) if parts else np.zeros((sim.worlds, 0))
+
+
+def joined(ticks: list[Tick]) -> Tick:
+    """Put the streams of several sources side by side."""
+    fields = Tick.__dataclass_fields__
+    return Tick(**{f: np.concatenate([getattr(t, f) for t in ticks]) for f in fields})
