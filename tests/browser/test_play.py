@@ -128,6 +128,26 @@ def test_nothing_heavy_loads_before_play(open_page: Open, url: str) -> None:
     assert "MB" in page.inner_text(".wm-play")
 
 
+def test_the_manifest_is_fetched_once(open_page: Open, url: str) -> None:
+    # The service worker asks for itself: what it keeps has to be the newest.
+    page = open_page(service_workers="block")
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url))
+    page.reload()
+    page.wait_for_function("() => document.querySelector('.wm-offline').innerText")
+    play(page)
+    assert [a for a in asked if a.endswith("site.json")] == [f"{url}wm/site.json"]
+
+
+def test_the_page_takes_the_first_variant_that_its_device_runs(playing: Any, site: Path) -> None:
+    world = json.loads(next(site.glob("wm/worlds/breakout-*/world.json")).read_text())
+    variants = world["models"][0]["variants"]
+    names = [variant["name"] for variant in variants]
+    assert names == [name for name in ("int8", "fp16", "fp32") if name in names]
+    able = [variant["name"] for variant in variants if "wasm" in variant["backends"]]
+    assert (state(playing)["backend"], state(playing)["variant"]) == ("wasm", able[0])
+
+
 def test_keys_move_the_paddle_on_the_focused_stage_only(playing: Any) -> None:
     page = playing
     page.check("input[value=sim]")
