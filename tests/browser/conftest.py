@@ -76,12 +76,6 @@ def app(site: Path) -> str:
     return found.relative_to(site).as_posix()
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    with chromium.browser() as opened:
-        yield opened
-
-
 @pytest.fixture
 def open_page(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
     """Return a function that opens the site in a context of its own.
