@@ -42,6 +42,9 @@ export function icon(name) {
   return svg;
 }
 
+/** A figure of the sim's in words. @param {number} value */
+export const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2));
+
 /** @param {number} bytes */
 export const megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1);
 

@@ -1,16 +1,16 @@
 // One world being played: sim and model stepped side by side, modes, pauses, replays and recovery. No DOM.
 
-import { Loop, Samples } from "./loop.js";
-import { ModelLink } from "./model.js";
+import { load } from "./load.js";
+import { Samples } from "./loop.js";
 import { faultOf, place, recover, tellFault } from "./recover.js";
-import { endReplay, opening } from "./rerun.js";
-import { SimLink } from "./sim.js";
+import { endReplay } from "./rerun.js";
 import { Stage, StageError, STAGES } from "./stages.js";
 
 /** @import {Mode, PlayerState, Replay, World} from "../types" */
-/** @import {Choice} from "./model.js" */
+/** @import {Loop} from "./loop.js" */
+/** @import {Choice, ModelLink} from "./model.js" */
 /** @import {Runtime} from "./runtime.js" */
-/** @import {Shown} from "./sim.js" */
+/** @import {Shown, SimLink} from "./sim.js" */
 /** @import {StageName} from "./stages.js" */
 
 /** One clear line for the page, with what the player can do about it. @typedef {{text: string, offer?: "retry" | "retry-model" | "stop" | "skip"}} Notice */
@@ -93,80 +93,9 @@ export class Game extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  // --- Loading -------------------------------------------------------------------------------
-
   /** Load all that is not here yet, and play. A second call retries what failed. */
-  async start() {
-    if (this.phase === "loading") return;
-    this.set("loading");
-    this.notice = null;
-    const retry = this.failedStage !== null;
-    this.failedStage = this.error = null;
-    try {
-      await this.runtime.loadSite(this.stages.site, retry);
-      // Python needs no manifest of the world: it boots beside it.
-      const python = this.runtime.python(this.stages.python);
-      python.catch(() => {});
-      const { world, url } = await this.runtime.loadWorld(this.options.world, this.stages.world);
-      if (this.closed) return;
-      this.base = url;
-      this.world = world;
-      const sim = (this.sim ??= new SimLink(this.runtime, world, {}));
-      sim.onwait = (waited) => this.slow(waited);
-      if (!world.models.length) this.mode = "sim";
-      else if (!this.modelOn) this.loadModel(world);
-      await this.loadSim(sim, world);
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
-  /** @param {SimLink} sim @param {World} world */
-  async loadSim(sim, world) {
-    if (!Object.keys(sim.shipped).length) {
-      const { stages, runtime } = this;
-      const texts = await stages.world.run(
-        () => Promise.all(world.sim.sources.map((s) => runtime.fetch({ ...s, url: new URL(s.url, this.base).href }, stages.world))),
-        true,
-      );
-      sim.shipped = Object.fromEntries(world.sim.sources.map((s, i) => [s.path, new TextDecoder().decode(texts[i])]));
-    }
-    await sim.connect(this.stages.python);
-    const first = await this.stages.sim.run(async () => {
-      const { seed, scenario } = opening(this);
-      await sim.open(sim.shipped, seed, scenario, []);
-      return sim.reset(seed, scenario);
-    });
-    if (this.closed) return sim.close();
-    this.loop ??= new Loop({ rate: world.spec.rate, tick: () => this.tick(), present: () => this.emit("frame") });
-    this.emit("ready");
-    this.begin(first);
-    this.resume();
-  }
-
-  /** Load the model beside the sim; a failure leaves the sim, a line and Retry. @param {World} world */
-  loadModel(world) {
-    this.modelLoading ??= (async () => {
-      try {
-        const { family } = this.options;
-        const entry = family ? world.models.find((m) => m.family === family) : world.models[0];
-        if (!entry) throw new StageError("model", `the world has no model "${family}"`);
-        this.model ??= new ModelLink(this.runtime, entry, this.base, world.spec);
-        const first = new Promise((resolve) => {
-          if (this.simFrame) resolve(new Uint8Array(this.simFrame));
-          else this.addEventListener("first", () => resolve(new Uint8Array(/** @type {any} */ (this.simFrame))), { once: true });
-        });
-        await this.model.load(this.choice, this.stages, /** @type {Promise<Uint8Array>} */ (first));
-        if (this.notice?.offer === "retry-model") this.notice = null;
-        if (this.model.note) this.say({ text: this.model.note });
-        await this.exclusively(() => this.joinModel());
-      } catch (error) {
-        this.modelFailed(error);
-      } finally {
-        this.modelLoading = null;
-      }
-    })();
-    return this.modelLoading;
+  start() {
+    return load(this);
   }
 
   /** The model starts from what the sim shows now. */
@@ -183,15 +112,6 @@ export class Game extends EventTarget {
     this.modelFrame = new Uint8ClampedArray(this.simFrame);
     this.emit("frame");
     this.changed();
-  }
-
-  /** Load the model anew with another backend or variant. @param {Partial<Choice>} choice */
-  async choose(choice) {
-    this.choice = { ...this.choice, ...choice };
-    if (!this.world?.models.length || this.phase === "loading") return;
-    await this.modelLoading;
-    this.modelOn = false;
-    await this.loadModel(this.world);
   }
 
   // --- Failures ------------------------------------------------------------------------------

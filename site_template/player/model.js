@@ -11,8 +11,6 @@ import { LIMITS } from "./stages.js";
 /** @typedef {{frame: Uint8Array<ArrayBuffer>, terminated: number, drift: number | null, ms: number}} Predicted */
 /** @typedef {{backend: Backend | "auto", variant: Precision | "auto"}} Choice */
 
-/** What each backend runs fastest (measured in Chromium), best first. */
-const BEST = { wasm: ["int8", "fp32", "fp16"], webgpu: ["fp16", "fp32", "int8"] };
 /** WebGPU is tried unasked when a step on wasm takes more than this part of a tick. */
 const TOO_SLOW = 0.6;
 /** A backend matches when frames differ by less, in levels of 0-255: on average, and in no more pixels than a few. */
@@ -55,15 +53,11 @@ export class ModelLink {
     );
   }
 
-  /** @param {Backend} backend @param {Precision | "auto"} wanted @returns {Variant} */
+  /** The manifest lists the fastest variant first. @param {Backend} backend @param {Precision | "auto"} wanted @returns {Variant} */
   pick(backend, wanted) {
-    const able = this.model.variants.filter((v) => v.backends.includes(backend));
-    const named = able.find((v) => v.name === wanted);
-    if (named) return named;
-    if (wanted !== "auto") throw new Error(`${this.model.label} has no ${wanted} variant for ${backend}`);
-    able.sort((a, b) => BEST[backend].indexOf(a.name) - BEST[backend].indexOf(b.name));
-    if (!able.length) throw new Error(`${this.model.label} has no variant for ${backend}`);
-    return able[0];
+    const found = this.model.variants.find((v) => v.backends.includes(backend) && (wanted === "auto" || v.name === wanted));
+    if (!found) throw new Error(`${this.model.label} has no ${wanted === "auto" ? "" : `${wanted} `}variant for ${backend}`);
+    return found;
   }
 
   /**

@@ -1,15 +1,15 @@
-// What the player sees around the picture: loading, controls, figures, settings. Reads a Game, calls a Game.
+// What the player sees around the picture: controls, notices, figures, panels. Reads a Game, calls a Game.
 
-import { h, icon, progress } from "./dom.js";
+import { Cover } from "./cover.js";
+import { format, h, icon } from "./dom.js";
 import { Painter } from "./draw.js";
+import { loadModel } from "./load.js";
 import { build, figures } from "./panels.js";
 import { share, skip } from "./rerun.js";
-import { STAGES } from "./stages.js";
 
 /** @import {Mode, World} from "../types" */
 /** @import {Game, Notice} from "./game.js" */
 /** @import {Input} from "./input.js" */
-/** @import {StageName} from "./stages.js" */
 
 /** @type {Record<Mode, string>} */
 const MODES = { sim: "Sim", overlay: "Overlay", split: "Split", neural: "Neural", difference: "Difference" };
@@ -49,9 +49,9 @@ export class View {
     this.pilot = undefined;
 
     this.canvas = h("canvas", { class: "wm-canvas", role: "img", hidden: true });
-    this.cover = h("div", { class: "wm-cover" });
+    this.cover = new Cover(this);
     this.captions = h("div", { class: "wm-captions", hidden: true }, h("span", {}, "Simulator"), h("span", {}, "Model"));
-    this.viewport = h("div", { class: "wm-viewport" }, poster, this.canvas, this.captions, this.cover);
+    this.viewport = h("div", { class: "wm-viewport" }, poster, this.canvas, this.captions, this.cover.element);
     this.pad = h("div", { class: "wm-pad", hidden: true });
     this.stage = h(
       "div",
@@ -68,51 +68,6 @@ export class View {
     this.panels = h("div", { class: "wm-panels" });
     this.frame = h("div", { class: "wm-frame" }, this.top, this.stage, this.notice, this.bar, this.panels, this.status);
     host.replaceChildren(this.frame);
-  }
-
-  // --- Before and while loading ---------------------------------------------------------------
-
-  /** Offer Play. @param {HTMLButtonElement} button */
-  offer(button) {
-    this.cover.className = "wm-cover wm-idle";
-    this.cover.replaceChildren(button);
-  }
-
-  /** Show the stages on the way to the first frame, each with its bytes. @param {Game} game */
-  loading(game) {
-    this.host.dataset.phase = game.phase;
-    const names = /** @type {StageName[]} */ (Object.keys(STAGES)).filter(
-      (n) => game.world?.models.length !== 0 || (n !== "runtime" && n !== "model"),
-    );
-    const known = this.cover.querySelectorAll("li");
-    if (!this.cover.classList.contains("wm-loading") || known.length !== names.length) {
-      this.cover.className = "wm-cover wm-loading";
-      this.cover.replaceChildren(
-        h(
-          "ol",
-          { class: "wm-stages", "aria-label": "Loading" },
-          ...names.map((n) =>
-            h(
-              "li",
-              { "data-stage": n },
-              h("span", { class: "wm-stage-name" }, STAGES[n]),
-              h("span", { class: "wm-stage-bytes" }),
-              h("progress", { max: 1, value: 0, "aria-label": STAGES[n] }),
-            ),
-          ),
-        ),
-      );
-    }
-    for (const li of this.cover.querySelectorAll("li")) {
-      const stage = game.stages[/** @type {StageName} */ (li.dataset.stage)];
-      li.dataset.phase = stage.phase;
-      const [, bytes, bar] = /** @type {[Element, Element, HTMLProgressElement]} */ ([...li.children]);
-      const done = stage.phase === "done";
-      const size = stage.total ? progress(done ? stage.total : stage.loaded, stage.total) : "";
-      const text = stage.phase === "failed" ? "failed" : done && !stage.total ? "done" : stage.phase === "waiting" ? "" : size || "…";
-      if (bytes.textContent !== text) bytes.textContent = text;
-      bar.value = done ? 1 : stage.total ? stage.loaded / stage.total : 0;
-    }
   }
 
   // --- Playing ---------------------------------------------------------------------------------
@@ -295,7 +250,7 @@ export class View {
     const start = this.scenario?.querySelector("select");
     if (start) start.value = state.scenario;
     this.showNotice();
-    this.showCover();
+    this.cover.show(game);
     this.figure();
   }
 
@@ -316,7 +271,7 @@ export class View {
     if (!notice) return this.notice.replaceChildren();
     const act = {
       retry: /** @type {const} */ (["Retry", () => void game.start()]),
-      "retry-model": /** @type {const} */ (["Retry", () => void (game.world && game.loadModel(game.world))]),
+      "retry-model": /** @type {const} */ (["Retry", () => void loadModel(game)]),
       stop: /** @type {const} */ (["Stop", () => game.stop()]),
       skip: /** @type {const} */ (["Skip to the end", () => void skip(game)]),
       none: /** @type {const} */ (["Dismiss", () => game.say(null)]),
@@ -327,46 +282,12 @@ export class View {
     );
   }
 
-  showCover() {
-    const game = /** @type {Game} */ (this.game);
-    const { replayState, why } = game;
-    /** @type {[string, string, string] | null} */
-    let text = null;
-    if (game.phase === "loading" || (game.phase === "error" && !game.simFrame)) return this.loading(game);
-    if (game.phase === "paused" && (replayState === "matches" || replayState === "differs"))
-      text = replayState === "matches"
-        ? ["Replay matches", `The same end state after ${game.state.tick} ticks.`, "Play on from here"]
-        : ["Replay differs", "The end state is not the one that the link names.", "Play on from here"];
-    else if (game.over) text = ["Game over", this.score(), "New game"];
-    else if (game.phase === "paused" && why !== "step" && why !== "stopped")
-      text = ["Paused", why === "you" ? "" : why, "Play on"];
-    const key = text?.join("|") ?? "";
-    if (this.cover.dataset.key === key && !this.cover.classList.contains("wm-loading")) return;
-    this.cover.dataset.key = key;
-    this.cover.className = text ? "wm-cover wm-over" : "wm-cover";
-    if (text) this.tell(`${text[0]}. ${text[1]}`);
-    else if (game.phase === "playing") this.tell(game.replaying ? "Replay is playing." : "Playing.");
-    this.cover.replaceChildren(
-      ...(text
-        ? [
-            h("strong", {}, text[0]),
-            text[1] ? h("span", {}, text[1]) : "",
-            h("button", { type: "button", class: "wm-text wm-go", "data-do": "go", onclick: () => this.go() }, icon("play"), text[2]),
-          ]
-        : []),
-    );
-  }
-
+  /** Play on, or anew after the end. */
   go() {
     const game = /** @type {Game} */ (this.game);
     if (game.phase === "playing" && game.over) void game.restart();
     else game.resume();
     this.stage.focus({ preventScroll: true });
-  }
-
-  score() {
-    const game = /** @type {Game} */ (this.game);
-    return (game.world?.spec.hud ?? []).map((f) => `${f.label} ${format(game.read(`hud.${f.name}`))}`).join(" · ");
   }
 
   /** Refresh the figures: four times a second, not a frame. */
@@ -396,6 +317,3 @@ export class View {
 const put = (element, text) => {
   if (element.textContent !== text) element.textContent = text;
 };
-
-/** @param {number} value */
-const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2));
