@@ -35,9 +35,9 @@ from builder.replay import (
 )
 from sims.errors import UserError
 from training.dataset import Arrays, Dataset
-from training.evaluate import Scene
 from training.progress import Progress
 from training.recipe import Recipe
+from training.scenes import Scene
 from training.weights import load_model
 
 Variant = Literal["fp32", "fp16", "int8"]

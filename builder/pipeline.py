@@ -35,7 +35,17 @@ CODE: dict[str, tuple[str, ...]] = {
         "training/weights.py",
         "training/models/{family}.py",
     ),
-    "evaluate": ("training/evaluate.py", "training/detectors.py"),
+    "evaluate": (
+        "training/agreement.py",
+        "training/autonomy.py",
+        "training/bootstrap.py",
+        "training/breakout_objects.py",
+        "training/breakout_rules.py",
+        "training/detectors.py",
+        "training/evaluate.py",
+        "training/players.py",
+        "training/scenes.py",
+    ),
     "graphs": (
         "builder/export.py",
         "builder/quantize.py",
