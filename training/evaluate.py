@@ -36,6 +36,7 @@ BASELINE = 24
 READER = "the sim's frames, as read"
 SIM = "the sim itself"
 SAMPLE_HORIZONS = (30, 100)
+SAMPLE_SEED = 1000  # far from the seeds of a recipe's evaluation
 CONTROL = {"unit": "%", "better": "high"}
 
 
@@ -67,8 +68,8 @@ def evaluate(weights: Path, sim_class: type[Sim], recipe: Recipe) -> dict[str, A
     model = load_model(weights)
     asked, history = recipe.evaluate, model.config.history
     detector = DETECTORS.get(recipe.world)
-    few = min(BASELINE, asked.rollouts)
-    total = asked.steps * (asked.seeds * asked.rollouts + 3 * few)
+    few = min(-(-BASELINE // asked.seeds), asked.rollouts)
+    total = asked.steps * asked.seeds * (asked.rollouts + 3 * few)
     if detector:
         total += asked.play_steps * (2 * asked.games) + autonomy.LEAST * min(BASELINE, asked.games)
     with Progress(f"evaluate {recipe.world}/{recipe.family}", total, "frames") as bar:
@@ -98,7 +99,7 @@ def evaluate(weights: Path, sim_class: type[Sim], recipe: Recipe) -> dict[str, A
     metrics["setup"] = {
         "seeds": asked.seeds,
         "rollouts": asked.seeds * asked.rollouts,
-        "baseline_rollouts": few,
+        "baseline_rollouts": asked.seeds * few,
         "steps": asked.steps,
         "history": history,
         "interval": "95 %: bootstrap over rollouts, Wilson's for shares of rollouts",
@@ -121,7 +122,7 @@ def _agreement(
     steps = sorted(h for h in asked.horizons if h <= asked.steps)
     detector = DETECTORS.get(recipe.world)
     labels = PIXEL_LABELS | (detector.labels if detector else {})
-    sample = [scenes[0].pick(slice(0, few))]
+    sample = [scene.pick(slice(0, few)) for scene in scenes]
     found = {recipe.family: agree(counted(players.Model(model)), scenes, detector, steps)}
     baselines: dict[str, Player] = {
         "last frame repeated": players.Still(),
@@ -234,9 +235,8 @@ class Sample:
         detector = DETECTORS.get(recipe.world)
         if detector is None:
             return None
-        seed = recipe.evaluate.seeds + 2
-        scene = make_scene(sim_class, recipe, seed, history, steps, rollouts)
-        starts = autonomy.openings(sim_class, recipe, seed + 1, history, rollouts)
+        scene = make_scene(sim_class, recipe, SAMPLE_SEED, history, steps, rollouts)
+        starts = autonomy.openings(sim_class, recipe, SAMPLE_SEED + 1, history, rollouts)
         return cls(sim_class, detector, scene, starts)
 
     @property
