@@ -4,6 +4,8 @@ Each variant replays recorded starts, actions and chance in onnxruntime and in o
 (in Chromium, where there is one): one step beside PyTorch's, 100 steps from the sim's own frames
 (what the page's overlay does), and 100 steps from its own frames (what its neural mode does). Own
 frames may part ways after any rounding, so there the figures against the sim count, not pixels.
+Where the world has a detector, a variant must also follow the sim, obey, and keep the rules alone
+as well as fp32 does: within the interval of fp32's own figures, in onnxruntime.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from builder import cache, export, manifest, quantize, runtimes
+from builder import cache, export, manifest, quantize, rehearsal, runtimes
 from builder.replay import (
     MODES,
     Array,
@@ -33,11 +35,14 @@ from builder.replay import (
     recorded,
     reference,
 )
+from sims.contract import Sim
 from sims.errors import UserError
 from training.dataset import Arrays, Dataset
-from training.evaluate import Scene
+from training.evaluate import Sample
+from training.players import Player
 from training.progress import Progress
 from training.recipe import Recipe
+from training.scenes import Scene
 from training.weights import load_model
 
 Variant = Literal["fp32", "fp16", "int8"]
@@ -47,6 +52,7 @@ STEPS = 100
 ROLLOUTS = 24  # in onnxruntime
 IN_CHROMIUM = 8  # of those, in Chromium too
 STATES = 64  # compared step by step
+SAMPLE = (24, 300)  # held-out rollouts and their steps, to measure each variant's play
 ON_WEBGPU = 6  # of those on WebGPU, which may be a slow software one
 # What a variant may lose, in each metric's own unit. "pixels": percent of pixels that differ
 # from PyTorch's in one step from the same state. A recipe's [export.tolerance] changes and adds.
@@ -63,6 +69,7 @@ class Verdict:
     backends: list[runtimes.Backend] = field(default_factory=list)
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    sample: dict[str, Any] = field(default_factory=dict)  # its play, as `Sample.measure`
 
     @property
     def passes(self) -> bool:
@@ -152,6 +159,7 @@ class Gate:
 def make_graphs(
     weights_dir: Path,
     dataset_dir: Path,
+    sim_class: type[Sim],
     recipe: Recipe,
     out: Path,
     warn: Callable[[str], None] = lambda text: print(f"warning: {text}"),
@@ -172,7 +180,7 @@ def make_graphs(
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     try:
-        with Progress(f"export {name}", 4 + len(wanted), "graphs") as bar:
+        with Progress(f"export {name}", 4 + 2 * len(wanted), "graphs") as bar:
             metadata = {"sim": str(told["keys"].get("sim", "")), "family": recipe.family}
             files: dict[str, Files] = {"fp32": export.export(model, stage, metadata)}
             described = export.describe(model, files["fp32"]["step"])
@@ -197,15 +205,40 @@ def make_graphs(
                     verdict, "onnxruntime", runtimes.Native(), files[verdict.variant], ROLLOUTS
                 )
                 bar.update(1)
+            sample = Sample.make(sim_class, recipe, model.config.history, *SAMPLE)
+            for verdict in verdicts:
+                if sample and not verdict.failures:
+                    rehearse(
+                        sample,
+                        verdict,
+                        verdicts[0],
+                        rehearsal.Graphs(files[verdict.variant], described),
+                    )
+                bar.update(1)
             seen = _in_chromium(gate, verdicts, files, warn)
             bar.update(1)
         _refuse(name, verdicts, warn)
         _write(stage, described, recipe, [v for v in verdicts if v.passes], files, seen)
-        measured = {"pytorch": gate.wanted(ROLLOUTS), "variants": [vars(v) for v in verdicts]}
-        cache.write_json(stage / "parity.json", measured)
+        cache.write_json(
+            stage / "parity.json",
+            {
+                "pytorch": gate.wanted(ROLLOUTS),
+                "variants": [
+                    {k: v for k, v in vars(one).items() if k != "sample"} for one in verdicts
+                ],
+                "sample": rehearsal.table(sample, {v.variant: v.sample for v in verdicts}),
+            },
+        )
         cache.swap(stage, out)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def rehearse(sample: Sample, verdict: Verdict, full: Verdict, player: Player) -> None:
+    """Measure a variant's play, and fail it where fp32's is better beyond its interval."""
+    verdict.sample = sample.measure(player)
+    if worse := rehearsal.outside(verdict.sample, full.sample, sample.columns):
+        verdict.failures["onnxruntime"] = worse
 
 
 def variants(recipe: Recipe) -> list[Variant]:

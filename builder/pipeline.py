@@ -24,6 +24,18 @@ from sims.errors import UserError
 Training = Literal["auto", "never", "full"]
 
 # The code that decides each step's numbers. Progress bars and the like are left out on purpose.
+# What is measured of a variant's play decides whether it ships.
+EVALUATION = (
+    "training/agreement.py",
+    "training/autonomy.py",
+    "training/bootstrap.py",
+    "training/breakout_objects.py",
+    "training/breakout_rules.py",
+    "training/detectors.py",
+    "training/evaluate.py",
+    "training/players.py",
+    "training/scenes.py",
+)
 CODE: dict[str, tuple[str, ...]] = {
     "data": ("training/record.py", "training/lerobot.py"),
     "train": (
@@ -35,11 +47,13 @@ CODE: dict[str, tuple[str, ...]] = {
         "training/weights.py",
         "training/models/{family}.py",
     ),
-    "evaluate": ("training/evaluate.py", "training/detectors.py"),
+    "evaluate": EVALUATION,
     "graphs": (
+        *EVALUATION,
         "builder/export.py",
         "builder/quantize.py",
         "builder/parity.py",
+        "builder/rehearsal.py",
         "builder/replay.py",
         "builder/runtimes.py",
     ),
@@ -241,7 +255,8 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> Non
     if wanted("graphs"):
         from builder import parity
 
-        parity.make_graphs(work, dataset(entry), entry.recipe, work / "graphs", terminal.warn)
+        sim, out = entry.world.load(), work / "graphs"
+        parity.make_graphs(work, dataset(entry), sim, entry.recipe, out, terminal.warn)
         stamp(work, {"graphs": entry.keys["graphs"]})
     publish(work, entry.weights)
     if (work / "tensorboard").is_dir():

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from builder import runtimes
 from sims.errors import UserError
+from training.agreement import PIXEL_LABELS, pixel_figures
 from training.dataset import Arrays
 from training.detectors import DETECTORS
-from training.evaluate import PIXEL_LABELS, Scene, pixel_figures
+from training.scenes import Scene
 
 Array = NDArray[Any]
 Files = Mapping[str, Path]
@@ -72,8 +73,7 @@ def recorded(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int)
 
 def head(scene: Scene, rollouts: int) -> Scene:
     """Return the first rollouts of a scene."""
-    parts = {k: v[:rollouts] for k, v in vars(scene).items() if k != "start"}
-    return Scene(start={}, **parts)
+    return scene.pick(slice(0, rollouts))
 
 
 def observed(scene: Scene) -> Array:

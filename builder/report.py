@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from builder import cache, manifest
+from builder import cache, manifest, measured
 from builder.charts import Box, Line, chart, diagram, number
 from builder.plugin import Shown
+from builder.tables import table
 from builder.terminal import size
 
 ABSENT = '<p class="wm-absent">{title} has no trained model yet: the page plays its sim alone.</p>'
@@ -23,84 +24,6 @@ def section(shown: Shown, name: str, root: str, family: str | None = None) -> st
     model = models[0]
     body = SECTIONS[name](model, shown.weights[model.family], f"{root}{shown.folder}{model.family}")
     return f'<div class="wm-report">{body}</div>'
-
-
-def _table(head: list[str], rows: list[list[str]], kind: str = "") -> str:
-    """Return a table of cells that are HTML already; the first cell of a row is its header."""
-    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    thead = f"<thead><tr>{top}</tr></thead>" if head else ""
-    return (
-        f'<div class="wm-scroll {kind}" tabindex="0"><table>{thead}<tbody>{body}</tbody></table>'
-        "</div>"
-    )
-
-
-def _figure(value: dict[str, float] | None) -> str:
-    """Return "mean" with its interval below, or a dash."""
-    if not value:
-        return "–"
-    return (
-        f"{value['mean']:.1f}<small>{value['low']:.1f} to {value['high']:.1f}</small>"
-        if "low" in value
-        else f"{value['mean']:.1f}"
-    )
-
-
-def evaluation(model: manifest.Model, weights: Path, home: str) -> str:
-    """What was measured: the model beside its baselines, at each horizon, and by horizon."""
-    metrics = cache.read_json(weights / "metrics.json")
-    if not metrics:
-        return '<p class="wm-absent">Not evaluated yet.</p>'
-    players = [row["name"] for row in metrics["rows"]]
-    parts = []
-    rows, every = [], []
-    steps = sorted({column["step"] for column in metrics["columns"]})
-    # A reader compares three horizons; the others stand folded below.
-    told = {steps[0], steps[len(steps) // 2], steps[-1]} if steps else set()
-    for column in metrics["columns"]:
-        cells = [row["values"].get(column["key"]) for row in metrics["rows"]]
-        if any(cells):
-            better = {"high": "higher is better", "low": "lower is better"}[column["better"]]
-            name = (
-                f'<span title="{better}">{html.escape(column["label"])}</span> '
-                f"<small>{html.escape(column['unit'])}, step {column['step']}</small>"
-            )
-            every.append([name, *(_figure(cell) for cell in cells)])
-            if column["step"] in told:
-                rows.append(every[-1])
-    for figure in metrics.get("checks", {}).values():
-        if "mean" in figure:
-            name = f"{html.escape(figure['label'])} <small>{html.escape(figure['unit'])}</small>"
-            rows.append([name, _figure(figure), *["" for _ in players[1:]]])
-    head = ["Figure", *(html.escape(p) for p in players)]
-    parts.append(_table(head, rows, "wm-figures"))
-    if len(every) > len(rows):
-        whole = _table(head, every, "wm-figures")
-        parts.append(f"<details><summary>Every step measured</summary>{whole}</details>")
-    setup = metrics.get("setup", {})
-    if setup:
-        parts.append(
-            f"<p>{setup.get('rollouts')} rollouts over {setup.get('seeds')} seeds that were never "
-            f"recorded, each {setup.get('steps')} steps after {setup.get('history')} frames seen; "
-            f"below each mean its interval ({html.escape(str(setup.get('interval', '')))}).</p>"
-        )
-    for curve in metrics.get("curves", {}).values():
-        lines = []
-        for player, points in curve["series"].items():
-            known = [(s, p) for s, p in zip(curve["steps"], points, strict=False) if p]
-            lines.append(
-                Line(
-                    player,
-                    [(s, p["mean"]) for s, p in known],
-                    [(s, p["low"], p["high"]) for s, p in known] if player == players[0] else [],
-                )
-            )
-        parts.append(chart(curve["label"], "steps played alone", lines, curve["unit"]))
-    return "".join(parts)
 
 
 def architecture(model: manifest.Model, weights: Path, home: str) -> str:
@@ -117,7 +40,7 @@ def architecture(model: manifest.Model, weights: Path, home: str) -> str:
         for direction, tensors in (("in:", model.inputs), ("out:", model.outputs))
         for t in tensors
     ]
-    return f"{drawing}{_table([], facts + shapes)}"
+    return f"{drawing}{table([], facts + shapes)}"
 
 
 def _shape(shape: list[int]) -> str:
@@ -190,7 +113,7 @@ def data(model: manifest.Model, weights: Path, home: str) -> str:
         total = sum(shares.values()) or 1
         said = ", ".join(f"{html.escape(k)} {100 * v / total:.0f} %" for k, v in shares.items())
         rows.append([label, said or "all alike"])
-    return _table([], rows)
+    return table([], rows)
 
 
 def curves(model: manifest.Model, weights: Path, home: str) -> str:
@@ -261,11 +184,14 @@ def provenance(model: manifest.Model, weights: Path, home: str) -> str:
         ]
         for variant in model.variants
     ]
-    return _table([], rows) + _table(["Precision", "Step graph", "Runs on", "Parity"], ships)
+    return table([], rows) + table(["Precision", "Step graph", "Runs on", "Parity"], ships)
 
 
 SECTIONS: dict[str, Callable[[manifest.Model, Path, str], str]] = {
-    "evaluation": evaluation,
+    "evaluation": measured.evaluation,
+    "events": measured.events,
+    "autonomy": measured.autonomy,
+    "variants": measured.variants,
     "architecture": architecture,
     "data": data,
     "curves": curves,

@@ -118,7 +118,8 @@ def model(entry: Entry) -> tuple[manifest.Model, Path]:
         # The model's own row, and what made it: the rest is on the world's page.
         "metrics": {
             key: value["mean"]
-            for key, value in (metrics.get("rows") or [{}])[0].get("values", {}).items()
+            for part in (metrics, metrics.get("events", {}), metrics.get("autonomy", {}))
+            for key, value in (part.get("rows") or [{}])[0].get("values", {}).items()
             if value
         },
         "provenance": {key: made[key] for key in kept if key in made},

@@ -34,7 +34,14 @@ def tiny_recipe() -> Recipe:
                 "unroll": 8,
                 "learning_rate": 1e-3,
             },
-            "evaluate": {"seeds": 1, "rollouts": 2, "horizons": [1, 10], "steps": 20},
+            "evaluate": {
+                "seeds": 1,
+                "rollouts": 2,
+                "horizons": [1, 10],
+                "steps": 20,
+                "games": 2,
+                "play_steps": 20,
+            },
             "export": {"variants": ["fp32"], "tolerance": {}, "calibration": 8},
         }
     )

@@ -62,12 +62,14 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """How to measure: `rollouts` for each of `seeds`, `steps` long, errors at `horizons`."""
+    """How to measure: under the sim's actions for `steps`, and playing alone for `play_steps`."""
 
-    seeds: int
-    rollouts: int
-    horizons: list[int]
-    steps: int
+    seeds: int  # groups of held-out rollouts under the sim's own actions and chance
+    rollouts: int  # rollouts in each group
+    horizons: list[int]  # steps at which frames are compared with the sim's
+    steps: int  # length of these rollouts; events are counted over all of it
+    games: int = 60  # rollouts under a player that sees only the model's frames
+    play_steps: int = 1000  # their length
 
 
 @dataclass(frozen=True)

@@ -77,27 +77,42 @@ def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def tables(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every table of the metrics: by horizon with the single figures, events, autonomy."""
+    checks = {key: value for key, value in metrics.get("checks", {}).items() if "mean" in value}
+    columns = [*metrics["columns"], *({"key": key, **value} for key, value in checks.items())]
+    model, *others = metrics["rows"]
+    rows = [{**model, "values": model["values"] | checks}, *others]
+    rest = [metrics[name] for name in ("events", "autonomy") if name in metrics]
+    return [{"columns": columns, "rows": rows}, *rest]
+
+
 def table(metrics: dict[str, Any]) -> str:
     """Draw the metrics as text: one line a measure, one column a player."""
-    players = [row["name"] for row in metrics["rows"]]
-    lines = [["", *players]]
-    for column in metrics["columns"]:
-        cells = [f"{column['label']}, step {column['step']} ({column['unit']})"]
-        for row in metrics["rows"]:
+    return "\n\n".join(_drawn(part["columns"], part["rows"]) for part in tables(metrics))
+
+
+def _drawn(columns: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
+    lines = [["", *(row["name"] for row in rows)]]
+    for column in columns:
+        name = _named(column, ", step {}")
+        cells = [f"{name} ({column['unit']})" if column["unit"] else name]
+        for row in rows:
             value = row["values"].get(column["key"])
             cells.append(f"{value['mean']:.2f}" if value else "-")
         lines.append(cells)
-    for figure in metrics.get("checks", {}).values():
-        if "mean" in figure:
-            lines.append([f"{figure['label']} ({figure['unit']})", f"{figure['mean']:.2f}"])
-    widths = [max(len(line[i]) for line in lines if i < len(line)) for i in range(len(lines[0]))]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=False))
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     )
+
+
+def _named(column: dict[str, Any], step: str) -> str:
+    return str(column["label"]) + (step.format(column["step"]) if "step" in column else "")
 
 
 def regressions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -106,17 +121,20 @@ def regressions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     Only the model's own row counts (the first): the others are baselines.
     """
     found = []
-    old, new = before["rows"][0]["values"], now["rows"][0]["values"]
-    for column in before["columns"]:
-        was, value = old.get(column["key"]), new.get(column["key"])
-        if not was:
-            continue
-        name = f"{column['label']} at step {column['step']}"
-        if not value:
-            found.append(f"{name} is gone")
-            continue
-        lower = column["better"] == "high" and value["mean"] < was["low"] - 1e-6
-        higher = column["better"] == "low" and value["mean"] > was["high"] + 1e-6
-        if lower or higher:
-            found.append(f"{name} {value['mean']:.3g}, was {was['mean']:.3g} {column['unit']}")
+    new = {key: value for part in tables(now) for key, value in part["rows"][0]["values"].items()}
+    for part in tables(before):
+        old = part["rows"][0]["values"]
+        for column in part["columns"]:
+            was, value = old.get(column["key"]), new.get(column["key"])
+            if not was:
+                continue
+            name = _named(column, " at step {}")
+            if not value:
+                found.append(f"{name} is gone")
+                continue
+            lower = column.get("better") == "high" and value["mean"] < was["low"] - 1e-6
+            higher = column.get("better") == "low" and value["mean"] > was["high"] + 1e-6
+            if lower or higher:
+                told = f"{name} {value['mean']:.3g}, was {was['mean']:.3g} {column['unit']}"
+                found.append(told.rstrip())
     return found

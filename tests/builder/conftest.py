@@ -55,11 +55,13 @@ def graphs(
 ) -> Path:
     """All variants of the random model, gated in onnxruntime and in Chromium: to read only."""
     from builder import parity
+    from sims.breakout import Breakout
 
     weights, recipe = untrained
     out = tmp_path_factory.mktemp("exported") / "graphs"
     with pytest.MonkeyPatch.context() as patch:
-        for name, few in {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2}.items():
-            patch.setattr(parity, name, few)
-        parity.make_graphs(weights, tiny_dataset, recipe, out)
+        few = {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2, "SAMPLE": (3, 40)}
+        for name, count in few.items():
+            patch.setattr(parity, name, count)
+        parity.make_graphs(weights, tiny_dataset, Breakout, recipe, out)
     return out

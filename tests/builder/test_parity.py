@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 
 from builder import parity, quantize, runtimes
+from builder.rehearsal import Graphs, outside
 from builder.replay import MODES, figures, recorded
+from sims.breakout import Breakout
 from sims.errors import UserError
+from training import players
 from training.dataset import Dataset
+from training.evaluate import Sample
+from training.players import play
 from training.recipe import Recipe
+from training.scenes import make_scene
+from training.weights import load_model
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, count in {"ROLLOUTS": 2, "STEPS": 20, "STATES": 8}.items():
+    counts = {"ROLLOUTS": 2, "STEPS": 20, "STATES": 8, "SAMPLE": (2, 10)}
+    for name, count in counts.items():
         monkeypatch.setattr(parity, name, count)
 
 
@@ -67,7 +75,12 @@ def test_a_variant_that_fails_is_not_shipped_and_said_so(
     out = tmp_path / "graphs"
     said: list[str] = []
     parity.make_graphs(
-        weights, tiny_dataset, dataclasses.replace(recipe, export=export), out, said.append
+        weights,
+        tiny_dataset,
+        Breakout,
+        dataclasses.replace(recipe, export=export),
+        out,
+        said.append,
     )
     assert {file.name for file in out.iterdir()} == {
         "model.json", "parity.json", "step.fp32.onnx", "encode.fp32.onnx",
@@ -96,7 +109,7 @@ def test_a_recipe_that_asks_for_what_there_is_not(
     out.mkdir()
     (out / "model.json").write_text("old")
     with pytest.raises(UserError, match=said):
-        parity.make_graphs(weights, tiny_dataset, broken, out)
+        parity.make_graphs(weights, tiny_dataset, Breakout, broken, out)
     assert (out / "model.json").read_text() == "old"
 
 
@@ -126,3 +139,68 @@ def test_recorded_starts_are_the_recording(tiny_dataset: Path) -> None:
     # The sim against itself is beyond reproach.
     perfect = figures(scene, scene.frames, "breakout")
     assert perfect["psnr"] == 60 and perfect["exact"] == 100 and perfect["ball_error"] == 0
+
+
+def test_every_variant_plays_the_sample_and_the_page_can_tell(graphs: Path) -> None:
+    sample = json.loads((graphs / "parity.json").read_text())["sample"]
+    assert [row["name"] for row in sample["rows"]] == ["fp32", "fp16", "int8"]
+    keys = [column["key"] for column in sample["columns"]]
+    assert keys == ["ball_held@30", "ball_held@40", "controllability", "f1_all", "survived"]
+    for row in sample["rows"]:
+        assert list(row["values"]) == keys
+        assert row["values"]["survived"]["mean"] == 0, "an untrained model keeps no rule"
+
+
+def test_the_graphs_play_as_the_model_does(
+    graphs: Path, untrained: tuple[Path, Recipe], tiny_recipe: Recipe
+) -> None:
+    told = json.loads((graphs / "model.json").read_text())
+    files = {part: graphs / f"{part}.fp32.onnx" for part in ("step", "encode")}
+    scene = make_scene(Breakout, tiny_recipe, 5, history=4, steps=6, rollouts=3)
+    mine, theirs = Graphs(files, told), players.Model(load_model(untrained[0]))
+    assert (play(mine, scene) == play(theirs, scene)).mean() > 0.999
+    # Some rollouts begin again while the others go on.
+    rows, again = np.array([2, 0]), scene.pick(np.array([1, 1]))
+    for player in (mine, theirs):
+        player.watch(again, rows)
+    given = scene.actions[:, 0], scene.chances[:, 0]
+    frames = mine.step(*given)
+    assert (frames == theirs.step(*given)).mean() > 0.999
+    both = scene.pick(np.array([1, 1]))
+    mine.watch(both)
+    assert np.array_equal(mine.step(given[0][[2, 0]], given[1][[2, 0]]), frames[[2, 0]])
+
+
+def test_a_variant_must_lie_within_the_interval_of_fp32() -> None:
+    columns = [
+        {"key": "held@30", "label": "ball held", "unit": "%", "better": "high", "step": 30},
+        {"key": "error", "label": "error", "unit": "px", "better": "low"},
+    ]
+
+    def said(held: float | None, error: float) -> str:
+        wanted = {
+            "held@30": {"mean": 90.0, "low": 80.0, "high": 95.0},
+            "error": {"mean": 2.0, "low": 1.0, "high": 3.0},
+        }
+        found = {"held@30": held and {"mean": held}, "error": {"mean": error}}
+        return outside(found, wanted, columns)
+
+    assert said(80.0, 3.0) == said(100.0, 0.0) == ""
+    assert said(79.9, 2.0) == "ball held at step 30 79.9 %, fp32 has 80 to 95"
+    assert said(85.0, 3.1) == "error 3.1 px, fp32 has 1 to 3"
+    assert said(None, 2.0) == "ball held at step 30 could not be measured"
+
+
+def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Recipe) -> None:
+    sample = Sample.make(Breakout, tiny_recipe, history=4, rollouts=2, steps=10)
+    assert sample is not None
+    # What is to be reached is what the sim itself does; a random network comes nowhere near.
+    full = parity.Verdict("fp32")
+    parity.rehearse(sample, full, full, players.Real(Breakout))
+    assert full.sample["controllability"]["mean"] == 100 and not full.failures
+    files = {part: graphs / f"{part}.int8.onnx" for part in ("step", "encode")}
+    told = json.loads((graphs / "model.json").read_text())
+    verdict = parity.Verdict("int8", ["wasm"])
+    parity.rehearse(sample, verdict, full, Graphs(files, told))
+    assert "fp32 has" in verdict.failures["onnxruntime"]
+    assert not verdict.passes

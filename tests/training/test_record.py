@@ -28,8 +28,8 @@ from sims.contract import Array, Axis, Camera, Sensor, Sim, Spec
 from sims.errors import UserError
 from training import lerobot, record
 from training.dataset import Dataset
-from training.evaluate import HELD_OUT
 from training.recipe import Recipe
+from training.scenes import HELD_OUT
 
 SCREEN = "observation.images.screen"
 

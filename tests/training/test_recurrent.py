@@ -6,10 +6,10 @@ import torch
 
 from sims import breakout
 from sims.errors import UserError
-from training.evaluate import rgba
 from training.models import family
 from training.models.recurrent import Config, Model
 from training.objective import choose
+from training.scenes import rgba
 
 PALETTE = tuple(tuple(int(v) for v in colour) for colour in breakout.PALETTE)
 

@@ -50,11 +50,19 @@ def test_training_learns_and_writes_all_that_made_it(
 
     metrics = evaluate(tmp_path, Breakout, recipe)
     rows = {row["name"]: row["values"] for row in metrics["rows"]}
-    assert list(rows) == [
-        "recurrent", "last frame repeated", "action zeroed", "no carried state",
-    ]  # fmt: skip
+    baselines = ["last frame repeated", "action zeroed", "no carried state"]
+    assert list(rows) == ["recurrent", *baselines, "the sim's frames, as read"]
     keys = [column["key"] for column in metrics["columns"]]
-    assert all(set(values) == set(keys) for values in rows.values())
+    assert all(set(rows[name]) == set(keys) for name in ("recurrent", *baselines))
+    for table, players in (("events", list(rows)), ("autonomy", ["recurrent", baselines[2]])):
+        found = metrics[table]
+        names = [row["name"] for row in found["rows"]]
+        assert names[: len(players)] == players
+        keys = [column["key"] for column in found["columns"]]
+        assert all(set(row["values"]) <= set(keys) for row in found["rows"])
+    sim = metrics["autonomy"]["rows"][-1]
+    assert sim["name"] == "the sim itself" and sim["values"]["survived"]["mean"] == 100
+    assert set(metrics["autonomy"]["curve"]["series"]) == {"recurrent", baselines[2], sim["name"]}
     assert (tmp_path / metrics["strips"][0]["file"]).is_file()
 
 

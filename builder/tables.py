@@ -1,0 +1,58 @@
+"""Draw tables as HTML: of any cells, and of figures that were measured."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BETTER = {"high": "higher is better", "low": "lower is better", "": "best where the sim's is"}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    """Return a table of cells that are HTML already; the first cell of a row is its header."""
+    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    thead = f"<thead><tr>{top}</tr></thead>" if head else ""
+    return (
+        f'<div class="wm-scroll {kind}" tabindex="0"><table>{thead}<tbody>{body}</tbody></table>'
+        "</div>"
+    )
+
+
+def figure(value: Mapping[str, float] | None) -> str:
+    """Return "mean" with its interval below, or a dash."""
+    if not value or "mean" not in value:
+        return "–"
+    mean = _rounded(value["mean"])
+    if "low" not in value:
+        return mean
+    return f"{mean}<small>{_rounded(value['low'])} to {_rounded(value['high'])}</small>"
+
+
+def _rounded(value: float) -> str:
+    return (
+        f"{value:.2f}" if abs(value) < 10 and round(value, 1) != round(value, 2) else f"{value:.1f}"
+    )
+
+
+def measure(column: Mapping[str, Any]) -> str:
+    """Name what a column of metrics.json measures: its label, unit and step."""
+    told = [html.escape(column["unit"])] if column["unit"] else []
+    told += [f"step {column['step']}"] if "step" in column else []
+    said = BETTER[column.get("better", "")]
+    name = f'<span title="{said}">{html.escape(column["label"])}</span>'
+    return f"{name} <small>{', '.join(told)}</small>" if told else name
+
+
+def figures(columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of metrics.json with one line a measure and one column a player.
+
+    What nobody has a figure of is left out.
+    """
+    cells = {c["key"]: [row["values"].get(c["key"]) for row in rows] for c in columns}
+    lines = [[measure(c), *map(figure, cells[c["key"]])] for c in columns if any(cells[c["key"]])]
+    return table(["Figure", *(html.escape(row["name"]) for row in rows)], lines, "wm-figures")

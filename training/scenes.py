@@ -1,0 +1,140 @@
+"""What models are measured on: the sim, played from seeds that no recording has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sims.contract import Sim
+from training.detectors import DETECTORS, Objects
+from training.recipe import Recipe
+from training.record import plan
+
+Array = NDArray[Any]
+# Evaluation seeds start here; recordings take theirs from below.
+HELD_OUT = 1 << 40
+WARM_UP = 90
+
+
+@dataclass
+class Scene:
+    """What one group of rollouts starts from and is driven by: N rollouts, T steps."""
+
+    history: Array  # uint8 [N, K, cams, H, W, 4]
+    history_actions: Array  # float32 [N, K - 1, A]
+    history_chances: Array  # float32 [N, K - 1, C]
+    start: dict[str, Array]  # the sim's snapshot at the end of the history
+    frames: Array  # uint8 [N, T, cams, H, W, 4]: the sim's frame after each step
+    actions: Array  # float32 [N, T, A]
+    chances: Array  # float32 [N, T, C]
+    alive: Array  # bool [N, T]: the game had not ended before the step
+    truth: Objects = field(default_factory=dict)  # [N, T]: what the sim's state says is there
+    events: dict[str, Array] = field(default_factory=dict)  # bool [N, T]: what the sim says
+
+    def pick(self, rows: Any) -> Scene:
+        """Return some of the rollouts: a slice, or an array of their numbers."""
+        parts: dict[str, Any] = {
+            name: {k: v[rows] for k, v in value.items()} if isinstance(value, dict) else value[rows]
+            for name, value in vars(self).items()
+        }
+        return Scene(**parts)
+
+
+def one_hot(sim: Sim, actions: Array) -> Array:
+    """Return the model's action vectors float32 [N, A] for actions as `Sim.step` takes them."""
+    if sim.spec.actions:
+        return np.eye(sim.spec.action_size, dtype=np.float32)[actions]
+    return actions.astype(np.float32)
+
+
+def rgba(sim: Sim) -> Array:
+    """Render every camera as the graphs take it, uint8 [N, cams, H, W, 4]."""
+    camera = sim.spec.cameras[0]
+    rgb = np.empty((sim.worlds, len(sim.spec.cameras), camera.height, camera.width, 3), np.uint8)
+    sim.render(rgb)
+    return np.concatenate([rgb, np.full((*rgb.shape[:-1], 1), 255, np.uint8)], -1)
+
+
+class Cast:
+    """Deal the recipe's behaviours and scenarios to worlds, and act for all of them."""
+
+    def __init__(self, sim: Sim, recipe: Recipe, seeds: Array, rng: np.random.Generator) -> None:
+        self.sim, self.seeds = sim, seeds
+
+        def deal(shares: dict[str, float]) -> tuple[list[str], Array]:
+            weights = np.array(list(shares.values()))
+            return list(shares), rng.choice(len(shares), sim.worlds, p=weights / weights.sum())
+
+        shares = plan(type(sim), recipe.data)
+        self.behaviours, self.role = deal(shares["behaviours"])
+        self.scenarios, self.scene = deal(shares["scenarios"])
+        self.reset(np.ones(sim.worlds, bool))
+
+    def reset(self, where: Array) -> None:
+        """Start the picked worlds anew, each in its scenario, from a seed never used before."""
+        self.seeds = self.seeds + self.sim.worlds * where
+        for k, name in enumerate(self.scenarios):
+            picked = where & (self.scene == k)
+            if picked.any():
+                self.sim.reset(self.seeds, name, picked)
+
+    def act(self) -> Array:
+        """Return each world's action by its own behaviour."""
+        picks = np.stack([self.sim.act(name) for name in self.behaviours])
+        return np.asarray(picks[self.role, np.arange(self.sim.worlds)])
+
+
+def make_scene(
+    sim_class: type[Sim], recipe: Recipe, seed: int, history: int, steps: int, rollouts: int
+) -> Scene:
+    """Play the sim from held-out seeds and keep what a model is to be compared with."""
+    sim = sim_class(rollouts)
+    rng = np.random.default_rng(seed)
+    seeds = HELD_OUT + seed * (1 << 30) + np.arange(rollouts, dtype=np.int64)
+    cast = Cast(sim, recipe, seeds, rng)
+    detector = DETECTORS.get(recipe.world)
+    # Rollouts begin at every phase of a game: each world starts anew once in the warm-up.
+    anew = rng.integers(0, WARM_UP, rollouts)
+    for t in range(WARM_UP):
+        _, terminated, _ = sim.step(cast.act(), sim.draw())
+        cast.reset(terminated | (anew == t))
+    first = rgba(sim)
+    frames, actions, chances, ended = [], [], [], []
+    truth: list[Objects] = []
+    events: list[dict[str, Array]] = []
+    start: dict[str, Array] = {}
+    for t in range(history - 1 + steps):
+        if t == history - 1:
+            start = sim.snapshot()
+        action, chance = cast.act(), sim.draw()
+        _, terminated, _ = sim.step(action, chance)
+        actions.append(one_hot(sim, action))
+        chances.append(chance)
+        frames.append(rgba(sim))
+        ended.append(terminated)
+        if detector and t >= history - 1:
+            truth.append(detector.truth(sim.state))
+            told = sim.events()
+            events.append({name: told[name] for name in detector.event_labels})
+    k = history - 1
+    over = np.stack([np.zeros(rollouts, bool), *ended], 1)[:, k:-1]
+    return Scene(
+        history=np.stack([first, *frames[:k]], 1),
+        history_actions=np.stack(actions[:k], 1),
+        history_chances=np.stack(chances[:k], 1),
+        start=start,
+        frames=np.stack(frames[k:], 1),
+        actions=np.stack(actions[k:], 1),
+        chances=np.stack(chances[k:], 1),
+        alive=~over,
+        truth=stacked(truth),
+        events=stacked(events),
+    )
+
+
+def stacked(parts: list[dict[str, Array]]) -> dict[str, Array]:
+    """Return arrays [N, T, ...] by name from one dict of arrays [N, ...] a step."""
+    return {name: np.stack([part[name] for part in parts], 1) for name in parts[0]} if parts else {}
