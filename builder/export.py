@@ -24,7 +24,8 @@ from builder import manifest
 from sims.errors import UserError
 
 OPSET = 18  # What the exporter writes natively; later ones are conversions of it.
-OBSERVED = "frame"
+FRAME = "frame"
+OBSERVED = (FRAME, "sensors")  # States that the sim itself can show.
 # WebGPU lacks a kernel for these, and wasm runs them slowly: write them as convolutions and gates.
 REFUSED = {
     "ConvTranspose", "GRU", "GroupNormalization", "If", "LSTM", "Loop", "QLinearConv", "RNN",
@@ -42,75 +43,67 @@ class Graph:
 
 
 class Step(nn.Module):
-    """A model's step with plain tensors in and out; empty inputs are left out of the graph."""
+    """A model's step with plain tensors in and out; what is empty is left out of the graph."""
 
-    def __init__(self, model: Any, state: list[str], empty: Mapping[str, Tensor]) -> None:
+    def __init__(self, model: Any, state: list[str], given: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.model = model
-        self.state = state
-        self.empty = dict(empty)
+        self.model, self.state = model, state
+        self.given = dict(given)
+        self.names = [name for name, value in given.items() if value.numel()]
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         """Return (frame, other next states..., reward, terminated)."""
-        state = dict(zip(self.state, values, strict=False))
-        rest = iter(values[len(self.state) :])
-        action, chance = (
-            self.empty[name] if name in self.empty else next(rest) for name in ("action", "chance")
-        )
-        frame, after, heads = self.model.step(state, action, chance)
-        carried = [after[name] for name in self.state if name != OBSERVED]
+        given = self.given | dict(zip(self.names, values, strict=True))
+        state = {name: given[f"state_{name}"] for name in self.state}
+        frame, after, heads = self.model.step(state, given["action"], given["chance"])
+        carried = [after[name] for name in self.state if name != FRAME and after[name].numel()]
         return (frame, *carried, heads["reward"], heads["terminated"])
 
 
 class Encode(nn.Module):
-    """A model's encode with plain tensors in and out; empty inputs are left out of the graph."""
+    """A model's encode with plain tensors in and out; what is empty is left out of the graph."""
 
-    def __init__(self, model: Any, state: list[str], empty: Mapping[str, Tensor]) -> None:
+    def __init__(self, model: Any, state: list[str], given: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.model = model
-        self.state = state
-        self.empty = dict(empty)
+        self.model, self.state = model, state
+        self.given = dict(given)
+        self.names = [name for name, value in given.items() if value.numel()]
 
-    def forward(self, frames: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
-        """Return the carried states, without the observed frame."""
-        rest = iter(values)
-        actions, chances = (
-            self.empty[name] if name in self.empty else next(rest)
-            for name in ("actions", "chances")
-        )
-        state = self.model.encode(frames, actions, chances)
-        return tuple(state[name] for name in self.state if name != OBSERVED)
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Return the carried states that the sim doesn't show."""
+        state = self.model.encode(**self.given | dict(zip(self.names, values, strict=True)))
+        return tuple(state[name] for name in self.state if name not in OBSERVED)
 
 
 def graphs(model: Any) -> dict[str, Graph]:
     """Return the step and encode graphs of a model in evaluation mode, for a batch of one."""
     c = model.config
     frame = torch.zeros(1, c.cameras, c.height, c.width, 4, dtype=torch.uint8)
-    first = model.initial(frame)
-    state = [OBSERVED, *(name for name in first if name != OBSERVED)]
-    examples = {"action": torch.zeros(1, c.actions), "chance": torch.zeros(1, c.chance)}
+    sensors = torch.zeros(1, len(c.sensor_low))
+    first = model.initial(frame, sensors)
+    given = {f"state_{name}": value for name, value in first.items()}
+    given |= {"action": torch.zeros(1, c.actions), "chance": torch.zeros(1, c.chance)}
     past = {
+        "frames": torch.stack([frame] * c.history, 1),
+        "sensors": torch.stack([sensors] * c.history, 1),
         "actions": torch.zeros(1, c.history - 1, c.actions),
         "chances": torch.zeros(1, c.history - 1, c.chance),
     }
-    carried = [name for name in state if name != OBSERVED]
+    carried = [name for name, value in first.items() if name != FRAME and value.numel()]
 
     def full(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: value for name, value in values.items() if value.numel()}
 
-    def empty(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value for name, value in values.items() if not value.numel()}
-
     return {
         "step": Graph(
-            Step(model, state, empty(examples)),
-            {f"state_{name}": first[name] for name in state} | full(examples),
-            ["frame", *(f"next_{name}" for name in carried), "reward", "terminated"],
+            Step(model, list(first), given),
+            full(given),
+            [FRAME, *(f"next_{name}" for name in carried), "reward", "terminated"],
         ),
         "encode": Graph(
-            Encode(model, state, empty(past)),
-            {"frames": torch.stack([frame] * c.history, 1)} | full(past),
-            [f"state_{name}" for name in carried],
+            Encode(model, list(first), past),
+            full(past),
+            [f"state_{name}" for name in carried if name not in OBSERVED],
         ),
     }
 
@@ -252,17 +245,17 @@ def describe(model: Any, step: Path) -> dict[str, Any]:
     for name, value in inputs.items():
         if not name.startswith("state_"):
             continue
-        observed = name == f"state_{OBSERVED}"
+        shown = name == f"state_{FRAME}"
         state.append(
             manifest.StateTensor(
                 input=name,
-                output=OBSERVED if observed else name.replace("state_", "next_", 1),
+                output=FRAME if shown else name.replace("state_", "next_", 1),
                 dtype=str(value.dtype).removeprefix("torch."),
                 shape=list(value.shape),
-                observed=observed,
+                observed=name.removeprefix("state_") in OBSERVED,
             )
         )
-    frame = inputs[f"state_{OBSERVED}"]
+    frame = inputs[f"state_{FRAME}"]
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "macs": count_macs(proto),
@@ -270,7 +263,7 @@ def describe(model: Any, step: Path) -> dict[str, Any]:
         "state": [s.model_dump() for s in state],
         "inputs": [tensor(name, value).model_dump() for name, value in inputs.items()],
         "outputs": [
-            tensor(name, frame if name == OBSERVED else None).model_dump()
+            tensor(name, frame if name == FRAME else None).model_dump()
             for name in parts["step"].outputs
         ],
         "encode_inputs": [

@@ -276,11 +276,7 @@ def _int8(model: Any, dataset: Dataset, recipe: Recipe, source: Files, stage: Pa
     rollouts = max(4, count // 16)
     scene = recorded(arrays, rollouts, STEPS, model.config.history, recipe.seed + 1)
     states = reference(model, scene, count).states
-    past = {
-        "frames": scene.history,
-        "actions": scene.history_actions,
-        "chances": scene.history_chances,
-    }
+    past = scene.history_parts
     made = {part: stage / f"{part}.int8.onnx" for part in source}
     quantize.to_int8(source["step"], made["step"], _rows(states, source["step"], 1))
     quantize.to_int8(source["encode"], made["encode"], _rows(past, source["encode"], 0))

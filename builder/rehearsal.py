@@ -26,18 +26,15 @@ class Graphs:
 
     def watch(self, scene: Scene, rows: Array | None = None) -> None:
         """Start from a scene's history; see `players.Player`."""
-        past = {
-            "frames": scene.history,
-            "actions": scene.history_actions,
-            "chances": scene.history_chances,
-        }
+        past, shown = scene.history_parts, scene.observed
         names = [entry["name"] for entry in self.told["encode_inputs"]]
-        (seen,) = (s["input"] for s in self.told["state"] if s["observed"])
+        seen = [s["input"] for s in self.told["state"] if s["observed"]]
         states = []
         for i in range(len(scene.history)):
             feeds = {name: past[name][i : i + 1] for name in names}
             state = dict(zip(self.hidden, self.encoder.run(self.hidden, feeds), strict=True))
-            states.append({**state, seen: scene.history[i : i + 1, -1]})
+            first = {name: shown[name.removeprefix("state_")][i : i + 1, 0] for name in seen}
+            states.append(state | first)
         if rows is None:
             self.states = states
         else:

@@ -61,10 +61,12 @@ def recorded(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int)
     k = history - 1
     return Scene(
         history=frames[:, :history],
+        history_sensors=arrays.state[rows[:, :history]],
         history_actions=arrays.actions[rows[:, :k]],
         history_chances=arrays.chances[rows[:, :k]],
         start={},
         frames=frames[:, history:],
+        sensors=arrays.state[rows[:, history:]],
         actions=arrays.actions[rows[:, k:-1]],
         chances=arrays.chances[rows[:, k:-1]],
         alive=np.ones((rollouts, steps), np.bool_),
@@ -76,11 +78,6 @@ def head(scene: Scene, rollouts: int) -> Scene:
     return scene.pick(slice(0, rollouts))
 
 
-def observed(scene: Scene) -> Array:
-    """Return the sim's frame before each step, uint8 [N, T, cams, H, W, 4]."""
-    return np.concatenate([scene.history[:, -1:], scene.frames[:, :-1]], 1)
-
-
 @torch.no_grad()
 def reference(model: Any, scene: Scene, states: int) -> Reference:
     """Play a scene in PyTorch in both modes, keeping some states on the way."""
@@ -89,19 +86,16 @@ def reference(model: Any, scene: Scene, states: int) -> Reference:
     frames: dict[Mode, Array] = {}
     kept: dict[str, list[Array]] = {}
     after: dict[str, list[Array]] = {}
-    seen = torch.from_numpy(observed(scene))
+    shown = {name: torch.from_numpy(value) for name, value in scene.observed.items()}
+    past = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in scene.history_parts.items()}
     for m, mode in enumerate(MODES):
-        state = model.encode(
-            torch.from_numpy(scene.history),
-            torch.from_numpy(scene.history_actions),
-            torch.from_numpy(scene.history_chances),
-        )
-        shown = []
+        state = model.encode(**past)
+        made_frames = []
         for t in range(steps):
             action = torch.from_numpy(scene.actions[:, t])
             chance = torch.from_numpy(scene.chances[:, t])
             if mode == "grounded":
-                state = {**state, "frame": seen[:, t]}
+                state = {k: shown[k][:, t] if k in shown else v for k, v in state.items()}
             frame, following, heads = model.step(state, action, chance)
             values = {f"state_{k}": v for k, v in state.items()}
             values |= {"action": action, "chance": chance}
@@ -114,8 +108,8 @@ def reference(model: Any, scene: Scene, states: int) -> Reference:
                         for name, value in source.items():
                             held.setdefault(name, []).append(value[i : i + 1].numpy().copy())
             state = following
-            shown.append(frame.numpy())
-        frames[mode] = np.stack(shown, 1)
+            made_frames.append(frame.numpy())
+        frames[mode] = np.stack(made_frames, 1)
     stacked = [{k: np.stack(v)[:states, None] for k, v in part.items()} for part in (kept, after)]
     return Reference(frames, *stacked)
 
@@ -124,11 +118,7 @@ def play(
     runtime: runtimes.Runtime, files: Files, told: Mapping[str, Any], scene: Scene
 ) -> dict[Mode, Array]:
     """Play a scene with a variant's graphs in both modes: frames uint8 [N, T, cams, H, W, 4]."""
-    past = {
-        "frames": scene.history,
-        "actions": scene.history_actions,
-        "chances": scene.history_chances,
-    }
+    past, shown = scene.history_parts, scene.observed
     names = {entry["name"] for entry in told["encode_inputs"]}
     carried = {s["input"]: s["output"] for s in told["state"]}
     hidden = [s["input"] for s in told["state"] if not s["observed"]]
@@ -138,16 +128,12 @@ def play(
     names = {entry["name"] for entry in told["inputs"]}
     steps = {name: value[:, :, None] for name, value in given.items() if name in names}
     steps |= {name: encoded[name][:, 0] for name in hidden}
-    frames = observed(scene)[:, :, None]
     out: dict[Mode, Array] = {}
     for mode in MODES:
         carry = {k: v for k, v in carried.items() if mode == "free" or k in hidden}
-        shown = {
-            s["input"]: frames[:, 0] if mode == "free" else frames
-            for s in told["state"]
-            if s["observed"]
-        }
-        ran = runtime.run(files["step"], steps | shown, carry, ["frame"])
+        seen = {name: shown[name.removeprefix("state_")] for name in carried if name not in hidden}
+        first = {k: v[:, 0, None] if mode == "free" else v[:, :, None] for k, v in seen.items()}
+        ran = runtime.run(files["step"], steps | first, carry, ["frame"])
         out[mode] = ran.outputs["frame"][:, :, 0]
     return out
 

@@ -61,7 +61,7 @@ class Host:
 
     frame: uint8 [cameras, H, W, 4], RGBA. status: float64, one entry for each name in
     `layout` (a JSON list). Both are the same arrays for ever. Among the names, `chance.<i>` is
-    what chance holds for the coming step. Raises UserError for a world that breaks its contract.
+    what chance holds for the coming step, and `sensor.<name>.<i>` come last, as models take them. Raises UserError for a world that breaks its contract.
     """
 
     def __init__(self, module: str) -> None:
@@ -78,6 +78,8 @@ class Host:
         names += [f"hud.{field.name}" for field in spec.hud]
         names += [f"event.{name}" for name in spec.events]
         names += [f"chance.{i}" for i in range(len(spec.chance))]
+        for sensor in spec.sensors:
+            names += [f"sensor.{sensor.name}.{i}" for i in range(math.prod(sensor.shape))]
         self.layout = json.dumps(names)
         self.status = np.zeros(len(names), dtype=np.float64)
         self.reset(0, spec.scenarios[0])
@@ -194,6 +196,16 @@ class Host:
         if not ((chance >= 0) & (chance < 1)).all():
             raise self._error("draw() must give chance within [0, 1)")
         values += chance[0].tolist()
+        sensors = sim.sensors() if spec.sensors else {}
+        for sensor in spec.sensors:
+            if np.shape(sensors.get(sensor.name)) != (1, *sensor.shape):
+                found = np.shape(sensors.get(sensor.name))
+                raise self._error(
+                    f"sensor '{sensor.name}' has shape {found}, not {(1, *sensor.shape)}"
+                )
+            values += np.asarray(sensors[sensor.name], np.float64).ravel().tolist()
+        if not all(math.isfinite(value) for value in values):
+            raise self._error("a sensor is not a finite number")
         status[:] = values
         sim.render(self._rgb)
         self.frame[..., :3] = self._rgb[0]

@@ -40,7 +40,7 @@ def chunk_loss(
     hidden, guess = carried.hidden.detach(), carried.guess
     zero = torch.zeros((), device=hidden.device)
     total = frame_loss = sensor_loss = head_loss = zero
-    right = wrong = own_right = own_wrong = zero
+    right = wrong = own_right = own_wrong = turns = turned_count = zero
 
     def tensor(values: Any) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(hidden.device)
@@ -79,9 +79,15 @@ def chunk_loss(
         planes = logits.unflatten(1, (model.colours, -1))
         loss = F.cross_entropy(planes, after.long(), reduction="none")
         frame = (loss * weight).sum() / weight.sum().clamp_min(1.0)
-        # In parts of the range that the data has; what is near enough weighs less.
+        # In parts of the range that the data has. Where no forecast will do, much more counts.
         off = (sensors - state) / model.span
-        sensed = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.005)
+        with torch.no_grad():
+            given = tensor(tick.sensors), tensor(tick.action)
+            turned = ((model.ahead(*given) - state) / model.span).abs() > 0.02
+        sensed = (off**2 + F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.005, reduction="none"))
+        sensed = (sensed * torch.where(turned, plan.turned_weight, 1.0)).mean()
+        turns = turns + (off.detach().abs() * turned).sum()
+        turned_count = turned_count + turned.sum()
         reward = F.smooth_l1_loss(heads[:, 0], tensor(tick.reward) / model.config.reward_scale)
         ended = F.binary_cross_entropy_with_logits(heads[:, 1], tensor(tick.done))
         total = total + frame + plan.sensor_weight * sensed + plan.head_weight * (reward + ended)
@@ -94,6 +100,7 @@ def chunk_loss(
         "head_loss": float(head_loss) / plan.unroll,
         "moved_right": float(right / (right + wrong).clamp_min(1)),
     }
+    figures["turn_error"] = float(turns / turned_count.clamp_min(1))
     if own_right + own_wrong > 0:
         figures["own_moved_right"] = float(own_right / (own_right + own_wrong))
     return total / plan.unroll, figures, Carried(hidden, guess)

@@ -44,8 +44,9 @@ class Model:
     @torch.inference_mode()
     def watch(self, scene: Scene, rows: Array | None = None) -> None:
         """Start from a scene's history; see `Player`."""
-        past = (scene.history, scene.history_actions, scene.history_chances)
-        state = self.model.encode(*(torch.from_numpy(np.ascontiguousarray(p)) for p in past))
+        past = scene.history_parts
+        given = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in past.items()}
+        state = self.model.encode(**given)
         if rows is not None:
             at = torch.from_numpy(rows)
             state = {k: v.index_copy(0, at, state[k]) for k, v in self.state.items()}

@@ -56,7 +56,8 @@ class Train:
     moved_weight: float = 5.0  # weight of pixels that change; near them it is 1
     static_weight: float = 0.05  # weight of pixels far from all that moves
     head_weight: float = 0.05  # weight of reward and termination
-    sensor_weight: float = 3.0  # weight of the predicted sensors
+    sensor_weight: float = 1.0  # weight of the predicted sensors
+    turned_weight: float = 10.0  # times more where no linear forecast of them is right
     corruption: float = 0.0  # share of pixels given a random colour in one sample of four
 
 

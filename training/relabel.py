@@ -15,7 +15,7 @@ import numpy as np
 
 from sims import breakout
 from sims.contract import Array, Sim
-from training.detectors import read_breakout
+from training.breakout_objects import read as read_breakout
 
 FAR = 3.0  # px between the sim's ball and the model's from which it is another ball
 

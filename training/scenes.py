@@ -24,15 +24,35 @@ class Scene:
     """What one group of rollouts starts from and is driven by: N rollouts, T steps."""
 
     history: Array  # uint8 [N, K, cams, H, W, 4]
+    history_sensors: Array  # float32 [N, K, S]
     history_actions: Array  # float32 [N, K - 1, A]
     history_chances: Array  # float32 [N, K - 1, C]
     start: dict[str, Array]  # the sim's snapshot at the end of the history
     frames: Array  # uint8 [N, T, cams, H, W, 4]: the sim's frame after each step
+    sensors: Array  # float32 [N, T, S]: and its sensors
     actions: Array  # float32 [N, T, A]
     chances: Array  # float32 [N, T, C]
     alive: Array  # bool [N, T]: the game had not ended before the step
     truth: Objects = field(default_factory=dict)  # [N, T]: what the sim's state says is there
     events: dict[str, Array] = field(default_factory=dict)  # bool [N, T]: what the sim says
+
+    @property
+    def history_parts(self) -> dict[str, Array]:
+        """Return what `encode` is given, by the names of its inputs."""
+        return {
+            "frames": self.history,
+            "sensors": self.history_sensors,
+            "actions": self.history_actions,
+            "chances": self.history_chances,
+        }
+
+    @property
+    def observed(self) -> dict[str, Array]:
+        """Return what the sim shows before each step, by the names of the model's states."""
+        return {
+            "frame": np.concatenate([self.history[:, -1:], self.frames[:, :-1]], 1),
+            "sensors": np.concatenate([self.history_sensors[:, -1:], self.sensors[:, :-1]], 1),
+        }
 
     def pick(self, rows: Any) -> Scene:
         """Return some of the rollouts: a slice, or an array of their numbers."""
@@ -56,6 +76,14 @@ def rgba(sim: Sim) -> Array:
     rgb = np.empty((sim.worlds, len(sim.spec.cameras), camera.height, camera.width, 3), np.uint8)
     sim.render(rgb)
     return np.concatenate([rgb, np.full((*rgb.shape[:-1], 1), 255, np.uint8)], -1)
+
+
+def sensor_matrix(sim: Sim) -> Array:
+    """Return all sensors float32 [N, S], flattened as a dataset's `observation.state`."""
+    values = sim.sensors()
+    parts = [values[s.name].reshape(sim.worlds, -1) for s in sim.spec.sensors]
+    empty = np.zeros((sim.worlds, 0), np.float32)
+    return np.concatenate([empty, *parts], 1).astype(np.float32)
 
 
 class Cast:
@@ -101,8 +129,8 @@ def make_scene(
     for t in range(WARM_UP):
         _, terminated, _ = sim.step(cast.act(), sim.draw())
         cast.reset(terminated | (anew == t))
-    first = rgba(sim)
-    frames, actions, chances, ended = [], [], [], []
+    frames, sensors = [rgba(sim)], [sensor_matrix(sim)]
+    actions, chances, ended = [], [], []
     truth: list[Objects] = []
     events: list[dict[str, Array]] = []
     start: dict[str, Array] = {}
@@ -114,6 +142,7 @@ def make_scene(
         actions.append(one_hot(sim, action))
         chances.append(chance)
         frames.append(rgba(sim))
+        sensors.append(sensor_matrix(sim))
         ended.append(terminated)
         if detector and t >= history - 1:
             truth.append(detector.truth(sim.state))
@@ -122,11 +151,13 @@ def make_scene(
     k = history - 1
     over = np.stack([np.zeros(rollouts, bool), *ended], 1)[:, k:-1]
     return Scene(
-        history=np.stack([first, *frames[:k]], 1),
+        history=np.stack(frames[:history], 1),
+        history_sensors=np.stack(sensors[:history], 1),
         history_actions=np.stack(actions[:k], 1),
         history_chances=np.stack(chances[:k], 1),
         start=start,
-        frames=np.stack(frames[k:], 1),
+        frames=np.stack(frames[history:], 1),
+        sensors=np.stack(sensors[history:], 1),
         actions=np.stack(actions[k:], 1),
         chances=np.stack(chances[k:], 1),
         alive=~over,

@@ -12,11 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from sims.contract import Array, Sim
-from training.cast import Cast, one_hot, rgb
 from training.dataset import Arrays
 from training.lerobot import colour_codes
 from training.recipe import Recipe, Train
 from training.relabel import ADOPT
+from training.scenes import Cast, one_hot, rgba, sensor_matrix
 
 STRIKES = 4  # frames in a row that can't be read, after which a dream ends
 
@@ -129,7 +129,7 @@ class Live:
 
     def index(self) -> Array:
         """Return what the sim shows as palette indices [B, cams, H, W]."""
-        return np.asarray(self.lookup[colour_codes(rgb(self.sim))])
+        return np.asarray(self.lookup[colour_codes(rgba(self.sim))])
 
     def tick(self, guess: Guess | None) -> Tick:
         """Advance one step, from the model's own frames and sensors where it dreams."""
@@ -201,13 +201,6 @@ class Both:
         n = self.live_size
         mine = guess and Guess(guess.frames[:n], guess.sensors[:n])
         return joined([self.live.tick(mine), self.recorded.tick()])
-
-
-def sensor_matrix(sim: Sim) -> Array:
-    """Return all sensors float32 [N, S], flattened as a dataset's `observation.state`."""
-    values = sim.sensors()
-    parts = [values[s.name].reshape(sim.worlds, -1) for s in sim.spec.sensors]
-    return np.concatenate(parts, 1).astype(np.float32) if parts else np.zeros((sim.worlds, 0))
 
 
 def joined(ticks: list[Tick]) -> Tick:

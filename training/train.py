@@ -42,7 +42,8 @@ class Run:
 
     def __init__(self, model: Any, plan: Train, out: Path) -> None:
         self.model, self.plan, self.out = model, plan, out
-        kernels = [p for m in model.modules() if isinstance(m, nn.Conv2d) for p in (m.weight,)]
+        kernels = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
+        kernels += [m.weight for m in list(model.judge)[:-1] if isinstance(m, nn.Linear)]
         ids = {id(p) for p in kernels}
         rest = [p for p in model.parameters() if id(p) not in ids]
         self.optimisers: list[torch.optim.Optimizer] = [

@@ -25,6 +25,8 @@ def test_the_host_shows_what_the_sim_does() -> None:
     assert names == [
         *("tick", "reward", "terminated", "truncated", "hud.score", "hud.lives"),
         *("event.brick", "event.paddle", "event.wall", "event.life", "event.refill", "chance.0"),
+        *(f"sensor.ball.{i}" for i in range(4)),
+        *("sensor.paddle.0", "sensor.lives.0", "sensor.ball_present.0"),
     ]
     assert json.loads(host.spec())["actions"][1]["keys"] == ["ArrowLeft", "KeyA"]
     out = np.zeros((1, 1, 64, 64, 3), dtype=np.uint8)
@@ -36,6 +38,7 @@ def test_the_host_shows_what_the_sim_does() -> None:
         assert action == sim.act("recovery").tolist()
         chance = status[names.index("chance.0")]
         assert chance == sim.draw()[0, 0]
+        assert status[names.index("sensor.ball.0")] == sim.sensors()["ball"][0, 0]
         host.step(action)
         reward, terminated, _ = sim.step(np.array(action, dtype=np.int64))
         sim.render(out)

@@ -175,8 +175,9 @@ class Model(nn.Module):
         """
         given = torch.cat([action, chance], 1)
         s = (sensors - self.low) / self.span - 1
-        ahead = s + self.forecast(torch.cat([s, action], 1))  # if nothing gets in the way
-        here, there = self.locate(sensors), self.locate(self.units(ahead))
+        free = self.ahead(sensors, action)
+        ahead = (free - self.low) / self.span - 1
+        here, there = self.locate(sensors), self.locate(free)
         looked = torch.cat([hidden, self.tell(here, s), self.tell(there, ahead)], 1)
         drive = self.control(torch.cat([given, s], 1))[:, :, None, None]
         x = torch.relu(self.read(cells) + self.recall(looked) + self.place + drive)
@@ -209,6 +210,11 @@ class Model(nn.Module):
         logits = self.write(x) + self.keep * cells
         heads = self.heads(torch.cat([self.summary(x), s_told, s_told - s], 1))
         return logits, predicted, hidden, heads
+
+    def ahead(self, sensors: Tensor, action: Tensor) -> Tensor:
+        """Forecast the sensors, in their own units, as if nothing got in the way."""
+        s = (sensors - self.low) / self.span - 1
+        return self.units(s + self.forecast(torch.cat([s, action], 1)))
 
     def summary(self, x: Tensor) -> Tensor:
         """Average and maximum of `pooled` mixes of the channels over the grid, [B, 2 * pooled]."""
