@@ -1,6 +1,7 @@
 // What lies over the stage: the offer to play, the way to the first frame, a pause, the end of a game.
 
 import { format, h, icon, progress } from "./dom.js";
+import { canDream, dream, wake } from "./dream.js";
 import { STAGES } from "./stages.js";
 
 /** @import {Game} from "./game.js" */
@@ -67,10 +68,15 @@ export class Cover {
       text = replayState === "matches"
         ? ["Replay matches", `The same end state after ${game.state.tick} ticks.`, "Play on from here"]
         : ["Replay differs", "The end state is not the one that the link names.", "Play on from here"];
+    else if (game.over && game.dream) text = ["Game over", "The model says so, in its dream.", "Back to the sim"];
     else if (game.over) text = ["Game over", score(game), "New game"];
     else if (game.phase === "paused" && why !== "step" && why !== "stopped")
       text = ["Paused", why === "you" ? "" : why, "Play on"];
-    const key = text?.join("|") ?? "";
+    /** @type {[string, (game: Game) => unknown] | null} */
+    let other = null;
+    if (!game.over && game.dream) other = ["Back to the sim", wake];
+    else if (canDream(game)) other = ["Dream from here", dream];
+    const key = text ? [...text, other?.[0]].join("|") : "";
     const { element } = this;
     if (element.dataset.key === key && !element.classList.contains("wm-loading")) return;
     element.dataset.key = key;
@@ -82,10 +88,27 @@ export class Cover {
         ? [
             h("strong", {}, text[0]),
             text[1] ? h("span", {}, text[1]) : "",
-            h("button", { type: "button", class: "wm-text wm-go", "data-do": "go", onclick: () => this.view.go() }, icon("play"), text[2]),
+            h(
+              "div",
+              { class: "wm-choices" },
+              h("button", { type: "button", class: "wm-text wm-go", "data-do": "go", onclick: () => this.view.go() }, icon("play"), text[2]),
+              other &&
+                h(
+                  "button",
+                  { type: "button", class: "wm-text", "data-do": "dream", onclick: () => this.leave(game, other[1]) },
+                  icon(game.dream ? "resync" : "moon"),
+                  other[0],
+                ),
+            ),
           ]
         : []),
     );
+  }
+
+  /** Do what a button of the cover says; the keys are the game's from then on. @param {Game} game @param {(game: Game) => unknown} work */
+  leave(game, work) {
+    void work(game);
+    this.view.stage.focus({ preventScroll: true });
   }
 }
 

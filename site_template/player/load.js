@@ -1,7 +1,9 @@
 // From Play to the first frame: manifests, Python and the sim, the model beside them, and Retry.
 
-import { Loop } from "./loop.js";
+import { SECONDS } from "./drift-line.js";
+import { Loop, Samples } from "./loop.js";
 import { ModelLink } from "./model.js";
+import { fail, modelFailed } from "./recover.js";
 import { opening } from "./rerun.js";
 import { SimLink } from "./sim.js";
 import { StageError } from "./stages.js";
@@ -33,7 +35,7 @@ export async function load(game) {
     else if (!game.modelOn) void loadModel(game);
     await loadSim(game, sim, world);
   } catch (error) {
-    game.fail(error);
+    fail(game, error);
   }
 }
 
@@ -55,6 +57,7 @@ async function loadSim(game, sim, world) {
     return sim.reset(seed, scenario);
   });
   if (game.closed) return sim.close();
+  if (!game.loop) game.drifts = new Samples(Math.round(SECONDS * world.spec.rate));
   game.loop ??= new Loop({ rate: world.spec.rate, tick: () => game.tick(), present: () => game.emit("frame") });
   game.emit("ready");
   game.begin(first);
@@ -79,7 +82,7 @@ export function loadModel(game) {
       if (game.model.note) game.say({ text: game.model.note });
       await game.exclusively(() => game.joinModel());
     } catch (error) {
-      game.modelFailed(error);
+      modelFailed(game, error);
     } finally {
       game.modelLoading = null;
     }

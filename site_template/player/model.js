@@ -10,6 +10,7 @@ import { LIMITS } from "./stages.js";
 
 /** @typedef {{frame: Uint8Array<ArrayBuffer>, terminated: number, drift: number | null, ms: number}} Predicted */
 /** @typedef {{backend: Backend | "auto", variant: Precision | "auto"}} Choice */
+/** A frame of the sim, with the action (as the sim takes it) and the chance that led away from it. @typedef {{frame: Uint8ClampedArray<ArrayBuffer>, action: number[], chance: number[]}} Moment */
 
 /** WebGPU is tried unasked when a step on wasm takes more than this part of a tick. */
 const TOO_SLOW = 0.6;
@@ -32,6 +33,8 @@ export class ModelLink {
     this.backend = null;
     /** @type {Variant | null} */
     this.variant = null;
+    /** Has the model seen enough of the game to go on alone? */
+    this.settled = false;
     /** What the load decided, in words; empty when nothing is worth saying. */
     this.note = "";
   }
@@ -166,18 +169,28 @@ export class ModelLink {
     return this.spec.actions.length ? this.spec.actions.map((_, i) => Number(i === action[0])) : action;
   }
 
-  /** Start from a sim frame; `fresh`: the first of a game. @param {Uint8Array} frame @param {boolean} fresh */
-  start(frame, fresh) {
-    return this.call("start", { frame, fresh });
-  }
-
-  /** Bring the model back to what the sim shows. @param {Uint8Array} frame */
-  resync(frame) {
-    return this.call("resync", { frame });
+  /** How many moments before a frame the model starts from. */
+  get reach() {
+    return this.model.history - 1;
   }
 
   /**
-   * Step the model beside the sim. `frame` (given away) is the sim's, before this step.
+   * Start from what the sim shows after `age` ticks. With fewer moments than the model's reach, and than
+   * the game has had, it is not settled: it watches the sim until `past` is long enough.
+   * @param {Uint8ClampedArray<ArrayBuffer>} frame @param {Moment[]} past newest last @param {number} age
+   */
+  async start(frame, past, age) {
+    const told = past.map((m) => ({
+      frame: new Uint8Array(m.frame.buffer),
+      action: Float32Array.from(this.vector(m.action)),
+      chance: Float32Array.from(m.chance),
+    }));
+    await this.call("start", { frame: new Uint8Array(frame.buffer), past: told });
+    this.settled = past.length >= this.reach || past.length === age;
+  }
+
+  /**
+   * Step the model beside the sim. `frame` (given away) is the sim's, before this step, and comes back drawn over.
    * @param {Uint8Array<ArrayBuffer>} frame @param {number[]} action @param {number[]} chance @param {boolean} grounded
    * @returns {Promise<Predicted>}
    */

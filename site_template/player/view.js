@@ -3,6 +3,8 @@
 import { Cover } from "./cover.js";
 import { format, h, icon } from "./dom.js";
 import { Painter } from "./draw.js";
+import { canDream, dream, wake } from "./dream.js";
+import { DriftLine } from "./drift-line.js";
 import { loadModel } from "./load.js";
 import { build, figures } from "./panels.js";
 import { share, skip } from "./rerun.js";
@@ -66,7 +68,8 @@ export class View {
     this.status = h("p", { class: "wm-status", role: "status" });
     this.bar = h("div", { class: "wm-bar", hidden: true });
     this.panels = h("div", { class: "wm-panels" });
-    this.frame = h("div", { class: "wm-frame" }, this.top, this.stage, this.notice, this.bar, this.panels, this.status);
+    this.drift = new DriftLine();
+    this.frame = h("div", { class: "wm-frame" }, this.top, this.stage, this.drift.element, this.notice, this.bar, this.panels, this.status);
     host.replaceChildren(this.frame);
   }
 
@@ -85,6 +88,7 @@ export class View {
       ...world.spec.hud.map((f) => h("div", {}, h("dt", {}, f.label), h("dd", { "data-hud": f.name }, "0"))),
     );
     this.top.hidden = this.bar.hidden = false;
+    this.drift.element.hidden = !world.models.length;
     this.buildPad(input);
     this.buildBar(game, world);
     this.panels.replaceChildren(...build(this, game, world));
@@ -149,6 +153,7 @@ export class View {
         icon(face), h("span", {}, name),
       ); // prettier-ignore
     const resync = button("resync", "resync", "Bring the model back to the sim (R)", () => void game.resync());
+    this.dreamButton = button("dream", "moon", "Dream from here", () => void (game.dream ? wake(game) : dream(game)));
     this.bar.replaceChildren(
       h(
         "div",
@@ -156,7 +161,7 @@ export class View {
         this.playButton,
         button("step", "step", "One tick (.)", () => void game.single()),
         button("restart", "restart", "New game (N)", () => void game.restart()),
-        world.models.length ? resync : null,
+        ...(world.models.length ? [resync, this.dreamButton] : []),
       ),
       h("div", { class: "wm-group wm-viewing" }, modes, this.blend),
       h(
@@ -240,6 +245,13 @@ export class View {
       this.playButton.setAttribute("aria-label", playing ? "Pause (P)" : "Play on (P)");
       this.playButton.title = playing ? "Pause (P)" : "Play on (P)";
     }
+    if (this.dreamButton) {
+      const name = game.dream ? "Back to the sim" : "Dream from here: the model alone, from this very state";
+      this.dreamButton.disabled = !game.dream && !canDream(game);
+      this.dreamButton.setAttribute("aria-label", name);
+      this.dreamButton.title = name;
+      this.dreamButton.toggleAttribute("data-on", game.dream !== null);
+    }
     for (const radio of /** @type {NodeListOf<HTMLInputElement>} */ (this.bar.querySelectorAll(".wm-modes input"))) {
       radio.checked = radio.value === game.mode;
       radio.disabled = !game.modelOn && radio.value !== "sim" && radio.value !== game.mode;
@@ -257,23 +269,29 @@ export class View {
   showNotice() {
     const game = /** @type {Game} */ (this.game);
     // Trouble first, then the replay that plays, then what is just worth knowing.
-    const { replaying, waiting } = game;
+    const { replaying, waiting, state } = game;
     /** @type {Notice | null} */
     const rerun = replaying && {
-      text: `Replay of seed ${game.state.seed}, ${replaying.replay.actions.length} ticks.`,
+      text: `Replay of seed ${state.seed}, ${replaying.replay.actions.length} ticks.`,
       offer: "skip",
     };
-    const notice = waiting ?? (game.notice?.offer ? game.notice : (rerun ?? game.notice));
+    /** @type {Notice | null} */
+    const dreaming = game.dream && {
+      text: `Dreaming since tick ${state.dream}: the model plays alone.`,
+      offer: "wake",
+    };
+    const notice = waiting ?? (game.notice?.offer ? game.notice : (rerun ?? dreaming ?? game.notice));
     const key = notice ? `${notice.text}|${notice.offer}` : "";
     if (this.notice.dataset.key === key) return;
     this.notice.dataset.key = key;
-    this.notice.dataset.kind = notice?.offer && notice.offer !== "skip" ? "trouble" : "note";
+    this.notice.dataset.kind = notice?.offer && !["skip", "wake"].includes(notice.offer) ? "trouble" : "note";
     if (!notice) return this.notice.replaceChildren();
     const act = {
       retry: /** @type {const} */ (["Retry", () => void game.start()]),
       "retry-model": /** @type {const} */ (["Retry", () => void loadModel(game)]),
       stop: /** @type {const} */ (["Stop", () => game.stop()]),
       skip: /** @type {const} */ (["Skip to the end", () => void skip(game)]),
+      wake: /** @type {const} */ (["Back to the sim", () => void wake(game)]),
       none: /** @type {const} */ (["Dismiss", () => game.say(null)]),
     }[notice.offer ?? "none"];
     this.notice.replaceChildren(
@@ -285,7 +303,8 @@ export class View {
   /** Play on, or anew after the end. */
   go() {
     const game = /** @type {Game} */ (this.game);
-    if (game.phase === "playing" && game.over) void game.restart();
+    if (game.over && game.dream) void wake(game);
+    else if (game.phase === "playing" && game.over) void game.restart();
     else game.resume();
     this.stage.focus({ preventScroll: true });
   }
@@ -305,6 +324,7 @@ export class View {
     const playing = game.phase === "playing";
     const who = game.replaying ? "replay" : game.behaviour;
     put(this.chip, [game.over ? "game over" : playing ? `${this.fps.toFixed(0)} fps` : game.phase, who, state.edited ? "edited sim" : null, state.backend && state.variant].filter(Boolean).join(" · "));
+    this.drift.draw(game.drifts, state.drift, playing);
     if (!this.figures || this.panel("figures").hidden) return;
     const rows = figures(state, playing ? this.fps : null);
     if (this.figures.children.length !== Object.keys(rows).length)

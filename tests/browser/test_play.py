@@ -237,6 +237,9 @@ def test_axe_finds_nothing(playing: Any, open_page: Open) -> None:
     for panel in ("figures", "settings", "keys"):
         page.click(f"[data-opens={panel}]")
         assert violations() == [], panel
+    page.click(".wm-bar [data-do=dream]")
+    until(page, "s.dream !== null && s.drift !== null")
+    assert violations() == [], "a dream"
     for scheme in ("slate", "default"):
         page.evaluate("(s) => document.body.setAttribute('data-md-color-scheme', s)", scheme)
         page.wait_for_timeout(500)  # Colours change smoothly.
