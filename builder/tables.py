@@ -37,7 +37,7 @@ def figure(value: Mapping[str, float] | None, unit: str = "") -> str:
 def _rounded(value: float, unit: str) -> str:
     if abs(value) >= 100 and value == round(value):
         return f"{value:.0f}"
-    return f"{value:.{2 if unit == 'px' else 1}f}"
+    return f"{value:.{2 if unit.startswith('px') else 1}f}"
 
 
 def measure(column: Mapping[str, Any]) -> str:
