@@ -23,20 +23,21 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") ->
     )
 
 
-def figure(value: Mapping[str, float] | None) -> str:
+def figure(value: Mapping[str, float] | None, unit: str = "") -> str:
     """Return "mean" with its interval below, or a dash."""
     if not value or "mean" not in value:
         return "–"
-    mean = _rounded(value["mean"])
+    mean = _rounded(value["mean"], unit)
     if "low" not in value:
         return mean
-    return f"{mean}<small>{_rounded(value['low'])} to {_rounded(value['high'])}</small>"
+    low, high = (_rounded(value[end], unit) for end in ("low", "high"))
+    return f"{mean}<small>{low} to {high}</small>"
 
 
-def _rounded(value: float) -> str:
-    return (
-        f"{value:.2f}" if abs(value) < 10 and round(value, 1) != round(value, 2) else f"{value:.1f}"
-    )
+def _rounded(value: float, unit: str) -> str:
+    if abs(value) >= 100 and value == round(value):
+        return f"{value:.0f}"
+    return f"{value:.{2 if unit.startswith('px') else 1}f}"
 
 
 def measure(column: Mapping[str, Any]) -> str:
@@ -54,5 +55,9 @@ def figures(columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, An
     What nobody has a figure of is left out.
     """
     cells = {c["key"]: [row["values"].get(c["key"]) for row in rows] for c in columns}
-    lines = [[measure(c), *map(figure, cells[c["key"]])] for c in columns if any(cells[c["key"]])]
+    lines = [
+        [measure(c), *(figure(cell, c["unit"]) for cell in cells[c["key"]])]
+        for c in columns
+        if any(cells[c["key"]])
+    ]
     return table(["Figure", *(html.escape(row["name"]) for row in rows)], lines, "wm-figures")

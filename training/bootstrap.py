@@ -1,8 +1,8 @@
 """How sure a figure is: 95 % intervals over rollouts.
 
 A mean's interval is the percentile bootstrap (Efron, 1979, doi:10.1214/aos/1176344552). Where
-every value is 0 or 1, the bootstrap would call a figure certain because no rollout happened to
-differ, so a share has Wilson's score interval (1927, doi:10.1080/01621459.1927.10502953).
+every rollout's share is 0 or 1, the bootstrap would call a figure certain because no rollout
+happened to differ, so it has Wilson's score interval (1927, doi:10.1080/01621459.1927.10502953).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def mean(values: Array, percent: bool = False) -> Figure | None:
     values = values[np.isfinite(values)]
     if not len(values):
         return None
-    if np.isin(values, (0.0, 1.0)).all():
+    if percent and np.isin(values, (0.0, 1.0)).all():
         low, high = wilson(float(values.sum()), len(values))
     else:
         picks = np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))

@@ -31,8 +31,8 @@ RULES = {
 }
 STATISTICS = {
     "hits": ("paddle hits a minute", "", ""),
-    "bricks_hit": ("steps with bricks hit, a minute", "", ""),
-    "speed": ("ball's way a step", "px", ""),
+    "bricks_hit": ("bricks hit a minute", "", ""),
+    "speed": ("ball's speed", "px/step", ""),
 }
 
 LONGEST = b.BALL_SPEED + 2**0.5  # px: both ends of its way are read in whole pixels
@@ -128,12 +128,13 @@ def over(objects: Objects) -> Array:
 def statistics(before: Objects, after: Objects) -> dict[str, Array]:
     """Return figures of play by rollout, float64 [N]; see `STATISTICS`."""
     seen = breakout_objects.events(before, after)
-    minutes = seen["brick"].shape[1] / b.RATE / 60
     way = np.hypot(after["ball_x"] - before["ball_x"], after["ball_y"] - before["ball_y"])
+    minutes = way.shape[1] / b.RATE / 60
+    gone = before["bricks"] & ~after["bricks"]
     seen_both = np.isfinite(way)
     return {
         "hits": seen["paddle"].sum(1) / minutes,
-        "bricks_hit": seen["brick"].sum(1) / minutes,
+        "bricks_hit": gone.sum((1, 2, 3)) / minutes,
         "speed": np.where(seen_both, way, 0).sum(1) / np.maximum(seen_both.sum(1), 1),
     }
 

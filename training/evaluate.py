@@ -102,7 +102,7 @@ def evaluate(weights: Path, sim_class: type[Sim], recipe: Recipe) -> dict[str, A
         "baseline_rollouts": asked.seeds * few,
         "steps": asked.steps,
         "history": history,
-        "interval": "95 %: bootstrap over rollouts, Wilson's for shares of rollouts",
+        "interval": "95 %, bootstrap over rollouts; Wilson's for shares of yes and no",
     }
     aside = weights / f"metrics.{os.getpid()}"
     aside.write_text(json.dumps(metrics, indent=1))

@@ -132,6 +132,8 @@ def test_a_share_that_never_failed_is_not_certain() -> None:
     all_of_24 = bootstrap.mean(np.ones(24), True)
     assert all_of_24 and all_of_24["mean"] == all_of_24["high"] == 100
     assert all_of_24["low"] == pytest.approx(86.2, abs=0.1)  # Wilson's, from a table
+    # What isn't a share has no such bound: it was the same in every rollout.
+    assert bootstrap.mean(np.zeros(24)) == {"mean": 0, "low": 0, "high": 0}
     half = bootstrap.mean(np.r_[np.ones(50), np.zeros(50)], True)
     assert half and half["low"] == pytest.approx(40.4, abs=0.1)
     assert half["high"] == pytest.approx(59.6, abs=0.1)

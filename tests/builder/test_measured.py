@@ -1,0 +1,139 @@
+"""What a world's page and `wmsite eval` tell of what was measured."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import html
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder import manifest, measured, tables
+from builder.commands.eval import regressions, table
+from sims.breakout import Breakout
+from training.evaluate import evaluate
+from training.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def weights(
+    untrained: tuple[Path, Recipe], graphs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A weights folder of the random model, evaluated, with its graphs: to read only."""
+    folder = tmp_path_factory.mktemp("measured") / "weights"
+    shutil.copytree(untrained[0], folder)
+    shutil.copytree(graphs, folder / "graphs")
+    asked = dataclasses.replace(untrained[1].evaluate, steps=40, horizons=[1, 4, 16, 40])
+    evaluate(folder, Breakout, dataclasses.replace(untrained[1], evaluate=asked))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> manifest.Model:
+    told = json.loads((weights / "graphs" / "model.json").read_text())
+    return manifest.Model.model_validate({**told, "metrics": {}, "provenance": {}})
+
+
+@pytest.fixture
+def metrics(weights: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((weights / "metrics.json").read_text())
+    return found
+
+
+def players(page: str) -> list[list[str]]:
+    heads = re.findall(r"<thead><tr>(.*?)</tr></thead>", html.unescape(page))
+    return [re.findall(r'<th scope="col">(.*?)</th>', head)[1:] for head in heads]
+
+
+def test_the_evaluation_shows_three_horizons_and_folds_the_rest(
+    model: manifest.Model, weights: Path, metrics: dict[str, Any]
+) -> None:
+    page = measured.evaluation(model, weights, "")
+    shown, folded = page.split("<details>")
+    assert "step 16</small>" in shown and "step 4</small>" not in shown
+    assert "step 4</small>" in folded
+    names = [row["name"] for row in metrics["rows"]]
+    assert players(page) == [names, names] and names[-1] == "the sim's frames, as read"
+    assert metrics["checks"]["controllability"]["label"] in html.unescape(shown)
+    assert page.count("<svg") == len(metrics["curves"]) == 9
+
+
+def test_events_and_autonomy_stand_beside_baselines_and_the_sim(
+    model: manifest.Model, weights: Path, metrics: dict[str, Any]
+) -> None:
+    page = measured.events(model, weights, "")
+    assert players(page) == [[row["name"] for row in metrics["rows"]]]
+    assert "all events: F1" in page and "within 2 steps" in page
+    page = measured.autonomy(model, weights, "")
+    first, broke = players(page)
+    assert first == ["recurrent", "no carried state", "the sim itself"]
+    assert broke == first[:2], "the sim broke no rule"
+    counts = metrics["autonomy"]["culprits"]["recurrent"]
+    assert sum(counts.values()) == 2, "an untrained model keeps no rule"
+    rule = metrics["autonomy"]["rules"][next(iter(counts))]
+    cells = re.search(f'<th scope="row">{rule}</th><td>(.*?)</td>', page)
+    assert cells and int(cells[1]) == next(iter(counts.values()))
+    assert page.count("<svg") == 1
+
+
+def test_each_precision_has_its_row_and_one_that_failed_is_marked(
+    model: manifest.Model, weights: Path
+) -> None:
+    assert players(measured.variants(model, weights, "")) == [["fp32", "fp16", "int8"]]
+    part = model.model_copy(update={"variants": model.variants[:2]})
+    named = players(measured.variants(part, weights, ""))
+    assert named == [["fp32", "fp16", "int8, not shipped"]]
+
+
+def test_a_world_that_nothing_reads_is_said_to_be_so(model: manifest.Model, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"columns": [], "rows": []}')
+    for section in (measured.events, measured.autonomy, measured.variants):
+        assert "nothing reads this world" in section(model, tmp_path, "")
+
+
+def test_a_figure_that_got_worse_is_found_in_every_table(metrics: dict[str, Any]) -> None:
+    assert regressions(metrics, metrics) == []
+
+    def moved(name: str, key: str, by: float) -> list[str]:
+        before = copy.deepcopy(metrics)
+        part = before[name] if name else before
+        values = part if name == "checks" else part["rows"][0]["values"]
+        values[key] |= {k: values[key][k] + by for k in ("mean", "low", "high")}
+        return regressions(before, metrics)
+
+    psnr = moved("", "psnr@1", 9)
+    assert len(psnr) == 1 and psnr[0].startswith("PSNR at step 1 ")
+    assert moved("", "psnr@1", -9) == []
+    assert len(moved("checks", "controllability", 200)) == 1
+    assert moved("autonomy", "survived", 50) == ["rollouts that break no rule 0, was 50 %"]
+    # Neither more nor fewer hits is better.
+    assert moved("autonomy", "hits", 500) == moved("autonomy", "hits", -500) == []
+    f1 = {"mean": 80.0, "low": 70.0, "high": 90.0}
+    before = copy.deepcopy(metrics)
+    before["events"]["rows"][0]["values"]["f1_all"] = f1
+    metrics["events"]["rows"][0]["values"]["f1_all"] = {**f1, "mean": 69.0}
+    assert regressions(before, metrics) == ["all events: F1 69, was 80 %"]
+    del metrics["events"]["rows"][0]["values"]["f1_all"]
+    assert regressions(before, metrics) == ["all events: F1 is gone"]
+
+
+def test_the_terminal_shows_every_table(metrics: dict[str, Any]) -> None:
+    text = table(metrics)
+    assert text.count("\n\n") == 2
+    assert re.search(r"^PSNR, step 1 \(dB\) +\d", text, re.MULTILINE)
+    assert re.search(r"^paddle within 1 px of the sim's.* +\d", text, re.MULTILINE)
+    assert re.search(
+        r"^rollouts that break no rule \(%\) +0\.00 +0\.00 +100\.00$", text, re.MULTILINE
+    )
+
+
+def test_figures_are_rounded_by_their_unit() -> None:
+    value = {"mean": 0.256, "low": 0.2, "high": 100.0}
+    assert tables.figure(value, "px") == "0.26<small>0.20 to 100</small>"
+    assert tables.figure(value, "%") == "0.3<small>0.2 to 100</small>"
+    assert tables.figure(None) == tables.figure({}) == "–"
