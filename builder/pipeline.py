@@ -41,8 +41,11 @@ CODE: dict[str, tuple[str, ...]] = {
     "train": (
         "training/dataset.py",
         "training/muon.py",
-        "training/muon.py",
         "training/objective.py",
+        "training/ranks.py",
+        "training/relabel.py",
+        "training/scenes.py",
+        "training/streams.py",
         "training/train.py",
         "training/weights.py",
         "training/models/{family}.py",
@@ -322,7 +325,7 @@ def _train(entry: Entry, training: Training, work: Path) -> None:
     if training == "auto" and changed and entry.recipe.finetune is not None:
         init = entry.weights if whole(entry.weights / WEIGHTS) else None
     keys = {name: entry.keys[name] for name in ("sim", "data", "train")}
-    train.train(entry.recipe, folder, work, keys=keys, init=init)
+    train.train(entry.recipe, folder, work, entry.world.load(), keys=keys, init=init)
 
 
 def whole(file: Path) -> bool:

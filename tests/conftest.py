@@ -30,7 +30,6 @@ def tiny_recipe() -> Recipe:
                 "minutes": 1.0,
                 "steps": 6,
                 "batch": 4,
-                "burn_in": 4,
                 "unroll": 8,
                 "learning_rate": 1e-3,
             },

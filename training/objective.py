@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from training.recipe import Train
 from training.streams import Guess, Source
 
+TURN = 0.02  # of half the range: a sensor this far from its forecast has been turned by something
+
 
 @dataclass
 class Carried:
@@ -34,8 +36,8 @@ def chunk_loss(
     """Play `unroll` steps of all streams; return the loss, figures to log and what is carried.
 
     Frames are drawn for the true next sensors, so that what is hard to foresee is learned once;
-    in a dream for those that the model foresees, and there a frame is only asked for where the
-    landmarks are in the pixels that they should be in. All pixels are handled packed in cells.
+    in a dream for those that the model foresees, and there a frame only counts where the landmarks
+    are in the pixels that they should be in. All pixels are handled packed in cells.
     """
     hidden, guess = carried.hidden.detach(), carried.guess
     zero = torch.zeros((), device=hidden.device)
@@ -47,25 +49,33 @@ def chunk_loss(
 
     for _ in range(plan.unroll):
         tick = source.tick(guess)
-        own = tensor(tick.own)
-        hidden = hidden * ~tensor(tick.placed)[:, None, None, None]
-        seen, target = tensor(tick.seen), tensor(tick.target)
-        near = model.pack(moving(seen, target))
-        before, after = model.pack(seen), model.pack(target)
-        state = tensor(tick.state)
-        noisy = model.one_hot(corrupt(before, plan.corruption, model.colours))
-        logits, sensors, hidden, heads = model.advance(
-            noisy,
-            tensor(tick.sensors),
-            hidden,
-            tensor(tick.action),
-            tensor(tick.chance),
-            state,
-            own,
-        )
+        own, placed = tensor(tick.own), tensor(tick.placed)
+        hidden = hidden * ~placed[:, None, None, None]
+        before = model.pack(tensor(tick.seen))
+        cells = model.one_hot(corrupt(before, plan.corruption, model.colours))
+        given = tensor(tick.action), tensor(tick.chance)
+        was, state = tensor(tick.sensors), tensor(tick.state)
+        x, sensors = model.look(cells, was, hidden, *given)
+        # In parts of the range that the data has. Where no forecast will do, much more counts.
+        off = (sensors - state) / model.span
         with torch.no_grad():
             settled = model.settle(sensors)
-            agree = ~own | model.same_places(settled, state)
+            turned = ((model.ahead(was, given[0]) - state) / model.span).abs() > TURN
+        sensed = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.005, reduction="none")
+        sensed = (sensed * torch.where(turned, plan.turned_weight, 1.0)).mean()
+        turns = turns + (off.detach().abs() * turned).sum()
+        turned_count = turned_count + turned.sum()
+
+        # Frames are drawn for some of the games only: that is learned sooner.
+        d = tensor(np.flatnonzero(tick.drawn))
+        told = torch.where(own[:, None], settled, state)[d]
+        given = given[0][d], given[1][d]
+        logits, memory, heads = model.draw(cells[d], x[d], was[d], told, hidden[d], *given)
+        hidden = hidden.index_copy(0, d, memory)
+        after, before, own = model.pack(tensor(tick.target))[d], before[d], own[d]
+        with torch.no_grad():
+            near = model.pack(moving(tensor(tick.seen)[d], tensor(tick.target)[d]))
+            agree = ~own | model.same_places(told, state[d])
             pick = choose(logits, model.colours)
             missed = pick != after
             moved = (after != before) | (pick != before)
@@ -79,21 +89,15 @@ def chunk_loss(
         planes = logits.unflatten(1, (model.colours, -1))
         loss = F.cross_entropy(planes, after.long(), reduction="none")
         frame = (loss * weight).sum() / weight.sum().clamp_min(1.0)
-        # In parts of the range that the data has. Where no forecast will do, much more counts.
-        off = (sensors - state) / model.span
-        with torch.no_grad():
-            given = tensor(tick.sensors), tensor(tick.action)
-            turned = ((model.ahead(*given) - state) / model.span).abs() > 0.02
-        sensed = (off**2 + F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.005, reduction="none"))
-        sensed = (sensed * torch.where(turned, plan.turned_weight, 1.0)).mean()
-        turns = turns + (off.detach().abs() * turned).sum()
-        turned_count = turned_count + turned.sum()
-        reward = F.smooth_l1_loss(heads[:, 0], tensor(tick.reward) / model.config.reward_scale)
-        ended = F.binary_cross_entropy_with_logits(heads[:, 1], tensor(tick.done))
-        total = total + frame + plan.sensor_weight * sensed + plan.head_weight * (reward + ended)
+        reward = tensor(tick.reward)[d] / model.config.reward_scale
+        head = F.smooth_l1_loss(heads[:, 0], reward)
+        head = head + F.binary_cross_entropy_with_logits(heads[:, 1], tensor(tick.done)[d])
+        total = total + frame + plan.sensor_weight * sensed + plan.head_weight * head
         frame_loss, sensor_loss = frame_loss + frame.detach(), sensor_loss + sensed.detach()
-        head_loss = head_loss + (reward + ended).detach()
-        guess = Guess(model.unpack(pick).cpu().numpy(), settled.cpu().numpy())
+        head_loss = head_loss + head.detach()
+        frames = np.zeros_like(tick.target)
+        frames[tick.drawn] = model.unpack(pick).cpu().numpy()
+        guess = Guess(frames, settled.cpu().numpy())
     figures = {
         "frame_loss": float(frame_loss) / plan.unroll,
         "sensor_loss": float(sensor_loss) / plan.unroll,

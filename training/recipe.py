@@ -40,8 +40,7 @@ class Train:
     batch: int  # games played side by side, over all ranks
     unroll: int  # steps that a gradient reaches back
     ranks: int = 1  # processes that train together, each with its share of the batch
-    burn_in: int = 8  # steps a model watches, once placed somewhere, before it plays on
-    stream: int = 100  # steps in a row, about, before a game is left for another place
+    stream: int = 4  # steps in a row, about, before a recorded game is left for another place
     learning_rate: float = 3e-3  # AdamW's, for all but the convolutions
     kernel_rate: float = 0.02  # Muon's, for the convolutions' kernels
     weight_decay: float = 0.01  # of the kernels
@@ -49,10 +48,10 @@ class Train:
     checkpoint_minutes: float = 2.0
     validate_minutes: float = 2.0
     teacher_share: float = 0.5  # share of the budget before any step on the model's own frames
-    dream_share: float = 0.7  # share of the games that are dreamt, from then on
+    dream_share: float = 0.5  # share of the games that are dreamt, from then on
     dream: int = 200  # most steps of a dream; it begins at 8 and grows for half the budget
-    event_share: float = 0.3  # share of games that go on a while before an event
-    open_share: float = 0.2  # share of games that go on at the first frame of one
+    event_share: float = 0.7  # share of recorded games that go on shortly before an event
+    draw_share: float = 0.25  # share of recorded games whose next frame is asked for too
     moved_weight: float = 5.0  # weight of pixels that change; near them it is 1
     static_weight: float = 0.05  # weight of pixels far from all that moves
     head_weight: float = 0.05  # weight of reward and termination

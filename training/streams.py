@@ -18,6 +18,7 @@ from training.recipe import Recipe, Train
 from training.relabel import ADOPT
 from training.scenes import Cast, one_hot, rgba, sensor_matrix
 
+NEAR = 40  # wrong pixels up to which a dream goes on beside a sim that can't be moved to it
 STRIKES = 4  # frames in a row that can't be read, after which a dream ends
 
 
@@ -27,7 +28,8 @@ class Tick:
 
     The model is given `seen` and `sensors`, float32 [B, S]; `target` and `state` follow.
     `placed`, bool [B]: the stream has just been put here, and what the model carries is void.
-    `own`, bool [B]: frame and sensors are the model's own.
+    `own`, bool [B]: frame and sensors are the model's own. `drawn`, bool [B]: the next frame is
+    asked for too, not the sensors alone.
     """
 
     seen: Array
@@ -40,6 +42,7 @@ class Tick:
     state: Array
     placed: Array
     own: Array
+    drawn: Array
 
 
 @dataclass
@@ -87,6 +90,7 @@ class Recorded:
             state=a.state[rows + 1],
             placed=self.fresh,
             own=np.zeros(len(rows), bool),
+            drawn=np.arange(len(rows)) >= (1 - plan.draw_share) * len(rows),
         )
         self.rows = rows + 1
         self.fresh = self.rows + 1 >= self.stops[rows]
@@ -116,7 +120,7 @@ class Live:
         self.sim, self.plan = sim, recipe.train
         self.rng = np.random.default_rng(seed)
         self.cast = Cast(sim, recipe, (1 << 36) + (seed << 24) + np.arange(size), self.rng)
-        self.adopt = ADOPT[recipe.world]
+        self.adopt = ADOPT.get(recipe.world, self._unmoved)
         self.palette = palette
         self.lookup = np.zeros(1 << 24, np.uint8)
         self.lookup[colour_codes(palette)] = np.arange(len(palette))
@@ -130,6 +134,11 @@ class Live:
     def index(self) -> Array:
         """Return what the sim shows as palette indices [B, cams, H, W]."""
         return np.asarray(self.lookup[colour_codes(rgba(self.sim))])
+
+    def _unmoved(self, sim: Sim, shown: Array, sensors: Array, where: Array) -> tuple[Array, Array]:
+        """Leave a sim as it is that nobody taught us to move; dreams near it are of use still."""
+        wrong = (shown != self.palette[self.frames[:, 0]]).any(-1).sum((1, 2))
+        return np.ones(len(wrong), bool), where & (wrong > NEAR)
 
     def tick(self, guess: Guess | None) -> Tick:
         """Advance one step, from the model's own frames and sensors where it dreams."""
@@ -166,6 +175,7 @@ class Live:
             state=state,
             placed=self.fresh,
             own=dreaming,
+            drawn=np.ones(len(dreaming), bool),
         )
         over = terminated | truncated
         self.cast.reset(over)
@@ -178,32 +188,28 @@ class Live:
 
 
 class Both:
-    """Recorded games and live ones side by side; all are recorded ones while nothing is dreamt."""
+    """Recorded games and, while something is dreamt, live ones in the place of some of them."""
 
     def __init__(
         self, arrays: Arrays, sim_class: type[Sim], recipe: Recipe, size: int, seed: int
     ) -> None:
-        self.live_size = round(size * recipe.train.dream_share)
-        self.recorded = Recorded(arrays, size - self.live_size, recipe.train, seed)
-        self.live = Live(sim_class(self.live_size), recipe, arrays.palette, self.live_size, seed)
-
-    @property
-    def horizon(self) -> int:
-        """How many steps a dream may last."""
-        return self.live.horizon
-
-    @horizon.setter
-    def horizon(self, steps: int) -> None:
-        self.live.horizon = steps
+        self.dreams = round(size * recipe.train.dream_share)
+        self.recorded = Recorded(arrays, size, recipe.train, seed)
+        self.live = Live(sim_class(self.dreams), recipe, arrays.palette, self.dreams, seed)
 
     def tick(self, guess: Guess | None) -> Tick:
         """Advance one step."""
-        n = self.live_size
+        told = self.recorded.tick()
+        if not self.live.horizon:
+            return told
+        n = self.dreams
         mine = guess and Guess(guess.frames[:n], guess.sensors[:n])
-        return joined([self.live.tick(mine), self.recorded.tick()])
+        rest = Tick(**{name: value[n:] for name, value in vars(told).items()})
+        return joined(self.live.tick(mine), rest)
 
 
-def joined(ticks: list[Tick]) -> Tick:
-    """Put the streams of several sources side by side."""
-    fields = Tick.__dataclass_fields__
-    return Tick(**{f: np.concatenate([getattr(t, f) for t in ticks]) for f in fields})
+def joined(one: Tick, other: Tick) -> Tick:
+    """Put the streams of two sources side by side."""
+    return Tick(
+        **{name: np.concatenate([v, getattr(other, name)]) for name, v in vars(one).items()}
+    )

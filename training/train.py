@@ -43,7 +43,6 @@ class Run:
     def __init__(self, model: Any, plan: Train, out: Path) -> None:
         self.model, self.plan, self.out = model, plan, out
         kernels = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
-        kernels += [m.weight for m in list(model.judge)[:-1] if isinstance(m, nn.Linear)]
         ids = {id(p) for p in kernels}
         rest = [p for p in model.parameters() if id(p) not in ids]
         self.optimisers: list[torch.optim.Optimizer] = [
@@ -154,7 +153,6 @@ def validate(run: Run, arrays: Arrays, world: str, samples: int = 64) -> dict[st
             torch.from_numpy(arrays.actions[rows]).to(device),
             torch.from_numpy(arrays.chances[rows]).to(device),
         )
-        sensors = model.settle(sensors)
         target = arrays.frames[rows + 1]
         seen = model.unpack(choose(logits, model.colours)).cpu().numpy()
         changed = (target != arrays.frames[rows]) | (seen != arrays.frames[rows])
@@ -215,7 +213,7 @@ def _train(
     carried = Carried.nothing(model, games)
     if not first:
         while run.progress < 1.0:
-            rate, source.horizon = schedule(plan, run.progress)
+            rate, source.live.horizon = schedule(plan, run.progress)
             loss, _, carried = chunk_loss(model, source, carried, plan)
             run.update(loss, rate, ranks, 0.0)
         return
@@ -227,7 +225,7 @@ def _train(
         bar.resume(100 * run.progress)
         clock = time.monotonic()
         while run.progress < 1.0:
-            rate, source.horizon = schedule(plan, run.progress)
+            rate, source.live.horizon = schedule(plan, run.progress)
             loss, figures, carried = chunk_loss(model, source, carried, plan)
             before, now = run.progress, time.monotonic()
             run.update(loss, rate, ranks, run.minutes + (now - clock) / 60)
@@ -241,7 +239,7 @@ def _train(
                 run.curve.append(point | validate(run, held_out, recipe.world))
                 print(
                     {k: round(v, 4) for k, v in run.curve[-1].items()},
-                    source.horizon,
+                    source.live.horizon,
                     source.live.lost,
                     source.live.dreamt,
                     flush=True,

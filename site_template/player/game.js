@@ -113,7 +113,7 @@ export class Game extends EventTarget {
       this.say({ text: "The model rests: the edited sim has other frames, actions or chance than it was trained on." });
       return this.changed();
     }
-    await this.model.start(this.simFrame, this.past, this.sim.now.actions.length);
+    await this.model.start({ frame: this.simFrame, sensors: this.sensors() }, this.past, this.sim.now.actions.length);
     this.modelOn = true;
     this.modelFrame = new Uint8ClampedArray(this.simFrame);
     this.emit("frame");
@@ -184,6 +184,12 @@ export class Game extends EventTarget {
     return first < 0 ? [] : [...this.status.slice(first, first + /** @type {SimLink} */ (this.sim).spec.chance.length)];
   }
 
+  /** What the sim's sensors say now, one after the other. @returns {number[]} */
+  sensors() {
+    const first = this.sim?.layout.findIndex((name) => name.startsWith("sensor.")) ?? -1;
+    return first < 0 ? [] : [...this.status.slice(first)];
+  }
+
   /** The mode that can be shown now. @returns {Mode} */
   get shown() {
     return this.modelOn && this.modelFrame ? this.mode : "sim";
@@ -209,7 +215,7 @@ export class Game extends EventTarget {
       }
       if (!action && this.behaviour) action = this.nextAction ?? (await sim.act(this.behaviour));
       action ??= this.options.sample();
-      const left = { action, chance: this.chance() };
+      const left = { action, chance: this.chance(), sensors: this.sensors() };
       const predicting = this.predict(action);
       const stepping = sim.step(action, this.replaying ? null : this.behaviour, this.pool.pop());
       const [shown, predicted] = await Promise.all([stepping, predicting]);
@@ -243,10 +249,12 @@ export class Game extends EventTarget {
     const { model, past } = this;
     try {
       const enough = !model.settled && past.length >= model.reach;
-      if (enough) await model.start(this.simFrame, past, /** @type {SimLink} */ (this.sim).now.actions.length);
+      const sensors = this.sensors();
+      const age = /** @type {SimLink} */ (this.sim).now.actions.length;
+      if (enough) await model.start({ frame: this.simFrame, sensors }, past, age);
       // A game that only the model still plays has its chance from the page.
       const chance = this.read("terminated") ? this.chance().map(Math.random) : this.chance();
-      return await model.step(frame, action, chance, GROUNDED.has(this.mode) || !model.settled);
+      return await model.step(frame, sensors, action, chance, GROUNDED.has(this.mode) || !model.settled);
     } catch (error) {
       modelFailed(this, error);
       return null;

@@ -10,7 +10,7 @@ import { StageError } from "./stages.js";
 
 /** @import {World} from "../types" */
 /** @import {Game} from "./game.js" */
-/** @import {Choice} from "./model.js" */
+/** @import {Choice, Sight} from "./model.js" */
 
 /** Load all that is not here yet, and play. A second call retries what failed. @param {Game} game */
 export async function load(game) {
@@ -74,10 +74,11 @@ export function loadModel(game) {
       if (!entry) throw new StageError("model", `the world has no model "${family}"`);
       game.model ??= new ModelLink(game.runtime, entry, game.base, world.spec);
       const first = new Promise((resolve) => {
-        if (game.simFrame) resolve(new Uint8Array(game.simFrame));
-        else game.addEventListener("first", () => resolve(new Uint8Array(/** @type {any} */ (game.simFrame))), { once: true });
+        const sight = () => resolve({ frame: /** @type {any} */ (game.simFrame).slice(), sensors: game.sensors() });
+        if (game.simFrame) sight();
+        else game.addEventListener("first", sight, { once: true });
       });
-      await game.model.load(game.choice, game.stages, /** @type {Promise<Uint8Array>} */ (first));
+      await game.model.load(game.choice, game.stages, /** @type {Promise<Sight>} */ (first));
       if (game.notice?.offer === "retry-model") game.notice = null;
       if (game.model.note) game.say({ text: game.model.note });
       await game.exclusively(() => game.joinModel());

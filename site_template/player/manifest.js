@@ -156,15 +156,16 @@ export function asWorld(value) {
   if (cameras.some((c) => c.height !== cameras[0].height || c.width !== cameras[0].width))
     throw new ManifestError("world.json.spec.cameras: all cameras must have one size");
   const frame = cameras.length * cameras[0].height * cameras[0].width * 4;
-  for (const m of found.models) checkModel(m, frame, actions.length || axes.length, chance.length);
+  const sensors = found.spec.sensors.reduce((sum, s) => sum + elements(/** @type {number[]} */ (s.shape)), 0);
+  for (const m of found.models) checkModel(m, frame, sensors, actions.length || axes.length, chance.length);
   return found;
 }
 
 /** @param {number[]} shape */
 const elements = (shape) => shape.reduce((a, b) => a * b, 1);
 
-/** @param {ModelEntry} m @param {number} frame @param {number} action @param {number} chance */
-function checkModel(m, frame, action, chance) {
+/** @param {ModelEntry} m @param {number} frame @param {number} sensors @param {number} action @param {number} chance */
+function checkModel(m, frame, sensors, action, chance) {
   /** @param {string} name @param {{name: string, shape: number[]}[]} among @param {number} [size] */
   const need = (name, among, size) => {
     const found = among.find((t) => t.name === name);
@@ -178,7 +179,7 @@ function checkModel(m, frame, action, chance) {
   for (const s of m.state) {
     need(s.input, m.inputs);
     need(s.output, m.outputs);
-    if (s.observed) need(s.input, m.inputs, frame);
+    if (s.observed) need(s.input, m.inputs, s.input === "state_frame" ? frame : sensors);
   }
   if (!m.variants.length) throw new ManifestError(`model ${m.family}: no variant`);
 }

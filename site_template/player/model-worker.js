@@ -6,8 +6,10 @@ import { moved, serve, tell } from "./rpc.js";
 /** @import {Backend, FileEntry, ModelEntry} from "../types" */
 
 /**
- * @typedef {{frame: Uint8Array, action: Float32Array, chance: Float32Array}} Moment
- * A sim frame, with the action and chance that led away from it.
+ * @typedef {{frame: Uint8Array, sensors: Float32Array}} Sight
+ * What the sim shows: the model's observed states.
+ * @typedef {Sight & {action: Float32Array, chance: Float32Array}} Moment
+ * A sight of the sim, with the action and chance that led away from it.
  * @typedef {{
  *   model: ModelEntry, step: any, encode: any,
  *   state: Record<string, any>, shown: Uint8Array | null,
@@ -40,15 +42,16 @@ const game = (name) => {
   return found;
 };
 
-/** Show the sim's frame to the model. @param {Game} g @param {Uint8Array} frame */
-const observe = (g, frame) => {
-  for (const s of g.model.state) if (s.observed) g.state[s.input] = tensor(s, frame);
+/** Show to the model what the sim shows. @param {Game} g @param {Sight} sight */
+const observe = (g, sight) => {
+  for (const s of g.model.state)
+    if (s.observed) g.state[s.input] = tensor(s, s.input === "state_frame" ? sight.frame : sight.sensors);
 };
 
-/** @param {Game} g @param {Uint8Array} frame */
-const begin = (g, frame) => {
+/** @param {Game} g @param {Sight} sight */
+const begin = (g, sight) => {
   for (const s of g.model.state) g.state[s.input] = tensor(s);
-  observe(g, frame);
+  observe(g, sight);
 };
 
 /** Run the step graph once and carry its state. @param {Game} g @param {Float32Array} action @param {Float32Array} chance */
@@ -63,13 +66,14 @@ const advance = async (g, action, chance) => {
   return out;
 };
 
-/** Bring the carried state to what the sim shows. @param {Game} g @param {Uint8Array} frame @param {Moment[]} past newest last */
-const recall = async (g, frame, past) => {
+/** Bring the carried state to what the sim shows. @param {Game} g @param {Sight} sight @param {Moment[]} past newest last */
+const recall = async (g, sight, past) => {
   const { history, state } = g.model;
   if (past.length >= history - 1) {
     const recent = past.slice(past.length - (history - 1));
     const parts = {
-      frames: [...recent.map((m) => m.frame), frame],
+      frames: [...recent, sight].map((m) => m.frame),
+      sensors: [...recent, sight].map((m) => m.sensors),
       actions: recent.map((m) => m.action),
       chances: recent.map((m) => m.chance),
     };
@@ -88,13 +92,13 @@ const recall = async (g, frame, past) => {
     for (const s of state) if (out[s.input]) g.state[s.input] = out[s.input];
   } else {
     // Too young a game for `encode`: its few steps are run again, each from the sim's own frame.
-    begin(g, frame);
+    begin(g, sight);
     for (const m of past) {
-      observe(g, m.frame);
+      observe(g, m);
       await advance(g, m.action, m.chance);
     }
   }
-  observe(g, frame);
+  observe(g, sight);
 };
 
 /** Root mean square difference in levels of 0-255 over red, green and blue. @param {Uint8Array} a @param {Uint8Array} b */
@@ -158,10 +162,10 @@ serve({
   },
 
   /**
-   * Run a few steps from `frame` with zero state: warms the graph, times it, and can be compared.
-   * @param {{name: string, frame: Uint8Array, steps: number}} args
+   * Run a few steps from a sight with zero state: warms the graph, times it, and can be compared.
+   * @param {{name: string, sight: Sight, steps: number}} args
    */
-  async probe({ name, frame, steps }) {
+  async probe({ name, sight, steps }) {
     const g = game(name);
     /** @param {string} input */
     const size = (input) => g.model.inputs.find((t) => t.name === input)?.shape.reduce((a, b) => a * b, 1) ?? 0;
@@ -169,7 +173,7 @@ serve({
     const chance = new Float32Array(size("chance")).fill(0.5);
     action[0] = 1;
     const times = [];
-    begin(g, frame);
+    begin(g, sight);
     let out;
     for (let i = 0; i < steps; i++) {
       const start = performance.now();
@@ -177,22 +181,25 @@ serve({
       times.push(performance.now() - start);
       tell({ alive: true });
     }
-    begin(g, frame);
+    begin(g, sight);
     // The first steps also pay for compiling, and some for what else is loading.
     return { ms: Math.min(...times), frame: out.frame.data.slice() };
   },
 
-  /** Start from what the sim shows, and the moments before it. @param {{name: string, frame: Uint8Array, past: Moment[]}} args */
-  async start({ name, frame, past }) {
+  /** Start from what the sim shows, and the moments before it. @param {{name: string, sight: Sight, past: Moment[]}} args */
+  async start({ name, sight, past }) {
     const g = game(name);
     g.shown = null;
-    await recall(g, frame, past);
+    await recall(g, sight, past);
   },
 
   /**
-   * Step the model. `frame` is the sim's newest, before this step; `grounded`: the model starts from it.
-   * Its buffer comes back with the model's frame in it.
-   * @param {{name: string, frame: Uint8Array<ArrayBuffer>, action: number[], chance: number[], grounded: boolean}} args
+   * Step the model. `frame` and `sensors` are the sim's newest, before this step; `grounded`: the model
+   * starts from them. The frame's buffer comes back with the model's frame in it.
+   * @param {{
+   *   name: string, frame: Uint8Array<ArrayBuffer>, sensors: number[], action: number[], chance: number[],
+   *   grounded: boolean,
+   * }} args
    */
   async step({ name, frame, grounded, ...args }) {
     const g = game(name);
@@ -200,7 +207,7 @@ serve({
     const chance = Float32Array.from(args.chance);
     const drift = g.shown ? difference(g.shown, frame) : null;
     const start = performance.now();
-    if (grounded) observe(g, frame);
+    if (grounded) observe(g, { frame, sensors: Float32Array.from(args.sensors) });
     const out = await advance(g, action, chance);
     const ms = performance.now() - start;
     g.shown = out.frame.data;

@@ -10,7 +10,8 @@ import { LIMITS } from "./stages.js";
 
 /** @typedef {{frame: Uint8Array<ArrayBuffer>, terminated: number, drift: number | null, ms: number}} Predicted */
 /** @typedef {{backend: Backend | "auto", variant: Precision | "auto"}} Choice */
-/** A frame of the sim, with the action (as the sim takes it) and the chance that led away from it. @typedef {{frame: Uint8ClampedArray<ArrayBuffer>, action: number[], chance: number[]}} Moment */
+/** What the sim shows. @typedef {{frame: Uint8ClampedArray<ArrayBuffer>, sensors: number[]}} Sight */
+/** A sight of the sim, with the action (as the sim takes it) and the chance that led away from it. @typedef {Sight & {action: number[], chance: number[]}} Moment */
 
 /** WebGPU is tried unasked when a step on wasm takes more than this part of a tick. */
 const TOO_SLOW = 0.6;
@@ -45,14 +46,15 @@ export class ModelLink {
   }
 
   /** Does the model fit what the sim shows, after an edit too? @param {Spec} spec */
-  fits({ cameras, actions, axes, chance }) {
+  fits({ cameras, actions, axes, chance, sensors }) {
     const s = this.spec;
     return (
       cameras.length === s.cameras.length &&
       cameras.every((c, i) => c.height === s.cameras[i].height && c.width === s.cameras[i].width) &&
       actions.length === s.actions.length &&
       axes.length === s.axes.length &&
-      chance.length === s.chance.length
+      chance.length === s.chance.length &&
+      JSON.stringify(sensors.map(shaped)) === JSON.stringify(s.sensors.map(shaped))
     );
   }
 
@@ -65,7 +67,7 @@ export class ModelLink {
 
   /**
    * Load the model as `choice` says. WebGPU that is absent, fails or does not match leaves wasm, and a note.
-   * @param {Choice} choice @param {{runtime: Stage, model: Stage}} stages @param {Promise<Uint8Array>} first the sim's first frame
+   * @param {Choice} choice @param {{runtime: Stage, model: Stage}} stages @param {Promise<Sight>} first the sim's first frame
    */
   async load(choice, stages, first) {
     this.note = "";
@@ -90,7 +92,7 @@ export class ModelLink {
   /**
    * Load one variant in a backend's worker, then use it from there.
    * @param {Backend} backend @param {Variant} variant @param {{runtime: Stage, model: Stage}} stages
-   * @param {Promise<Uint8Array>} first
+   * @param {Promise<Sight>} first
    * @returns {Promise<number>} milliseconds of a step
    */
   async loadOn(backend, variant, stages, first) {
@@ -106,7 +108,7 @@ export class ModelLink {
    * Fetch the runtime and the graphs beside everything else; compile when the sim is there, which
    * the player waits for.
    * @param {string} name @param {Backend} backend @param {Variant} variant @param {{runtime: Stage, model: Stage}} stages
-   * @param {Promise<Uint8Array>} first
+   * @param {Promise<Sight>} first
    */
   async prepare(name, backend, variant, stages, first) {
     const { runtime, model } = stages;
@@ -116,12 +118,12 @@ export class ModelLink {
     const files = [variant.step, variant.encode].map((f) => ({ ...f, url: new URL(f.url, this.base).href }));
     const [step, encode] = await model.run(() => Promise.all(files.map((f) => this.runtime.fetch(f, model))));
     const { remote, listeners } = await booting;
-    const frame = await first;
+    const sight = seen(await first);
     const heard = () => model.progress();
     listeners.add(heard);
     const loading = model.run(async () => {
       await remote.call("load", { name, model: this.model, step, encode }, [step, encode], LIMITS.stage);
-      const probe = await remote.call("probe", { name, frame, steps: 3 }, [], LIMITS.stage);
+      const probe = await remote.call("probe", { name, sight, steps: 3 }, [], LIMITS.stage);
       return { remote, ms: /** @type {number} */ (probe.ms), frame: /** @type {Uint8Array} */ (probe.frame) };
     }, true);
     return loading.finally(() => listeners.delete(heard));
@@ -130,7 +132,7 @@ export class ModelLink {
   /**
    * Load on WebGPU, prove that it draws what wasm draws, and use it if it is the faster one.
    * @param {Precision | "auto"} wanted @param {{runtime: Stage, model: Stage}} stages
-   * @param {Promise<Uint8Array>} first @param {number} [wasmMs]
+   * @param {Promise<Sight>} first @param {number} [wasmMs]
    */
   async loadWebGpu(wanted, stages, first, wasmMs = Infinity) {
     if (!("gpu" in navigator)) throw new Error("this browser has no WebGPU");
@@ -177,25 +179,25 @@ export class ModelLink {
   /**
    * Start from what the sim shows after `age` ticks. With fewer moments than the model's reach, and than
    * the game has had, it is not settled: it watches the sim until `past` is long enough.
-   * @param {Uint8ClampedArray<ArrayBuffer>} frame @param {Moment[]} past newest last @param {number} age
+   * @param {Sight} sight @param {Moment[]} past newest last @param {number} age
    */
-  async start(frame, past, age) {
+  async start(sight, past, age) {
     const told = past.map((m) => ({
-      frame: new Uint8Array(m.frame.buffer),
+      ...seen(m),
       action: Float32Array.from(this.vector(m.action)),
       chance: Float32Array.from(m.chance),
     }));
-    await this.call("start", { frame: new Uint8Array(frame.buffer), past: told });
+    await this.call("start", { sight: seen(sight), past: told });
     this.settled = past.length >= this.reach || past.length === age;
   }
 
   /**
    * Step the model beside the sim. `frame` (given away) is the sim's, before this step, and comes back drawn over.
-   * @param {Uint8Array<ArrayBuffer>} frame @param {number[]} action @param {number[]} chance @param {boolean} grounded
-   * @returns {Promise<Predicted>}
+   * @param {Uint8Array<ArrayBuffer>} frame @param {number[]} sensors @param {number[]} action @param {number[]} chance
+   * @param {boolean} grounded @returns {Promise<Predicted>}
    */
-  step(frame, action, chance, grounded) {
-    return this.call("step", { frame, action: this.vector(action), chance, grounded }, [frame.buffer]);
+  step(frame, sensors, action, chance, grounded) {
+    return this.call("step", { frame, sensors, action: this.vector(action), chance, grounded }, [frame.buffer]);
   }
 
   release() {
@@ -203,6 +205,12 @@ export class ModelLink {
     this.remote = null;
   }
 }
+
+/** @param {Sight} sight as the worker takes it */
+const seen = ({ frame, sensors }) => ({ frame: new Uint8Array(frame.buffer), sensors: Float32Array.from(sensors) });
+
+/** @param {Record<string, unknown>} sensor */
+const shaped = ({ name, shape }) => [name, shape];
 
 /** @param {unknown} error */
 const reason = (error) => (error instanceof Error ? error.message : String(error));

@@ -11,7 +11,13 @@ import pytest
 
 from training.recipe import Recipe, to_json
 
-MODEL = {"channels": 16, "blocks": 1, "history": 4}
+MODEL: dict[str, Any] = {
+    "channels": 16,
+    "blocks": 1,
+    "drawing": 1,
+    "history": 4,
+    "landmarks": [{"x": "ball.0", "y": "ball.1", "present": "ball_present"}],
+}
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +40,8 @@ def untrained(
     )
     recipe = dataclasses.replace(tiny_recipe, model=MODEL, export=export)
     torch.manual_seed(1)
-    model = build(recipe, Dataset.open(tiny_dataset).load("train"))
+    dataset = Dataset.open(tiny_dataset)
+    model = build(recipe, dataset.load("train"), dataset.spec)
     with torch.no_grad():
         model.keep.fill_(1.0)
         model.write.weight.mul_(4.0)

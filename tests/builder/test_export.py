@@ -25,9 +25,13 @@ def names(values: Any) -> list[str]:
 
 def test_graphs_are_valid_static_and_named_as_the_page_expects(graphs: Path) -> None:
     step, encode = (onnx.load(graphs / f"{part}.fp32.onnx") for part in ("step", "encode"))
-    assert names(step.graph.input) == ["state_frame", "state_hidden", "action", "chance"]
-    assert names(step.graph.output) == ["frame", "next_hidden", "reward", "terminated"]
-    assert names(encode.graph.input) == ["frames", "actions", "chances"]
+    assert names(step.graph.input) == [
+        *("state_frame", "state_sensors", "state_hidden", "action", "chance")
+    ]
+    assert names(step.graph.output) == [
+        *("frame", "next_sensors", "next_hidden", "reward", "terminated")
+    ]
+    assert names(encode.graph.input) == ["frames", "sensors", "actions", "chances"]
     assert names(encode.graph.output) == ["state_hidden"]
     for proto in (step, encode):
         onnx.checker.check_model(proto, full_check=True)
@@ -35,7 +39,8 @@ def test_graphs_are_valid_static_and_named_as_the_page_expects(graphs: Path) -> 
         assert all(out in shapes for node in proto.graph.node for out in node.output if out)
     shapes = export.shapes(step)
     assert shapes["frame"] == (1, 1, 64, 64, 4)
-    assert shapes["next_hidden"] == shapes["state_hidden"] == (1, 16, 16, 16)
+    assert shapes["next_hidden"] == shapes["state_hidden"] == (1, 8, 16, 16)
+    assert shapes["next_sensors"] == shapes["state_sensors"] == (1, 7)
     assert export.shapes(encode)["frames"] == (1, 4, 1, 64, 64, 4)
 
 
@@ -58,6 +63,7 @@ def test_model_json_holds_what_the_manifest_asks_for(
     assert model.history == 4
     assert [(s.input, s.output, s.observed) for s in model.state] == [
         ("state_frame", "frame", True),
+        ("state_sensors", "next_sensors", True),
         ("state_hidden", "next_hidden", False),
     ]
     macs = []
@@ -71,7 +77,7 @@ def test_model_json_holds_what_the_manifest_asks_for(
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.register_forward_hook(count)
     frame = torch.zeros(1, 1, 64, 64, 4, dtype=torch.uint8)
-    original.step(original.initial(frame), torch.zeros(1, 3), torch.zeros(1, 1))
+    original.step(original.initial(frame, torch.zeros(1, 7)), torch.zeros(1, 3), torch.zeros(1, 1))
     # The palette's distances are the one matrix product beyond the modules.
     assert model.macs == sum(macs) + 64 * 64 * 3 * len(PALETTE)
 
@@ -93,14 +99,14 @@ class Odd(nn.Module):
         self.part = part
         self.config = Config(PALETTE, actions=1, chance=0, height=4, width=4, history=1)
 
-    def initial(self, frames: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"frame": frames}
+    def initial(self, frames: torch.Tensor, sensors: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"frame": frames, "sensors": sensors}
 
     def step(self, state: Any, action: torch.Tensor, chance: torch.Tensor) -> Any:
         frame = self.part(state["frame"][..., 0].float()).clamp(0, 255).to(torch.uint8)
         frame = frame[..., :4, :4, None].expand(1, 1, 4, 4, 4)
         heads = {"reward": action[:, 0], "terminated": action[:, 0]}
-        return frame, {"frame": frame}, heads
+        return frame, {**state, "frame": frame}, heads
 
 
 def test_an_operator_that_the_page_lacks_is_named(tmp_path: Path) -> None:

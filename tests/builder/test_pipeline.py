@@ -37,7 +37,6 @@ blocks = 1
 minutes = 5.0
 steps = 30
 batch = 4
-burn_in = 2
 unroll = 4
 learning_rate = 2e-3
 [finetune]

@@ -61,7 +61,8 @@ def test_colours_are_read_exactly_in_every_variant(graphs: Path, variant: str) -
     near = np.clip(near, 0, 255).astype(np.uint8)
     feeds = {
         "state_frame": np.stack([frame, near])[:, None],
-        "state_hidden": rng.standard_normal((1, 1, 16, 16, 16)).astype(np.float32)[[0, 0], None],
+        "state_sensors": np.tile(np.array([30, 40, 1, -1, 20, 3, 1], np.float32), (2, 1, 1, 1)),
+        "state_hidden": rng.standard_normal((1, 1, 8, 16, 16)).astype(np.float32)[[0, 0], None],
         "action": np.tile(np.array([0, 1, 0], np.float32), (2, 1, 1, 1)),
         "chance": np.full((2, 1, 1, 1), 0.5, np.float32),
     }

@@ -23,7 +23,6 @@ channels = 32
 minutes = 10
 steps = 100
 batch = 4
-burn_in = 2
 unroll = 4
 learning_rate = 1e-3
 [finetune]

@@ -9,7 +9,7 @@ from sims.errors import UserError
 from training.models import family
 from training.models.recurrent import Config, Model
 from training.objective import choose
-from training.scenes import rgba
+from training.scenes import rgba, sensor_matrix
 
 PALETTE = tuple(tuple(int(v) for v in colour) for colour in breakout.PALETTE)
 
@@ -17,18 +17,38 @@ PALETTE = tuple(tuple(int(v) for v in colour) for colour in breakout.PALETTE)
 @pytest.fixture(scope="module")
 def model() -> Model:
     torch.manual_seed(0)
-    return Model(Config(PALETTE, actions=3, chance=1, channels=16, blocks=1, history=4)).eval()
+    config = Config(
+        PALETTE,
+        actions=3,
+        chance=1,
+        sensor_low=(0, 0, -1.5, -1.5, 1, 0, 0),
+        sensor_high=(64, 64, 1.5, 1.5, 51, 3, 1),
+        sensor_whole=(False,) * 5 + (True,) * 2,
+        landmarks=((0, 1, 6, 0.0, 0.0), (4, -1, -1, 6.5, 59.0)),
+        channels=16,
+        blocks=1,
+        memory=4,
+        history=4,
+    )
+    return Model(config).eval()
 
 
 @pytest.fixture(scope="module")
-def frames() -> torch.Tensor:
+def play() -> tuple[torch.Tensor, torch.Tensor]:
+    """Three games' frames [3, 5, ...] and sensors [3, 5, 7]."""
     sim = breakout.Breakout(3)
     sim.reset(np.arange(3), "half")
-    out = []
+    frames, sensors = [], []
     for _ in range(5):
         sim.step(sim.act("good"))
-        out.append(rgba(sim))
-    return torch.from_numpy(np.stack(out, 1))
+        frames.append(rgba(sim))
+        sensors.append(sensor_matrix(sim))
+    return torch.from_numpy(np.stack(frames, 1)), torch.from_numpy(np.stack(sensors, 1))
+
+
+@pytest.fixture(scope="module")
+def frames(play: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    return play[0]
 
 
 def test_frames_survive_index_pack_unpack_and_paint(model: Model, frames: torch.Tensor) -> None:
@@ -47,27 +67,56 @@ def test_unseen_colours_become_their_nearest(model: Model, frames: torch.Tensor)
     assert torch.equal(model.index(noisy.to(torch.uint8)), model.index(frames[:, 0]))
 
 
-def test_a_step_keeps_the_contract(model: Model, frames: torch.Tensor) -> None:
+def test_landmarks_are_where_the_frame_shows_them(
+    model: Model, play: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    frames, sensors = (part[:, -1] for part in play)
+    ball = model.unpack(model.pixel(sensors, 0))[:, 0]
+    centre = (frames[:, 0, :, :, :3] == torch.tensor(breakout.BALL_CENTRE)).all(-1)
+    assert torch.equal(ball.bool(), centre)
+    paddle = model.unpack(model.pixel(sensors, 1))[:, 0].nonzero()
+    shown = (frames[:, 0, :, :, :3] == torch.tensor(breakout.PADDLE)).all(-1)
+    for game, row, column in paddle.tolist():
+        middle = shown[game, row].nonzero().float().mean()
+        assert row == 59 and abs(column + 0.5 - middle) <= 1
+    absent = sensors.clone()
+    absent[:, 6] = 0
+    assert not model.pixel(absent, 0).any() and model.pixel(absent, 1).any()
+    (mask, place), _ = model.locate(sensors)
+    assert torch.equal(mask.sum((1, 2, 3)), torch.ones(3)) and bool((place.abs() <= 1).all())
+
+
+def test_sensors_stay_in_their_range_and_whole_ones_whole(model: Model) -> None:
+    wild = torch.tensor([[99.0, -3.0, 0.37, -9.0, 20.25, 2.4, 0.6]])
+    expected = torch.tensor([[64.0, 0.0, 0.37, -1.5, 20.25, 2.0, 1.0]])
+    torch.testing.assert_close(model.settle(wild), expected)
+
+
+def test_a_step_keeps_the_contract(model: Model, play: tuple[torch.Tensor, torch.Tensor]) -> None:
     action, chance = torch.eye(3), torch.rand(3, 1)
-    frame, state, heads = model.step(model.initial(frames[:, 0]), action, chance)
+    frames, sensors = play
+    state = model.initial(frames[:, 0], sensors[:, 0])
+    frame, state, heads = model.step(state, action, chance)
     assert frame.dtype == torch.uint8 and frame.shape == (3, 1, 64, 64, 4)
     assert torch.equal(state["frame"], frame)
-    assert state["hidden"].shape == (3, 16, 16, 16)
+    assert state["hidden"].shape == (3, 4, 16, 16) and state["sensors"].shape == (3, 7)
     assert heads["reward"].shape == heads["terminated"].shape == (3,)
     assert bool(((heads["terminated"] >= 0) & (heads["terminated"] <= 1)).all())
 
 
-def test_encode_is_stepping_with_the_frames_that_were_seen(
-    model: Model, frames: torch.Tensor
+def test_encode_is_stepping_with_what_was_seen(
+    model: Model, play: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
+    frames, sensors = play
     actions, chances = torch.rand(3, 4, 3), torch.rand(3, 4, 1)
-    state = model.initial(frames[:, 0])
+    state = model.initial(frames[:, 0], sensors[:, 0])
     for t in range(4):
         _, state, _ = model.step(state, actions[:, t], chances[:, t])
-        state["frame"] = frames[:, t + 1]
-    encoded = model.encode(frames, actions, chances)
+        state |= {"frame": frames[:, t + 1], "sensors": sensors[:, t + 1]}
+    encoded = model.encode(frames, sensors, actions, chances)
     torch.testing.assert_close(encoded["hidden"], state["hidden"])
     assert torch.equal(encoded["frame"], frames[:, -1])
+    assert torch.equal(encoded["sensors"], sensors[:, -1])
 
 
 def test_an_unknown_family_is_named_with_those_that_exist() -> None:

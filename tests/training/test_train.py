@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from sims.breakout import Breakout
 from sims.errors import UserError
 from training.dataset import Dataset
 from training.evaluate import evaluate
@@ -19,7 +22,13 @@ from training.recipe import Recipe, to_json
 from training.train import schedule, train
 from training.weights import build, load_model, start_from
 
-SMALL = {"channels": 16, "blocks": 1, "history": 4}
+SMALL = {
+    "channels": 16,
+    "blocks": 1,
+    "drawing": 1,
+    "history": 4,
+    "landmarks": [{"x": "ball.0", "y": "ball.1", "present": "ball_present"}],
+}
 KEYS = {"sim": "s", "data": "d", "train": "t"}
 
 
@@ -31,13 +40,19 @@ def small(recipe: Recipe, **changes: float) -> Recipe:
 def test_training_learns_and_writes_all_that_made_it(
     tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    from sims.breakout import Breakout
-
-    taught = {"batch": 8, "self_fed": 0.0, "unroll": 4, "minutes": 10.0, "validate_minutes": 10.0}
-    train(small(tiny_recipe, steps=1, **taught), tiny_dataset, tmp_path / "one", keys=KEYS)
+    taught = {
+        "batch": 8,
+        "unroll": 4,
+        "teacher_share": 0.7,
+        "minutes": 10.0,
+        "validate_minutes": 10.0,
+    }
+    train(
+        small(tiny_recipe, steps=1, **taught), tiny_dataset, tmp_path / "one", Breakout, keys=KEYS
+    )
     untrained = json.loads((tmp_path / "one" / "curve.json").read_text())[-1]
     recipe = small(tiny_recipe, steps=120, **taught)
-    train(recipe, tiny_dataset, tmp_path, keys=KEYS)
+    train(recipe, tiny_dataset, tmp_path, Breakout, keys=KEYS)
     provenance = json.loads((tmp_path / "provenance.json").read_text())
     assert provenance["keys"] == KEYS and provenance["recipe"] == to_json(recipe)
     assert provenance["steps"] == 120
@@ -73,9 +88,9 @@ def test_a_killed_run_goes_on_where_it_was(
     script = tmp_path / "run.py"
     script.write_text(
         "import json, sys\nfrom pathlib import Path\nfrom training.recipe import from_json\n"
-        "from training.train import train\n"
+        "from sims.breakout import Breakout\nfrom training.train import train\n"
         "recipe = from_json(json.loads(Path(sys.argv[1]).read_text()))\n"
-        f"train(recipe, Path(sys.argv[2]), Path(sys.argv[3]), keys={KEYS!r})\n"
+        f"train(recipe, Path(sys.argv[2]), Path(sys.argv[3]), Breakout, keys={KEYS!r})\n"
     )
     (tmp_path / "recipe.json").write_text(json.dumps(to_json(recipe)))
     out = tmp_path / "out"
@@ -95,7 +110,7 @@ def test_a_killed_run_goes_on_where_it_was(
     more = dataclasses.replace(
         recipe, train=dataclasses.replace(recipe.train, steps=saved + 3, minutes=10.0)
     )
-    train(more, tiny_dataset, out, keys=KEYS)
+    train(more, tiny_dataset, out, Breakout, keys=KEYS)
     assert json.loads((out / "provenance.json").read_text())["steps"] == saved + 3
     load_model(out)
 
@@ -104,35 +119,88 @@ def test_fine_tuning_starts_from_the_nearest_weights(
     tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     recipe = small(tiny_recipe, steps=3)
-    train(recipe, tiny_dataset, tmp_path / "first", keys=KEYS)
-    arrays = Dataset.open(tiny_dataset).load("train")
-    fresh = build(recipe, arrays)
+    train(recipe, tiny_dataset, tmp_path / "first", Breakout, keys=KEYS)
+    dataset = Dataset.open(tiny_dataset)
+    arrays = dataset.load("train")
+    fresh = build(recipe, arrays, dataset.spec)
     copied = start_from(fresh, tmp_path / "first")
     old = load_model(tmp_path / "first").state_dict()
     assert copied == len(old)
     assert all(torch.equal(value, old[name]) for name, value in fresh.state_dict().items())
-    wider = build(dataclasses.replace(recipe, model={**SMALL, "channels": 24}), arrays)
+    wider = build(
+        dataclasses.replace(recipe, model={**SMALL, "channels": 24}), arrays, dataset.spec
+    )
     assert 0 < start_from(wider, tmp_path / "first") < copied
 
 
 def test_the_schedule_grows_from_teaching_to_playing(tiny_recipe: Recipe) -> None:
-    plan = dataclasses.replace(tiny_recipe.train, unroll=24, burn_in=4)
-    starts, ends = schedule(plan, 0.05), schedule(plan, 1.0)
-    assert starts[1] == 0 and starts[2] == 8
-    assert ends[1] == plan.self_fed and ends[2] == 28 and ends[0] < 0.05
+    plan = dataclasses.replace(tiny_recipe.train, teacher_share=0.3, dream=100)
+    taught, first, last = (schedule(plan, at) for at in (0.29, 0.3, 1.0))
+    assert [dreamt for _, dreamt in (taught, first, last)] == [0, 8, 100]
+    assert taught[0] > first[0] > last[0] and last[0] < 0.05
 
 
 def test_a_model_key_that_is_not_there_is_named(tiny_recipe: Recipe, tiny_dataset: Path) -> None:
-    arrays = Dataset.open(tiny_dataset).load("train")
+    dataset = Dataset.open(tiny_dataset)
+    arrays = dataset.load("train")
+
+    def asked(**model: object) -> None:
+        build(dataclasses.replace(tiny_recipe, model=model), arrays, dataset.spec)
+
     with pytest.raises(UserError, match=r"unknown key model\.chanels\. Known keys: blocks"):
-        build(dataclasses.replace(tiny_recipe, model={"chanels": 3}), arrays)
+        asked(chanels=3)
+    with pytest.raises(UserError, match="model.landmarks: unknown key z. Known keys: x, y"):
+        asked(landmarks=[{"z": "ball.0"}])
+    with pytest.raises(UserError, match=r"no sensor value 'bal\.0'; the sim has ball\.0, ball\.1"):
+        asked(landmarks=[{"x": "bal.0"}])
 
 
 def test_weights_that_are_cut_short_are_refused(
     tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    train(small(tiny_recipe, steps=1), tiny_dataset, tmp_path, keys=KEYS)
+    train(small(tiny_recipe, steps=1), tiny_dataset, tmp_path, Breakout, keys=KEYS)
     path = tmp_path / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match="can't be read"):
         load_model(tmp_path)
+
+
+def test_two_ranks_learn_as_one_with_their_batches_together(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    losses = {}
+    for ranks in (1, 2):
+        out = tmp_path / str(ranks)
+        # Few enough games that one rank alone, with half the batch, would learn visibly less.
+        recipe = small(tiny_recipe, steps=60, batch=16, unroll=2, minutes=10.0, ranks=ranks)
+        train(recipe, tiny_dataset, out, Breakout, keys=KEYS)
+        losses[ranks] = json.loads((out / "curve.json").read_text())[-1]["frame_loss"]
+        assert json.loads((out / "provenance.json").read_text())["steps"] == 60
+    assert losses[2] == pytest.approx(losses[1], rel=0.5)
+
+
+def test_a_rank_that_dies_is_told_and_the_run_goes_on_later(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    recipe = small(tiny_recipe, steps=100_000, batch=4, ranks=2, checkpoint_minutes=0.01)
+
+    def fell() -> None:
+        while not (tmp_path / "checkpoint.pt").exists():
+            time.sleep(0.05)
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    threading.Thread(target=fell, daemon=True).start()
+    with pytest.raises(UserError, match="another of the 2 ranks has died"):
+        train(recipe, tiny_dataset, tmp_path, Breakout, keys=KEYS)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"]
+    more = small(tiny_recipe, steps=saved + 2, batch=4, ranks=2, minutes=10.0)
+    train(more, tiny_dataset, tmp_path, Breakout, keys=KEYS)
+    assert json.loads((tmp_path / "provenance.json").read_text())["steps"] == saved + 2
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="train.batch is 5, which 2 ranks can't share"):
+        train(small(tiny_recipe, batch=5, ranks=2), tiny_dataset, tmp_path, Breakout, keys=KEYS)

@@ -109,6 +109,7 @@ class Model(nn.Module):
             nn.Linear(config.wide, config.wide), nn.ReLU(),
             nn.Linear(config.wide, 2 * sensors),
         )  # fmt: skip
+        self.copy = nn.Conv2d(packed, c, 1)
         self.plan = nn.Conv2d(c + marks * p * p + self.told, c, 1)
         self.change = nn.Linear(2 * sensors + given, c)
         self.drawing = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.drawing))
@@ -159,24 +160,22 @@ class Model(nn.Module):
         return frame, {"frame": frame, "sensors": self.settle(sensors), "hidden": hidden}, out
 
     def advance(
-        self,
-        cells: Tensor,
-        sensors: Tensor,
-        hidden: Tensor,
-        action: Tensor,
-        chance: Tensor,
-        truth: Tensor | None = None,
-        own: Tensor | None = None,
+        self, cells: Tensor, sensors: Tensor, hidden: Tensor, action: Tensor, chance: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Advance in cells: one-hot -> (logits of the next cells, sensors, hidden, heads [B, 2]).
+        """Advance in cells: one-hot -> (logits of the next cells, sensors, hidden, heads [B, 2])."""
+        x, after = self.look(cells, sensors, hidden, action, chance)
+        after = self.settle(after)
+        logits, hidden, heads = self.draw(cells, x, sensors, after, hidden, action, chance)
+        return logits, after, hidden, heads
 
-        The frame is drawn for the sensors that are predicted; in training for the `truth`, but
-        where bool [B] `own` says otherwise.
-        """
+    def look(
+        self, cells: Tensor, sensors: Tensor, hidden: Tensor, action: Tensor, chance: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Look at what is there: (features [B, channels, gh, gw], next sensors, not yet settled)."""
         given = torch.cat([action, chance], 1)
-        s = (sensors - self.low) / self.span - 1
+        s = self.parts(sensors)
         free = self.ahead(sensors, action)
-        ahead = (free - self.low) / self.span - 1
+        ahead = self.parts(free)
         here, there = self.locate(sensors), self.locate(free)
         looked = torch.cat([hidden, self.tell(here, s), self.tell(there, ahead)], 1)
         drive = self.control(torch.cat([given, s], 1))[:, :, None, None]
@@ -186,40 +185,44 @@ class Model(nn.Module):
             if i == 0:  # What happens anywhere is known everywhere: a lost ball costs a life.
                 everywhere = self.spread(torch.cat([self.summary(x), given], 1))
                 x = x + everywhere[:, :, None, None]
-
         seen = [(x * mask).sum((2, 3)) for mask, _ in here]
-        phases = [told[:, 2:6] for _, told in (*here, *there)]
+        phases = [place[:, 2:] for _, place in (*here, *there)]
         known = torch.cat([*seen, *phases, self.summary(x), s, ahead, given], 1)
         correction, gate = self.judge(known).chunk(2, 1)
-        after = ahead + torch.sigmoid(gate - 2) * correction
-        predicted = self.units(after)
+        return x, self.units(ahead + torch.sigmoid(gate - 2) * correction)
 
-        told = self.settle(predicted)
-        if truth is not None and own is not None:
-            told = torch.where(own[:, None], told.detach(), truth)
-        s_told = (told - self.low) / self.span - 1
-        where = self.locate(told)
-        paint = [self.pixel(told, k) for k in range(len(where))]
-        change = self.change(torch.cat([s_told, s_told - s, given], 1))[:, :, None, None]
-        plan = self.plan(torch.cat([x, *paint, self.tell(where, s_told)], 1))
-        x = x + torch.relu(plan + change)
+    def draw(
+        self, cells: Tensor, x: Tensor, sensors: Tensor, after: Tensor,
+        hidden: Tensor, action: Tensor, chance: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """Draw the next frame for the sensors `after`: (logits, hidden, heads [B, 2])."""
+        s, told = self.parts(sensors), self.parts(after)
+        change = torch.cat([told, told - s], 1)
+        places = self.locate(after)
+        paint = [self.pixel(after, k) for k in range(len(places))]
+        plan = self.plan(torch.cat([x, *paint, self.tell(places, told)], 1))
+        drive = self.change(torch.cat([change, action, chance], 1))[:, :, None, None]
+        x = torch.relu(self.copy(cells) + plan + drive)
         for block in self.drawing:
             x = x + torch.relu(block(x))
         gate, candidate = self.gates(x).chunk(2, 1)
         hidden = hidden + torch.sigmoid(gate) * (torch.tanh(candidate) - hidden)
         logits = self.write(x) + self.keep * cells
-        heads = self.heads(torch.cat([self.summary(x), s_told, s_told - s], 1))
-        return logits, predicted, hidden, heads
+        return logits, hidden, self.heads(torch.cat([self.summary(x), change], 1))
 
     def ahead(self, sensors: Tensor, action: Tensor) -> Tensor:
         """Forecast the sensors, in their own units, as if nothing got in the way."""
-        s = (sensors - self.low) / self.span - 1
+        s = self.parts(sensors)
         return self.units(s + self.forecast(torch.cat([s, action], 1)))
 
     def summary(self, x: Tensor) -> Tensor:
         """Average and maximum of `pooled` mixes of the channels over the grid, [B, 2 * pooled]."""
         x = self.pool(x)
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+
+    def parts(self, sensors: Tensor) -> Tensor:
+        """Turn sensors in their own units into -1..1 over their range."""
+        return (sensors - self.low) / self.span - 1
 
     def units(self, s: Tensor) -> Tensor:
         """Turn sensors as -1..1 over their range into their own units."""
@@ -247,7 +250,7 @@ class Model(nn.Module):
         return same
 
     def locate(self, sensors: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return each landmark's (cell as a mask [B, 1, gh, gw], place in cell and pixel [B, 6])."""
+        """Return each landmark's (cell as a mask [B, 1, gh, gw], place in it [B, 6])."""
         p, (rows, columns) = self.config.patch, self.grid
         out = []
         for k in range(len(self.config.landmarks)):
