@@ -61,7 +61,8 @@ class Host:
 
     frame: uint8 [cameras, H, W, 4], RGBA. status: float64, one entry for each name in
     `layout` (a JSON list). Both are the same arrays for ever. Among the names, `chance.<i>` is
-    what chance holds for the coming step, and `sensor.<name>.<i>` come last, as models take them. Raises UserError for a world that breaks its contract.
+    what chance holds for the coming step, and `sensor.<name>.<i>` come last, as models take them.
+    Raises UserError for a world that breaks its contract.
     """
 
     def __init__(self, module: str) -> None:
@@ -196,16 +197,15 @@ class Host:
         if not ((chance >= 0) & (chance < 1)).all():
             raise self._error("draw() must give chance within [0, 1)")
         values += chance[0].tolist()
-        sensors = sim.sensors() if spec.sensors else {}
+        measured = sim.sensors() if spec.sensors else {}
         for sensor in spec.sensors:
-            if np.shape(sensors.get(sensor.name)) != (1, *sensor.shape):
-                found = np.shape(sensors.get(sensor.name))
-                raise self._error(
-                    f"sensor '{sensor.name}' has shape {found}, not {(1, *sensor.shape)}"
-                )
-            values += np.asarray(sensors[sensor.name], np.float64).ravel().tolist()
-        if not all(math.isfinite(value) for value in values):
-            raise self._error("a sensor is not a finite number")
+            value = np.asarray(measured.get(sensor.name, ()), np.float64)
+            if value.shape != (1, *sensor.shape):
+                wanted = (1, *sensor.shape)
+                raise self._error(f"sensor '{sensor.name}' has shape {value.shape}, not {wanted}")
+            if not np.isfinite(value).all():
+                raise self._error(f"sensor '{sensor.name}' is not a finite number")
+            values += value.ravel().tolist()
         status[:] = values
         sim.render(self._rgb)
         self.frame[..., :3] = self._rgb[0]

@@ -131,6 +131,11 @@ class Live:
         self.frames, self.sensors = self.index(), sensor_matrix(sim)
         self.lost = self.dreamt = 0  # dreams that went too far; steps dreamt
 
+    def mean_dream(self) -> float:
+        """Return how many steps dreams have lasted since this was last asked, on average."""
+        steps, self.dreamt, lost, self.lost = self.dreamt, 0, self.lost, 0
+        return steps / max(1, lost)
+
     def index(self) -> Array:
         """Return what the sim shows as palette indices [B, cams, H, W]."""
         return np.asarray(self.lookup[colour_codes(rgba(self.sim))])

@@ -1,10 +1,10 @@
-"""Train a world model from a recorded dataset: read top to bottom, it is the whole loop.
+"""Train a world model from a recorded dataset and its sim: read top to bottom, the whole loop.
 
-Windows of the data are watched for `burn_in` steps and then played for `unroll` steps, in a
-growing share on the model's own frames (scheduled sampling, Bengio et al., 2015,
-arXiv:1506.03099; on-policy data as in DAgger, Ross et al., 2011, arXiv:1011.0686). A sample
-whose own frame has gone too far from the truth is given the true frame again, so that no target
-contradicts what the model was shown.
+First the model is taught single steps of recorded games, many of them shortly before something
+happens. Then it dreams: in a part of the games it goes on from its own frames and sensors, longer
+and longer, while the sim follows it and says what should come next (on-policy data as in DAgger,
+Ross et al., 2011, arXiv:1011.0686; see `training.relabel`). What is saved is an average of the
+weights (Polyak and Juditsky, 1992, doi:10.1137/0330046).
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ def train(
 ) -> None:
     """Train the recipe's model on a dataset; write weights, provenance and curve into `out`.
 
-    Goes on from the checkpoint of a killed run in `out`. `init` is a weights folder to fine-tune
+    `sim_class` is the sim that was recorded. Goes on from the checkpoint of a killed run in `out`.
+    `init` is a weights folder to fine-tune
     from, with the recipe's [finetune] budget. `keys` (sim, data and train hashes) go into the
     provenance as they are. Raises UserError for a recipe or dataset that can't be used.
     """
@@ -236,15 +237,8 @@ def _train(
             if run.minutes - validated_at >= plan.validate_minutes or run.progress >= 1.0:
                 validated_at = run.minutes
                 point = {"step": float(run.step), "minutes": run.minutes, **figures}
+                point["dream_steps"] = source.live.mean_dream()
                 run.curve.append(point | validate(run, held_out, recipe.world))
-                print(
-                    {k: round(v, 4) for k, v in run.curve[-1].items()},
-                    source.live.horizon,
-                    source.live.lost,
-                    source.live.dreamt,
-                    flush=True,
-                )
-                source.live.lost = source.live.dreamt = 0
                 for name, value in run.curve[-1].items():
                     if name.startswith("val_"):
                         board.add_scalar(name, value, run.step)

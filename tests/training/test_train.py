@@ -149,7 +149,7 @@ def test_a_model_key_that_is_not_there_is_named(tiny_recipe: Recipe, tiny_datase
 
     with pytest.raises(UserError, match=r"unknown key model\.chanels\. Known keys: blocks"):
         asked(chanels=3)
-    with pytest.raises(UserError, match="model.landmarks: unknown key z. Known keys: x, y"):
+    with pytest.raises(UserError, match=r"model\.landmarks: unknown key z. Known keys: x, y"):
         asked(landmarks=[{"z": "ball.0"}])
     with pytest.raises(UserError, match=r"no sensor value 'bal\.0'; the sim has ball\.0, ball\.1"):
         asked(landmarks=[{"x": "bal.0"}])
@@ -202,5 +202,5 @@ def test_a_rank_that_dies_is_told_and_the_run_goes_on_later(
 def test_a_batch_that_ranks_cannot_share_is_refused(
     tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="train.batch is 5, which 2 ranks can't share"):
+    with pytest.raises(UserError, match=r"train\.batch is 5, which 2 ranks can't share"):
         train(small(tiny_recipe, batch=5, ranks=2), tiny_dataset, tmp_path, Breakout, keys=KEYS)

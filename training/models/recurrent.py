@@ -162,7 +162,7 @@ class Model(nn.Module):
     def advance(
         self, cells: Tensor, sensors: Tensor, hidden: Tensor, action: Tensor, chance: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Advance in cells: one-hot -> (logits of the next cells, sensors, hidden, heads [B, 2])."""
+        """Advance in cells: one-hot -> (next cells' logits, sensors, hidden, heads [B, 2])."""
         x, after = self.look(cells, sensors, hidden, action, chance)
         after = self.settle(after)
         logits, hidden, heads = self.draw(cells, x, sensors, after, hidden, action, chance)
@@ -171,7 +171,7 @@ class Model(nn.Module):
     def look(
         self, cells: Tensor, sensors: Tensor, hidden: Tensor, action: Tensor, chance: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Look at what is there: (features [B, channels, gh, gw], next sensors, not yet settled)."""
+        """Look at what is there: (features [B, channels, gh, gw], next sensors, unsettled)."""
         given = torch.cat([action, chance], 1)
         s = self.parts(sensors)
         free = self.ahead(sensors, action)
