@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.table import OUT, ROOT, Figure, median
-from builder import chromium, render
+from builder import chromium, download
 from sims.errors import UserError
 
 LOADS = 5
@@ -80,7 +80,7 @@ def loads(browser: Any, url: str, site: Path) -> list[Figure]:
         warm.append(first_play(page, url))
         context.close()
     files = sorted(f for f in asked if f.is_file())
-    weight = render.play_bytes(files, OUT / "sizes.json") / 1e6
+    total = download.compressed(files, known=OUT / "sizes.json") / 1e6
     return [
         Figure("Play to first sim frame, cold", median(cold) / 1000, "s", at_most=4.0),
         Figure(
@@ -91,7 +91,7 @@ def loads(browser: Any, url: str, site: Path) -> list[Figure]:
         ),
         Figure(
             "first load to play, brotli",
-            weight,
+            total,
             "MB",
             at_most=12.0,
             note=f"{len(files)} files, quality 5, as hosts compress on the fly",
@@ -129,12 +129,13 @@ def pace(browser: Any, url: str) -> list[Figure]:
     found, steps = state["intervals"], state["stepMs"]
     return [
         Figure(
-            f"{state['shown']} mode, {SECONDS} s of play: frame interval p95",
+            f"{state['mode']} mode, {SECONDS} s of play: frame interval p95",
             found["p95"],
             "ms",
             at_most=1.25 * ideal,
-            note=f"ideal {ideal:.1f}, median {found['p50']:.1f}, {found['count']} frames; sim step "
-            f"p50 {steps['sim']['p50']:.1f} ms, model step p50 {steps['model']['p50']:.1f} ms "
+            note=f"ideal {ideal:.1f}, median {found['p50']:.1f}, {found['count']} frames (none for "
+            f"3 s after a game over); sim step p50 {steps['sim']['p50']:.1f} ms, "
+            f"model step p50 {steps['model']['p50']:.1f} ms "
             f"({state['variant']} on {state['backend']})",
         )
     ]

@@ -14,10 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 
-import brotli
 from pydantic import ValidationError
 
-from builder import cache, manifest, vendor
+from builder import cache, download, manifest
 
 MAX_FILE = 25 * 1024 * 1024
 MAX_FIRST_LOAD = 12_000_000
@@ -261,54 +260,22 @@ def sizes(site: Path) -> Iterator[str]:
         if file.stat().st_size > MAX_FILE:
             path = file.relative_to(site).as_posix()
             yield f"{path}: {file.stat().st_size / 2**20:.1f} MiB, over {MAX_FILE >> 20} MiB"
-    listed = read(site / "wm" / "site.json", manifest.Site)
+    home = site / "wm"
+    listed = read(home / "site.json", manifest.Site)
     if isinstance(listed, str):
         return  # `hashes` says so.
     for name, url in listed.worlds.items():
-        files = first_load(site, listed, url)
-        weight = compressed(files, 5)
-        if MAX_FIRST_LOAD < weight < 1.3 * MAX_FIRST_LOAD:
+        world = read(home / url, manifest.World)
+        if isinstance(world, str):
+            continue  # `hashes` says so, and of absent files too.
+        files = download.first_load(home, listed.runtime, world, (home / url).parent)
+        files = [file for file in files if file.is_file()]
+        total = download.compressed(files)
+        if MAX_FIRST_LOAD < total < 1.3 * MAX_FIRST_LOAD:
             # As a good host sends it, which is slow to tell and never a third less.
-            weight = compressed(files, 9)
-        if weight > MAX_FIRST_LOAD:
+            total = download.compressed(files, quality=9)
+        if total > MAX_FIRST_LOAD:
             yield (
-                f"world {name!r}: its first load is {weight / 1e6:.1f} MB compressed, "
+                f"world {name!r}: its first load is {total / 1e6:.1f} MB compressed, "
                 f"over {MAX_FIRST_LOAD / 1e6:.0f} MB"
             )
-
-
-def first_load(site: Path, listed: manifest.Site, url: str) -> list[Path]:
-    """Return the files that Play loads the first time: the wasm runtime and one model variant."""
-    home = site / "wm"
-    later = (*vendor.EXTRA, ".jspi.mjs", ".jspi.wasm", ".jspi.min.mjs")
-    files = [
-        file
-        for part, folder in listed.runtime.items()
-        if part != "editor"
-        for file in cache.files_of(home / folder)
-        if not file.name.endswith(later)
-    ]
-    world = read(home / url, manifest.World)
-    if isinstance(world, str):
-        return files
-    used = [*world.sim.sources, *([world.poster] if world.poster else [])]
-    for model in world.models[:1]:
-        variants = [v for v in model.variants if "wasm" in v.backends]
-        used += [file for v in variants[:1] for file in (v.step, v.encode)]
-    files += [home / url, *((home / url).parent / file.url for file in used)]
-    return [file for file in files if file.is_file()]
-
-
-def compressed(files: list[Path], quality: int) -> int:
-    """Return the bytes of files as brotli sends them; what does not shrink goes as it is."""
-    total = 0
-    for file in files:
-        data = file.read_bytes()
-        known = (cache.sha256(data), quality)
-        if known not in _compressed:  # A site's worlds share their runtime.
-            _compressed[known] = min(len(data), len(brotli.compress(data, quality=quality)))
-        total += _compressed[known]
-    return total
-
-
-_compressed: dict[tuple[str, int], int] = {}

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from builder import cache, manifest
@@ -147,22 +146,3 @@ def site_json(out: Path, runtime: dict[str, str], worlds: dict[str, str]) -> man
     )
     (out / "wm" / "site.json").write_text(site.model_dump_json(indent=1) + "\n")
     return site
-
-
-def play_bytes(files: Iterable[Path], known: Path) -> int:
-    """Estimate what files weigh with brotli, as hosts send them; remembered by content."""
-    import brotli
-
-    sizes: dict[str, int] = cache.read_json(known) or {}
-    fresh = False
-    total = 0
-    for file in files:
-        digest = cache.sha256_file(file)
-        if digest not in sizes:
-            data = file.read_bytes()
-            sizes[digest] = min(len(data), len(brotli.compress(data, quality=5)))
-            fresh = True
-        total += sizes[digest]
-    if fresh:
-        cache.write_json(known, sizes)
-    return total

@@ -22,6 +22,8 @@ const SITE = "wm/site.json";
 // Caches belong to the origin, which other sites may share under other paths.
 const FILES = `wmsite ${new URL(SCOPE).pathname} files`;
 const RECORD = `wmsite ${new URL(SCOPE).pathname} record`;
+// Python's memory once it has started, of every site of the origin: pyodide/boot.mjs keeps it.
+const PYTHON = "wm-python";
 const RECORD_AT = `${SCOPE}wm/record.json`;
 /** How long a navigation waits for the deployed version, in ms; then what is kept is shown. */
 const WAIT = 2500;
@@ -132,14 +134,22 @@ async function activate() {
   await tell();
 }
 
-/** Forget all that is kept. */
+/** Forget all that is kept, and leave no cache behind. */
 async function drop() {
   await alone(async () => {
     await write(() => ({ active: null, previous: null, ready: null }));
-    await caches.delete(FILES);
+    await Promise.all([caches.delete(FILES), caches.delete(RECORD), forgetPython()]);
     now.problem = "";
   });
   await tell();
+}
+
+/** Delete this site's part of a cache that the origin's sites share, and the cache once it is empty. */
+async function forgetPython() {
+  if (!(await caches.has(PYTHON))) return;
+  const cache = await caches.open(PYTHON);
+  for (const request of await cache.keys()) if (request.url.startsWith(SCOPE)) await cache.delete(request);
+  if (!(await cache.keys()).length) await caches.delete(PYTHON);
 }
 
 /** Bring the deployed version with what is kept already and what is wanted. @param {Wanted} wanted */

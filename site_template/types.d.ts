@@ -138,6 +138,8 @@ export interface PlayerState {
   scenario: string;
   drift: number | null;
   replay: "none" | "playing" | "matches" | "differs";
+  /** The tick that the model dreams from. */
+  dream: number | null;
   edited: boolean;
   intervals: Percentiles & { count: number };
   stepMs: { sim: Percentiles; model: Percentiles };

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from builder import chromium
 from training.recipe import Recipe, from_json
 
 
@@ -66,3 +69,9 @@ def starter_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(shared, folder / ".wmsite" / "vendor")
     build.run(build.Options(root=folder, train="never"), Terminal(quiet=True))
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with chromium.browser() as opened:
+        yield opened

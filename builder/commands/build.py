@@ -118,7 +118,7 @@ def _fill(
     terminal: Terminal,
 ) -> None:
     """Write a whole site into `stage`."""
-    from builder import plugin, render, vendor, worlds
+    from builder import download, plugin, render, vendor, worlds
 
     made: dict[str, worlds.Built] = {}
     icons: dict[int, bytes] = {}
@@ -142,8 +142,9 @@ def _fill(
         name: plugin.Shown(
             manifest=built.manifest,
             folder=built.folder,
-            play_bytes=render.play_bytes(
-                _first_play(work, runtime, built), project.cache / "sizes.json"
+            play_bytes=download.compressed(
+                download.first_load(work / "wm", runtime, built.manifest, work / built.folder),
+                known=project.cache / "sizes.json",
             ),
             weights={
                 model.family: project.worlds[name].weights(model.family)
@@ -186,26 +187,6 @@ def check(world: World, terminal: Terminal) -> None:
     world.forget()
     checks.check_sim(f"sims.{world.name}", world.project.root / "sims")
     cache.write_json(known, wanted)
-
-
-def _first_play(work: Path, runtime: dict[str, str], built: worlds.Built) -> list[Path]:
-    """Return the files that Play loads, on a device that has wasm alone."""
-    from builder import vendor
-
-    files = [
-        file
-        for part, folder in runtime.items()
-        if part != "editor"
-        for file in cache.files_of(work / "wm" / folder)
-    ]
-    home = work / built.folder
-    files += [home / "world.json", *(home / source.url for source in built.manifest.sim.sources)]
-    for model in built.manifest.models[:1]:
-        able = [v for v in model.variants if "wasm" in v.backends]
-        for variant in sorted(able, key=lambda v: v.step.bytes)[:1]:
-            files += [home / variant.step.url, home / variant.encode.url]
-    later = (*vendor.EXTRA, ".jspi.mjs", ".jspi.wasm", ".jspi.min.mjs")
-    return [file for file in files if not file.name.endswith(later)]
 
 
 def _site_name(project: Project) -> str:

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import cache, pipeline
-from builder.commands.build import check
 from builder.commands.train import entries
-from builder.project import Project
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -29,12 +27,7 @@ def run(
     `checking` compares with the committed metrics.json and raises UserError for any figure that
     is worse than the committed interval.
     """
-    project = Project.open(root)
-    world = project.world(name)
-    chosen = entries(world.families, family, name)
-    check(world, terminal)
-    for one in chosen:
-        entry = pipeline.Entry(world, one)
+    for entry in entries(root, name, family, terminal):
         with entry.lock(wait):
             _measure(entry, terminal, checking)
 

@@ -22,12 +22,7 @@ def run(
     wait: bool = False,
 ) -> None:
     """Bring a world's models up to date; UserError for a world without recipes."""
-    project = Project.open(root)
-    world = project.world(name)
-    chosen = entries(world_families=world.families, family=family, name=name)
-    check(world, terminal)
-    for one in chosen:
-        entry = pipeline.Entry(world, one)
+    for entry in entries(root, name, family, terminal):
         if adopt:
             with entry.lock(wait):
                 pipeline.adopt(entry, terminal)
@@ -37,18 +32,24 @@ def run(
             terminal.say(f"model {entry.name}: {due.why}.")
 
 
-def entries(world_families: list[str], family: str | None, name: str) -> list[str]:
-    """Return the families to work on; UserError for one that no recipe describes."""
-    if family and family not in world_families:
+def entries(root: Path, name: str, family: str | None, terminal: Terminal) -> list[pipeline.Entry]:
+    """Return a world's models to work on, or the one of `family`, once its sim is checked.
+
+    UserError for a model that no recipe describes.
+    """
+    world = Project.open(root).world(name)
+    known = world.families
+    if family and family not in known:
         raise UserError(
             f"world {name!r}: no recipe recipes/{name}/{family}.toml; it has "
-            f"{', '.join(world_families) or 'none'}",
+            f"{', '.join(known) or 'none'}",
             exit_code=2,
         )
-    if not world_families:
+    if not known:
         raise UserError(
             f"world {name!r}: it has no recipe, so there is nothing to train. "
             f"Run: write recipes/{name}/recurrent.toml, as `wmsite new` shows",
             exit_code=2,
         )
-    return [family] if family else world_families
+    check(world, terminal)
+    return [pipeline.Entry(world, one) for one in ([family] if family else known)]

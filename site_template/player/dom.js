@@ -22,6 +22,7 @@ const PATHS = {
   pause: "M6 4.5h4v15H6zm8 0h4v15h-4z",
   step: "M5 4.5v15l10-7.5zM16.5 4.5H20v15h-3.5z",
   restart: "M12 5V1.5L6.5 7 12 12.5V8.8a4.7 4.7 0 1 1-4.7 4.7H4A8 8 0 1 0 12 5z",
+  moon: "M20.5 14.6A8.7 8.7 0 0 1 9.4 3.5 8.8 8.8 0 1 0 20.5 14.6z",
   resync: "M12 3a9 9 0 0 1 8 4.9V4h2v8h-8v-2h4.7A7 7 0 0 0 5.3 10H3.2A9 9 0 0 1 12 3zm-10 9h8v2H5.3a7 7 0 0 0 13.4 0h2.1A9 9 0 0 1 4 16.1V20H2z",
   code: "M8.7 6.3 3 12l5.7 5.7 1.5-1.5L6 12l4.2-4.2zM15.3 6.3 21 12l-5.7 5.7-1.5-1.5L18 12l-4.2-4.2z",
   chart: "M4 20V10h4v10zm6 0V4h4v16zm6 0v-7h4v7z",
@@ -41,6 +42,9 @@ export function icon(name) {
   svg.append(path);
   return svg;
 }
+
+/** A figure of the sim's in words. @param {number} value */
+export const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2));
 
 /** @param {number} bytes */
 export const megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1);

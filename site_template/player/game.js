@@ -1,19 +1,20 @@
 // One world being played: sim and model stepped side by side, modes, pauses, replays and recovery. No DOM.
 
-import { Loop, Samples } from "./loop.js";
-import { ModelLink } from "./model.js";
-import { faultOf, place, recover, tellFault } from "./recover.js";
-import { endReplay, opening } from "./rerun.js";
-import { SimLink } from "./sim.js";
-import { Stage, StageError, STAGES } from "./stages.js";
+import { load } from "./load.js";
+import { Samples } from "./loop.js";
+import { modelFailed, recover } from "./recover.js";
+import { endReplay } from "./rerun.js";
+import { Stage, STAGES } from "./stages.js";
 
 /** @import {Mode, PlayerState, Replay, World} from "../types" */
-/** @import {Choice} from "./model.js" */
+/** @import {Loop} from "./loop.js" */
+/** @import {Dream} from "./dream.js" */
+/** @import {Choice, ModelLink, Moment} from "./model.js" */
 /** @import {Runtime} from "./runtime.js" */
-/** @import {Shown} from "./sim.js" */
+/** @import {Shown, SimLink} from "./sim.js" */
 /** @import {StageName} from "./stages.js" */
 
-/** One clear line for the page, with what the player can do about it. @typedef {{text: string, offer?: "retry" | "retry-model" | "stop" | "skip"}} Notice */
+/** One clear line for the page, with what the player can do about it. @typedef {{text: string, offer?: "retry" | "retry-model" | "stop" | "skip" | "wake"}} Notice */
 
 const GROUNDED = new Set(["overlay", "split", "difference"]);
 const ZERO = { p50: 0, p95: 0 };
@@ -71,10 +72,16 @@ export class Game extends EventTarget {
     this.simFrame = null;
     /** @type {Uint8ClampedArray<ArrayBuffer> | null} */
     this.modelFrame = null;
+    /** What led to `simFrame`: the newest moment last, as many as any model of the world starts from. @type {Moment[]} */
+    this.past = [];
+    /** @type {Dream | null} */
+    this.dream = null;
     /** @type {Float64Array} */
     this.status = new Float64Array();
     /** @type {number | null} */
     this.drift = null;
+    /** The drift of each tick of the last seconds, NaN where there was none. */
+    this.drifts = new Samples(1);
     this.simFrames = 0;
     this.modelFrames = 0;
     this.simMs = new Samples(300);
@@ -93,80 +100,9 @@ export class Game extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  // --- Loading -------------------------------------------------------------------------------
-
   /** Load all that is not here yet, and play. A second call retries what failed. */
-  async start() {
-    if (this.phase === "loading") return;
-    this.set("loading");
-    this.notice = null;
-    const retry = this.failedStage !== null;
-    this.failedStage = this.error = null;
-    try {
-      await this.runtime.loadSite(this.stages.site, retry);
-      // Python needs no manifest of the world: it boots beside it.
-      const python = this.runtime.python(this.stages.python);
-      python.catch(() => {});
-      const { world, url } = await this.runtime.loadWorld(this.options.world, this.stages.world);
-      if (this.closed) return;
-      this.base = url;
-      this.world = world;
-      const sim = (this.sim ??= new SimLink(this.runtime, world, {}));
-      sim.onwait = (waited) => this.slow(waited);
-      if (!world.models.length) this.mode = "sim";
-      else if (!this.modelOn) this.loadModel(world);
-      await this.loadSim(sim, world);
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
-  /** @param {SimLink} sim @param {World} world */
-  async loadSim(sim, world) {
-    if (!Object.keys(sim.shipped).length) {
-      const { stages, runtime } = this;
-      const texts = await stages.world.run(
-        () => Promise.all(world.sim.sources.map((s) => runtime.fetch({ ...s, url: new URL(s.url, this.base).href }, stages.world))),
-        true,
-      );
-      sim.shipped = Object.fromEntries(world.sim.sources.map((s, i) => [s.path, new TextDecoder().decode(texts[i])]));
-    }
-    await sim.connect(this.stages.python);
-    const first = await this.stages.sim.run(async () => {
-      const { seed, scenario } = opening(this);
-      await sim.open(sim.shipped, seed, scenario, []);
-      return sim.reset(seed, scenario);
-    });
-    if (this.closed) return sim.close();
-    this.loop ??= new Loop({ rate: world.spec.rate, tick: () => this.tick(), present: () => this.emit("frame") });
-    this.emit("ready");
-    this.begin(first);
-    this.resume();
-  }
-
-  /** Load the model beside the sim; a failure leaves the sim, a line and Retry. @param {World} world */
-  loadModel(world) {
-    this.modelLoading ??= (async () => {
-      try {
-        const { family } = this.options;
-        const entry = family ? world.models.find((m) => m.family === family) : world.models[0];
-        if (!entry) throw new StageError("model", `the world has no model "${family}"`);
-        this.model ??= new ModelLink(this.runtime, entry, this.base, world.spec);
-        const first = new Promise((resolve) => {
-          if (this.simFrame) resolve(new Uint8Array(this.simFrame));
-          else this.addEventListener("first", () => resolve(new Uint8Array(/** @type {any} */ (this.simFrame))), { once: true });
-        });
-        await this.model.load(this.choice, this.stages, /** @type {Promise<Uint8Array>} */ (first));
-        if (this.notice?.offer === "retry-model") this.notice = null;
-        if (this.model.note) this.say({ text: this.model.note });
-        await this.exclusively(() => this.joinModel());
-      } catch (error) {
-        this.modelFailed(error);
-      } finally {
-        this.modelLoading = null;
-      }
-    })();
-    return this.modelLoading;
+  start() {
+    return load(this);
   }
 
   /** The model starts from what the sim shows now. */
@@ -177,52 +113,14 @@ export class Game extends EventTarget {
       this.say({ text: "The model rests: the edited sim has other frames, actions or chance than it was trained on." });
       return this.changed();
     }
-    const fresh = this.sim.now.actions.length === 0;
-    await this.model.start(new Uint8Array(this.simFrame), fresh);
+    await this.model.start(this.simFrame, this.past, this.sim.now.actions.length);
     this.modelOn = true;
     this.modelFrame = new Uint8ClampedArray(this.simFrame);
     this.emit("frame");
     this.changed();
   }
 
-  /** Load the model anew with another backend or variant. @param {Partial<Choice>} choice */
-  async choose(choice) {
-    this.choice = { ...this.choice, ...choice };
-    if (!this.world?.models.length || this.phase === "loading") return;
-    await this.modelLoading;
-    this.modelOn = false;
-    await this.loadModel(this.world);
-  }
-
-  // --- Failures ------------------------------------------------------------------------------
-
-  /** @param {unknown} error */
-  fail(error) {
-    this.loop?.stop();
-    this.failedStage = error instanceof StageError ? error.stage : "sim";
-    const fault = faultOf(error);
-    this.error = fault.type ? place(fault) : fault.message;
-    if (fault.type) tellFault(this, fault);
-    this.notice = { text: `${STAGES[this.failedStage]}: ${this.error}.`, offer: "retry" };
-    this.set("error");
-    this.emit("error", { stage: this.failedStage, message: this.error });
-  }
-
-  /** @param {unknown} error */
-  modelFailed(error) {
-    if (this.closed) return;
-    const stage = error instanceof StageError ? error.stage : "model";
-    this.modelOn = false;
-    this.model?.release();
-    this.modelFrame = null;
-    this.drift = null;
-    const message = error instanceof Error ? error.message : String(error);
-    // Without a sim, that is what the player must hear of.
-    if (this.phase !== "error")
-      this.say({ text: `${STAGES[stage]}: ${message}. The sim plays on without it.`, offer: "retry-model" });
-    this.emit("error", { stage, message });
-    this.emit("frame");
-  }
+  // --- What the player hears -----------------------------------------------------------------
 
   /** Python has worked on one call for `waited` ms, or (0) has answered. @param {number} waited */
   slow(waited) {
@@ -246,22 +144,29 @@ export class Game extends EventTarget {
 
   // --- Playing -------------------------------------------------------------------------------
 
-  /** Show the first frame of a game, or of one brought back. @param {Shown} shown */
-  begin(shown) {
+  /** Show the first frame of a game, or of one brought back with what led to it. @param {Shown} shown @param {Moment[]} [past] */
+  begin(shown, past = []) {
     clearTimeout(this.restarting);
     this.over = false;
     this.nextAction = null;
     this.drift = null;
+    if (this.dream) this.mode = this.dream.mode;
+    this.dream = null;
     this.take(shown);
+    this.past = past;
     this.modelFrame = this.modelOn ? new Uint8ClampedArray(/** @type {any} */ (this.simFrame)) : null;
     this.emit("first");
     this.emit("frame");
-    if (this.modelOn || this.model?.ready) void this.exclusively(() => this.joinModel()).catch((e) => this.modelFailed(e));
+    if (this.modelOn || this.model?.ready) void this.exclusively(() => this.joinModel()).catch((e) => modelFailed(this, e));
   }
 
-  /** @param {Shown} shown */
-  take({ frame, status }) {
-    if (this.simFrame) this.pool.push(this.simFrame.buffer);
+  /** Show the sim's next frame; `left`: what led to it, if that was one step. @param {Shown} shown @param {Omit<Moment, "frame">} [left] */
+  take({ frame, status }, left) {
+    if (!left) this.past = [];
+    else if (this.simFrame) this.past.push({ frame: this.simFrame, ...left });
+    const reach = Math.max(0, ...(this.world?.models ?? []).map((m) => m.history - 1));
+    const old = left ? this.past.splice(0, this.past.length - reach).map((m) => m.frame) : this.simFrame ? [this.simFrame] : [];
+    this.pool.push(...old.map((frame) => frame.buffer));
     this.pool.length = Math.min(this.pool.length, 4);
     this.simFrame = new Uint8ClampedArray(frame);
     this.status = status;
@@ -304,10 +209,11 @@ export class Game extends EventTarget {
       }
       if (!action && this.behaviour) action = this.nextAction ?? (await sim.act(this.behaviour));
       action ??= this.options.sample();
+      const left = { action, chance: this.chance() };
       const predicting = this.predict(action);
       const stepping = sim.step(action, this.replaying ? null : this.behaviour, this.pool.pop());
       const [shown, predicted] = await Promise.all([stepping, predicting]);
-      this.take(shown);
+      this.take(shown, left);
       this.nextAction = shown.next ?? null;
       this.simMs.push(shown.ms ?? 0);
       if (predicted) {
@@ -317,6 +223,7 @@ export class Game extends EventTarget {
         this.modelFrames++;
         this.modelMs.push(predicted.ms);
       }
+      this.drifts.push(this.drift ?? NaN);
       const alone = this.mode === "neural" && predicted;
       const ended = this.read("terminated") || this.read("truncated");
       if (alone ? predicted.terminated > 0.5 : ended && !this.replaying) this.end();
@@ -333,12 +240,15 @@ export class Game extends EventTarget {
     const buffer = this.pool.pop() ?? new ArrayBuffer(this.simFrame.length);
     const frame = new Uint8Array(buffer);
     frame.set(this.simFrame);
+    const { model, past } = this;
     try {
+      const enough = !model.settled && past.length >= model.reach;
+      if (enough) await model.start(this.simFrame, past, /** @type {SimLink} */ (this.sim).now.actions.length);
       // A game that only the model still plays has its chance from the page.
       const chance = this.read("terminated") ? this.chance().map(Math.random) : this.chance();
-      return await this.model.step(frame, action, chance, GROUNDED.has(this.mode));
+      return await model.step(frame, action, chance, GROUNDED.has(this.mode) || !model.settled);
     } catch (error) {
-      this.modelFailed(error);
+      modelFailed(this, error);
       return null;
     }
   }
@@ -353,8 +263,8 @@ export class Game extends EventTarget {
   end() {
     this.over = true;
     this.changed();
-    // With reduced motion nothing starts by itself.
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches)
+    // With reduced motion nothing starts by itself, and a dream has the game that it left to go back to.
+    if (!this.dream && !matchMedia("(prefers-reduced-motion: reduce)").matches)
       this.restarting = setTimeout(() => this.phase === "playing" && void this.restart(), 3000);
   }
 
@@ -375,6 +285,11 @@ export class Game extends EventTarget {
     this.loop?.stop();
     this.why = why;
     this.set("paused");
+    // The tick under way is the last one: the picture is to be the state that the sim is paused in.
+    void this.exclusively(async () => {
+      this.emit("frame");
+      this.changed();
+    });
   }
 
   /** One tick while paused. */
@@ -411,22 +326,16 @@ export class Game extends EventTarget {
     const before = this.mode;
     this.mode = mode;
     this.drift = null;
-    const again = before === "sim" ? () => this.joinModel() : GROUNDED.has(mode) && before === "neural" ? () => this.back() : null;
-    if (this.modelOn && again) void this.exclusively(again).catch((e) => this.modelFailed(e));
+    if (mode !== "neural") this.dream = null;
+    const again = before === "sim" || (GROUNDED.has(mode) && before === "neural");
+    if (this.modelOn && again) void this.exclusively(() => this.joinModel()).catch((e) => modelFailed(this, e));
     this.emit("frame");
     this.changed();
   }
 
-  /** Bring the model back to the sim's state. */
-  async back() {
-    if (this.modelOn && this.model && this.simFrame) await this.model.resync(new Uint8Array(this.simFrame));
-    if (this.simFrame && this.modelFrame) this.modelFrame.set(this.simFrame);
-  }
-
-  resync() {
-    return this.exclusively(() => this.back())
-      .catch((error) => this.modelFailed(error))
-      .then(() => this.emit("frame"));
+  /** Bring the model back to what the sim shows. */
+  async resync() {
+    if (this.modelOn) await this.exclusively(() => this.joinModel()).catch((error) => modelFailed(this, error));
   }
 
   /** Let a scripted behaviour play; null: the player. @param {string | null} behaviour */
@@ -466,6 +375,7 @@ export class Game extends EventTarget {
       scenario: this.sim?.now.scenario ?? "",
       drift: this.drift,
       replay: this.replayState,
+      dream: this.dream?.save.actions.length ?? null,
       edited: this.sim?.now.edited ?? false,
       intervals: { ...(this.loop?.intervals.percentiles() ?? ZERO), count: this.loop?.intervals.count ?? 0 },
       stepMs: { sim: this.simMs.percentiles(), model: this.modelMs.percentiles() },

@@ -17,6 +17,13 @@ export class Samples {
     this.count = 0;
   }
 
+  /** Return what the ring holds, oldest first. */
+  ordered() {
+    const { values, count } = this;
+    const next = count < values.length ? 0 : count % values.length;
+    return [...values.slice(next, count), ...values.slice(0, next)];
+  }
+
   /** Return the median and the 95th percentile of what the ring holds (0 when empty). */
   percentiles() {
     const held = this.values.slice(0, Math.min(this.count, this.values.length)).sort();

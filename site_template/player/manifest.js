@@ -127,6 +127,22 @@ export function asSite(value) {
   return /** @type {Site} */ (value);
 }
 
+/** What the page has of each site.json, by its address. @type {Map<string, Promise<Site>>} */
+const sites = new Map();
+
+/**
+ * Return a site.json, fetched once for all of the page, and never from a cache; a failure is not kept.
+ * @param {string} src its absolute address @param {boolean} [fresh] fetch it though it is here already
+ */
+export function loadSite(src, fresh = false) {
+  const known = fresh ? undefined : sites.get(src);
+  if (known) return known;
+  const fetching = fetchOk(src, "no-store").then(async (response) => asSite(await readJson(response, "site.json")));
+  sites.set(src, fetching);
+  fetching.catch(() => sites.get(src) === fetching && sites.delete(src));
+  return fetching;
+}
+
 /**
  * Return `value` as a World whose models fit its spec; raise a ManifestError otherwise.
  * @param {unknown} value @returns {World}
@@ -195,6 +211,15 @@ export async function fetchFile(entry, onBytes, cache = "default") {
   const hash = await sha256(bytes.buffer);
   if (hash !== null && hash !== entry.sha256) throw new Error(`${name}: not the file the manifest names; ${STALE}`);
   return bytes.buffer;
+}
+
+/** @param {Response} response @param {string} name @returns {Promise<unknown>} */
+export async function readJson(response, name) {
+  try {
+    return await response.json();
+  } catch {
+    throw new Error(`${name}: not JSON; ${STALE}`);
+  }
 }
 
 const STALE = "the site may be half deployed";

@@ -10,10 +10,8 @@ import { moved, serve, tell } from "./rpc.js";
  * A sim frame, with the action and chance that led away from it.
  * @typedef {{
  *   model: ModelEntry, step: any, encode: any,
- *   state: Record<string, any>,
- *   fresh: boolean, past: Moment[], shown: Uint8Array | null,
+ *   state: Record<string, any>, shown: Uint8Array | null,
  * }} Game
- * `fresh`: the carried state has seen the game from its start. `past`: the newest moment last.
  */
 
 const FILES = {
@@ -65,15 +63,15 @@ const advance = async (g, action, chance) => {
   return out;
 };
 
-/** Bring the carried state to what the sim shows, from its recent frames. @param {Game} g @param {Uint8Array} frame */
-const recall = async (g, frame) => {
+/** Bring the carried state to what the sim shows. @param {Game} g @param {Uint8Array} frame @param {Moment[]} past newest last */
+const recall = async (g, frame, past) => {
   const { history, state } = g.model;
-  if (g.past.length >= history - 1) {
-    const past = history > 1 ? g.past.slice(1 - history) : [];
+  if (past.length >= history - 1) {
+    const recent = past.slice(past.length - (history - 1));
     const parts = {
-      frames: [...past.map((m) => m.frame), frame],
-      actions: past.map((m) => m.action),
-      chances: past.map((m) => m.chance),
+      frames: [...recent.map((m) => m.frame), frame],
+      actions: recent.map((m) => m.action),
+      chances: recent.map((m) => m.chance),
     };
     /** @type {Record<string, any>} */
     const feeds = {};
@@ -88,17 +86,15 @@ const recall = async (g, frame) => {
     }
     const out = await g.encode.run(feeds);
     for (const s of state) if (out[s.input]) g.state[s.input] = out[s.input];
-    observe(g, frame);
   } else {
     // Too young a game for `encode`: its few steps are run again, each from the sim's own frame.
-    begin(g, g.past[0]?.frame ?? frame);
-    for (const m of g.past) {
+    begin(g, frame);
+    for (const m of past) {
       observe(g, m.frame);
       await advance(g, m.action, m.chance);
     }
-    observe(g, frame);
   }
-  g.fresh = true;
+  observe(g, frame);
 };
 
 /** Root mean square difference in levels of 0-255 over red, green and blue. @param {Uint8Array} a @param {Uint8Array} b */
@@ -154,7 +150,7 @@ serve({
       for (const t of model.outputs)
         if (!stepping.outputNames.includes(t.name)) throw new Error(`the step graph has no output "${t.name}"`);
       await release(name);
-      games.set(name, { model, step: stepping, encode: encoding, state: {}, fresh: false, past: [], shown: null });
+      games.set(name, { model, step: stepping, encode: encoding, state: {}, shown: null });
     } catch (error) {
       for (const session of made) await session.release();
       throw new Error(`${model.label}: the graph does not load: ${error instanceof Error ? error.message : error}`);
@@ -186,15 +182,12 @@ serve({
     return { ms: Math.min(...times), frame: out.frame.data.slice() };
   },
 
-  /** Start from a sim frame; `fresh`: it is the first of a game. @param {{name: string, frame: Uint8Array, fresh: boolean}} args */
-  start({ name, frame, fresh }) {
+  /** Start from what the sim shows, and the moments before it. @param {{name: string, frame: Uint8Array, past: Moment[]}} args */
+  async start({ name, frame, past }) {
     const g = game(name);
-    Object.assign(g, { fresh, past: [], shown: null });
-    begin(g, frame);
+    g.shown = null;
+    await recall(g, frame, past);
   },
-
-  /** Bring the model back to the sim. @param {{name: string, frame: Uint8Array}} args */
-  resync: ({ name, frame }) => recall(game(name), frame),
 
   /**
    * Step the model. `frame` is the sim's newest, before this step; `grounded`: the model starts from it.
@@ -207,19 +200,12 @@ serve({
     const chance = Float32Array.from(args.chance);
     const drift = g.shown ? difference(g.shown, frame) : null;
     const start = performance.now();
-    // A model that joined in mid-game watches until `encode` has seen enough of it.
-    if (!g.fresh && g.past.length >= g.model.history - 1) await recall(g, frame);
-    else if (grounded || !g.fresh) observe(g, frame);
+    if (grounded) observe(g, frame);
     const out = await advance(g, action, chance);
     const ms = performance.now() - start;
     g.shown = out.frame.data;
-    const most = Math.max(1, g.model.history - 1);
-    const oldest = g.past.length >= most ? g.past.shift() : undefined;
-    g.past.push({ frame, action, chance });
-    const buffer = oldest?.frame.buffer ?? new ArrayBuffer(frame.length);
-    const shown = new Uint8Array(/** @type {ArrayBuffer} */ (buffer));
-    shown.set(out.frame.data);
-    return moved({ frame: shown, terminated: out.terminated ? Number(out.terminated.data[0]) : 0, drift, ms }, [shown.buffer]);
+    frame.set(out.frame.data);
+    return moved({ frame, terminated: out.terminated ? Number(out.terminated.data[0]) : 0, drift, ms }, [frame.buffer]);
   },
 
   /** @param {{name: string}} args */

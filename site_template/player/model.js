@@ -10,9 +10,8 @@ import { LIMITS } from "./stages.js";
 
 /** @typedef {{frame: Uint8Array<ArrayBuffer>, terminated: number, drift: number | null, ms: number}} Predicted */
 /** @typedef {{backend: Backend | "auto", variant: Precision | "auto"}} Choice */
+/** A frame of the sim, with the action (as the sim takes it) and the chance that led away from it. @typedef {{frame: Uint8ClampedArray<ArrayBuffer>, action: number[], chance: number[]}} Moment */
 
-/** What each backend runs fastest (measured in Chromium), best first. */
-const BEST = { wasm: ["int8", "fp32", "fp16"], webgpu: ["fp16", "fp32", "int8"] };
 /** WebGPU is tried unasked when a step on wasm takes more than this part of a tick. */
 const TOO_SLOW = 0.6;
 /** A backend matches when frames differ by less, in levels of 0-255: on average, and in no more pixels than a few. */
@@ -34,6 +33,8 @@ export class ModelLink {
     this.backend = null;
     /** @type {Variant | null} */
     this.variant = null;
+    /** Has the model seen enough of the game to go on alone? */
+    this.settled = false;
     /** What the load decided, in words; empty when nothing is worth saying. */
     this.note = "";
   }
@@ -55,15 +56,11 @@ export class ModelLink {
     );
   }
 
-  /** @param {Backend} backend @param {Precision | "auto"} wanted @returns {Variant} */
+  /** The manifest lists the fastest variant first. @param {Backend} backend @param {Precision | "auto"} wanted @returns {Variant} */
   pick(backend, wanted) {
-    const able = this.model.variants.filter((v) => v.backends.includes(backend));
-    const named = able.find((v) => v.name === wanted);
-    if (named) return named;
-    if (wanted !== "auto") throw new Error(`${this.model.label} has no ${wanted} variant for ${backend}`);
-    able.sort((a, b) => BEST[backend].indexOf(a.name) - BEST[backend].indexOf(b.name));
-    if (!able.length) throw new Error(`${this.model.label} has no variant for ${backend}`);
-    return able[0];
+    const found = this.model.variants.find((v) => v.backends.includes(backend) && (wanted === "auto" || v.name === wanted));
+    if (!found) throw new Error(`${this.model.label} has no ${wanted === "auto" ? "" : `${wanted} `}variant for ${backend}`);
+    return found;
   }
 
   /**
@@ -172,18 +169,28 @@ export class ModelLink {
     return this.spec.actions.length ? this.spec.actions.map((_, i) => Number(i === action[0])) : action;
   }
 
-  /** Start from a sim frame; `fresh`: the first of a game. @param {Uint8Array} frame @param {boolean} fresh */
-  start(frame, fresh) {
-    return this.call("start", { frame, fresh });
-  }
-
-  /** Bring the model back to what the sim shows. @param {Uint8Array} frame */
-  resync(frame) {
-    return this.call("resync", { frame });
+  /** How many moments before a frame the model starts from. */
+  get reach() {
+    return this.model.history - 1;
   }
 
   /**
-   * Step the model beside the sim. `frame` (given away) is the sim's, before this step.
+   * Start from what the sim shows after `age` ticks. With fewer moments than the model's reach, and than
+   * the game has had, it is not settled: it watches the sim until `past` is long enough.
+   * @param {Uint8ClampedArray<ArrayBuffer>} frame @param {Moment[]} past newest last @param {number} age
+   */
+  async start(frame, past, age) {
+    const told = past.map((m) => ({
+      frame: new Uint8Array(m.frame.buffer),
+      action: Float32Array.from(this.vector(m.action)),
+      chance: Float32Array.from(m.chance),
+    }));
+    await this.call("start", { frame: new Uint8Array(frame.buffer), past: told });
+    this.settled = past.length >= this.reach || past.length === age;
+  }
+
+  /**
+   * Step the model beside the sim. `frame` (given away) is the sim's, before this step, and comes back drawn over.
    * @param {Uint8Array<ArrayBuffer>} frame @param {number[]} action @param {number[]} chance @param {boolean} grounded
    * @returns {Promise<Predicted>}
    */

@@ -1,8 +1,7 @@
 // The page's side of sw.js: what is kept for use without a network, and the buttons that say so.
 
 import { h, megabytes } from "./dom.js";
-
-/** @import {Site} from "../types" */
+import { loadSite } from "./manifest.js";
 
 /**
  * What sw.js tells.
@@ -106,8 +105,7 @@ export class Offline extends EventTarget {
   }
 }
 
-/** @returns {Promise<Site>} */
-const site = async () => (await fetch(new URL("wm/site.json", ROOT), { cache: "no-cache" })).json();
+const site = () => loadSite(new URL("wm/site.json", ROOT).href);
 
 /** Say what keeping `worlds` takes, with and without what WebGPU needs. @param {string[]} worlds */
 async function weigh(worlds) {

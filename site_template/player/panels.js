@@ -1,6 +1,7 @@
 // What opens below the stage: figures, the game's settings, the keys. The source's is editor-panel.js.
 
 import { h, icon } from "./dom.js";
+import { choose } from "./load.js";
 
 /** @import {PlayerState, World} from "../types" */
 /** @import {Game} from "./game.js" */
@@ -63,10 +64,10 @@ function settings(view, game, { spec, models }) {
       view.scenario,
       spec.behaviours.length ? view.pilot : null,
       variants.length > 1
-        ? select("Precision", ["auto", ...variants], (variant) => void game.choose({ variant }), game.choice.variant)
+        ? select("Precision", ["auto", ...variants], (variant) => void choose(game, { variant }), game.choice.variant)
         : null,
       backends.length
-        ? select("Model runs on", ["auto", ...backends], (backend) => void game.choose({ backend }), game.choice.backend)
+        ? select("Model runs on", ["auto", ...backends], (backend) => void choose(game, { backend }), game.choice.backend)
         : null,
     ),
     h(

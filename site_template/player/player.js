@@ -51,7 +51,7 @@ export class WorldElement extends HTMLElement {
       sample: () => this.input?.sample() ?? [0],
     }));
     this.dataset.phase = "idle";
-    view.offer(button);
+    view.cover.offer(button);
     if (game.options.fragment !== null) button.replaceChildren("Play the replay");
     const { signal } = this.cleanups;
     button.addEventListener("click", () => this.play(), { signal });
@@ -73,7 +73,7 @@ export class WorldElement extends HTMLElement {
   /** @param {Game} game @param {View} view @param {AbortSignal} signal */
   listen(game, view, signal) {
     const update = () => {
-      if (game.phase === "loading" || (game.phase === "error" && !game.simFrame)) view.loading(game);
+      if (game.phase === "loading" || (game.phase === "error" && !game.simFrame)) view.cover.loading(game);
       view.game ??= game;
       view.update();
       this.dispatchEvent(new CustomEvent("wm-state", { detail: this.state }));
@@ -84,7 +84,7 @@ export class WorldElement extends HTMLElement {
       asked = true;
       setTimeout(() => {
         asked = false;
-        if (game.phase === "loading") view.loading(game);
+        if (game.phase === "loading") view.cover.loading(game);
       }, 50);
     });
     game.addEventListener("state", update);

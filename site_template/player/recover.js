@@ -1,6 +1,7 @@
-// Edited sources, and the way back from what goes wrong in them, or in Python's worker.
+// Edited sources, what goes wrong in them, in a load or in a worker, and the way back from it.
 
 import { WorkerGone } from "./rpc.js";
+import { StageError, STAGES } from "./stages.js";
 
 /** @import {SimFault, Sources, Spec} from "../types" */
 /** @import {Game} from "./game.js" */
@@ -56,7 +57,7 @@ export async function recover(game, error, tell = true) {
   if (edited && tell) tellFault(game, fault);
   const target = edited ? sim.now.good : gone ? sim.now : null;
   // The shipped code itself raised: nothing better to go back to.
-  if (!target) return game.fail(error);
+  if (!target) return fail(game, error);
   const playing = game.phase === "playing";
   game.loop?.stop();
   try {
@@ -71,8 +72,36 @@ export async function recover(game, error, tell = true) {
     if (gone) game.pause("stopped");
     else if (playing) game.resume();
   } catch (again) {
-    game.fail(again);
+    fail(game, again);
   }
+}
+
+/** Neither load nor game goes on: say why, and offer Retry. @param {Game} game @param {unknown} error */
+export function fail(game, error) {
+  game.loop?.stop();
+  game.failedStage = error instanceof StageError ? error.stage : "sim";
+  const fault = faultOf(error);
+  game.error = fault.type ? place(fault) : fault.message;
+  if (fault.type) tellFault(game, fault);
+  game.notice = { text: `${STAGES[game.failedStage]}: ${game.error}.`, offer: "retry" };
+  game.set("error");
+  game.emit("error", { stage: game.failedStage, message: game.error });
+}
+
+/** The model fails: the sim plays on without it. @param {Game} game @param {unknown} error */
+export function modelFailed(game, error) {
+  if (game.closed) return;
+  const stage = error instanceof StageError ? error.stage : "model";
+  game.modelOn = false;
+  game.model?.release();
+  game.modelFrame = null;
+  game.drift = null;
+  const message = error instanceof Error ? error.message : String(error);
+  // Without a sim, that is what the player must hear of.
+  if (game.phase !== "error")
+    game.say({ text: `${STAGES[stage]}: ${message}. The sim plays on without it.`, offer: "retry-model" });
+  game.emit("error", { stage, message });
+  game.emit("frame");
 }
 
 /** A step of each action, so that most faults show before the old code goes. @param {Spec} spec @returns {number[][]} */

@@ -1,6 +1,6 @@
 // One per page: the site's manifest, the Python worker and the model workers that its worlds share.
 
-import { asSite, asWorld, fetchFile, fetchOk } from "./manifest.js";
+import { asWorld, fetchFile, loadSite, readJson } from "./manifest.js";
 import { Remote } from "./rpc.js";
 
 /** @import {Backend, FileEntry, Site} from "../types" */
@@ -22,7 +22,7 @@ export class Runtime {
   /** @param {string} src */
   constructor(src) {
     this.src = src;
-    /** @type {Promise<Site> | null} */
+    /** @type {Site | null} */
     this.site = null;
     /** @type {Map<string, FileEntry>} */
     this.files = new Map();
@@ -32,40 +32,28 @@ export class Runtime {
     this.active = null;
   }
 
-  /** Fetch site.json, never from a cache; `fresh`: though it is here already. @param {Stage} stage @param {boolean} fresh */
+  /** @param {Stage} stage @param {boolean} fresh fetch site.json though it is here already */
   async loadSite(stage, fresh) {
-    if (fresh) this.site = null;
-    const site = (this.site ??= this.fetchSite());
-    try {
-      return await stage.run(() => site);
-    } catch (error) {
-      if (this.site === site) this.site = null;
-      throw error;
-    }
-  }
-
-  /** @returns {Promise<Site>} */
-  async fetchSite() {
-    const site = asSite(await json(await fetchOk(this.src, "no-store"), "site.json"));
+    const site = await stage.run(() => loadSite(this.src, fresh));
+    this.site = site;
     this.files.clear();
     for (const file of site.files) {
       const url = new URL(file.url, this.src).href;
       this.files.set(url, { ...file, url });
     }
-    return site;
   }
 
   /** Fetch, verify and check a world's manifest. @param {string} name @param {Stage} stage */
   loadWorld(name, stage) {
     return stage.run(async () => {
-      const site = await /** @type {Promise<Site>} */ (this.site);
+      const site = /** @type {Site} */ (this.site);
       if (!(name in site.worlds))
         throw new Error(`the site has no world "${name}" (it has ${Object.keys(site.worlds).join(", ") || "none"})`);
       const url = new URL(site.worlds[name], this.src).href;
       const entry = this.files.get(url);
       if (!entry) throw new Error(`site.json does not list ${site.worlds[name]}`);
       const bytes = await this.fetch(entry, stage);
-      const world = asWorld(await json(new Response(bytes), "world.json"));
+      const world = asWorld(await readJson(new Response(bytes), "world.json"));
       return { world, url };
     });
   }
@@ -97,7 +85,7 @@ export class Runtime {
    * @param {Record<string, unknown>} extra @returns {Promise<Booted>}
    */
   async boot(key, stage, folder, extra) {
-    const site = await /** @type {Promise<Site>} */ (this.site);
+    const site = /** @type {Site} */ (this.site);
     let booted = this.workers.get(key);
     if (!booted || booted.remote.gone !== null) {
       if (!site.runtime[folder]) throw new Error(`site.json names no "${folder}" runtime`);
@@ -135,14 +123,5 @@ export class Runtime {
   take(game) {
     if (this.active && this.active !== game) this.active.pause("Another world plays.");
     this.active = game;
-  }
-}
-
-/** @param {Response} response @param {string} name @returns {Promise<unknown>} */
-async function json(response, name) {
-  try {
-    return await response.json();
-  } catch {
-    throw new Error(`${name}: not JSON; the site may be half deployed`);
   }
 }

@@ -1,15 +1,17 @@
-// What the player sees around the picture: loading, controls, figures, settings. Reads a Game, calls a Game.
+// What the player sees around the picture: controls, notices, figures, panels. Reads a Game, calls a Game.
 
-import { h, icon, progress } from "./dom.js";
+import { Cover } from "./cover.js";
+import { format, h, icon } from "./dom.js";
 import { Painter } from "./draw.js";
+import { canDream, dream, wake } from "./dream.js";
+import { DriftLine } from "./drift-line.js";
+import { loadModel } from "./load.js";
 import { build, figures } from "./panels.js";
 import { share, skip } from "./rerun.js";
-import { STAGES } from "./stages.js";
 
 /** @import {Mode, World} from "../types" */
 /** @import {Game, Notice} from "./game.js" */
 /** @import {Input} from "./input.js" */
-/** @import {StageName} from "./stages.js" */
 
 /** @type {Record<Mode, string>} */
 const MODES = { sim: "Sim", overlay: "Overlay", split: "Split", neural: "Neural", difference: "Difference" };
@@ -49,9 +51,9 @@ export class View {
     this.pilot = undefined;
 
     this.canvas = h("canvas", { class: "wm-canvas", role: "img", hidden: true });
-    this.cover = h("div", { class: "wm-cover" });
+    this.cover = new Cover(this);
     this.captions = h("div", { class: "wm-captions", hidden: true }, h("span", {}, "Simulator"), h("span", {}, "Model"));
-    this.viewport = h("div", { class: "wm-viewport" }, poster, this.canvas, this.captions, this.cover);
+    this.viewport = h("div", { class: "wm-viewport" }, poster, this.canvas, this.captions, this.cover.element);
     this.pad = h("div", { class: "wm-pad", hidden: true });
     this.stage = h(
       "div",
@@ -66,53 +68,9 @@ export class View {
     this.status = h("p", { class: "wm-status", role: "status" });
     this.bar = h("div", { class: "wm-bar", hidden: true });
     this.panels = h("div", { class: "wm-panels" });
-    this.frame = h("div", { class: "wm-frame" }, this.top, this.stage, this.notice, this.bar, this.panels, this.status);
+    this.drift = new DriftLine();
+    this.frame = h("div", { class: "wm-frame" }, this.top, this.stage, this.drift.element, this.notice, this.bar, this.panels, this.status);
     host.replaceChildren(this.frame);
-  }
-
-  // --- Before and while loading ---------------------------------------------------------------
-
-  /** Offer Play. @param {HTMLButtonElement} button */
-  offer(button) {
-    this.cover.className = "wm-cover wm-idle";
-    this.cover.replaceChildren(button);
-  }
-
-  /** Show the stages on the way to the first frame, each with its bytes. @param {Game} game */
-  loading(game) {
-    this.host.dataset.phase = game.phase;
-    const names = /** @type {StageName[]} */ (Object.keys(STAGES)).filter(
-      (n) => game.world?.models.length !== 0 || (n !== "runtime" && n !== "model"),
-    );
-    const known = this.cover.querySelectorAll("li");
-    if (!this.cover.classList.contains("wm-loading") || known.length !== names.length) {
-      this.cover.className = "wm-cover wm-loading";
-      this.cover.replaceChildren(
-        h(
-          "ol",
-          { class: "wm-stages", "aria-label": "Loading" },
-          ...names.map((n) =>
-            h(
-              "li",
-              { "data-stage": n },
-              h("span", { class: "wm-stage-name" }, STAGES[n]),
-              h("span", { class: "wm-stage-bytes" }),
-              h("progress", { max: 1, value: 0, "aria-label": STAGES[n] }),
-            ),
-          ),
-        ),
-      );
-    }
-    for (const li of this.cover.querySelectorAll("li")) {
-      const stage = game.stages[/** @type {StageName} */ (li.dataset.stage)];
-      li.dataset.phase = stage.phase;
-      const [, bytes, bar] = /** @type {[Element, Element, HTMLProgressElement]} */ ([...li.children]);
-      const done = stage.phase === "done";
-      const size = stage.total ? progress(done ? stage.total : stage.loaded, stage.total) : "";
-      const text = stage.phase === "failed" ? "failed" : done && !stage.total ? "done" : stage.phase === "waiting" ? "" : size || "…";
-      if (bytes.textContent !== text) bytes.textContent = text;
-      bar.value = done ? 1 : stage.total ? stage.loaded / stage.total : 0;
-    }
   }
 
   // --- Playing ---------------------------------------------------------------------------------
@@ -130,6 +88,7 @@ export class View {
       ...world.spec.hud.map((f) => h("div", {}, h("dt", {}, f.label), h("dd", { "data-hud": f.name }, "0"))),
     );
     this.top.hidden = this.bar.hidden = false;
+    this.drift.element.hidden = !world.models.length;
     this.buildPad(input);
     this.buildBar(game, world);
     this.panels.replaceChildren(...build(this, game, world));
@@ -194,6 +153,7 @@ export class View {
         icon(face), h("span", {}, name),
       ); // prettier-ignore
     const resync = button("resync", "resync", "Bring the model back to the sim (R)", () => void game.resync());
+    this.dreamButton = button("dream", "moon", "Dream from here", () => void (game.dream ? wake(game) : dream(game)));
     this.bar.replaceChildren(
       h(
         "div",
@@ -201,7 +161,7 @@ export class View {
         this.playButton,
         button("step", "step", "One tick (.)", () => void game.single()),
         button("restart", "restart", "New game (N)", () => void game.restart()),
-        world.models.length ? resync : null,
+        ...(world.models.length ? [resync, this.dreamButton] : []),
       ),
       h("div", { class: "wm-group wm-viewing" }, modes, this.blend),
       h(
@@ -285,6 +245,13 @@ export class View {
       this.playButton.setAttribute("aria-label", playing ? "Pause (P)" : "Play on (P)");
       this.playButton.title = playing ? "Pause (P)" : "Play on (P)";
     }
+    if (this.dreamButton) {
+      const name = game.dream ? "Back to the sim" : "Dream from here: the model alone, from this very state";
+      this.dreamButton.disabled = !game.dream && !canDream(game);
+      this.dreamButton.setAttribute("aria-label", name);
+      this.dreamButton.title = name;
+      this.dreamButton.toggleAttribute("data-on", game.dream !== null);
+    }
     for (const radio of /** @type {NodeListOf<HTMLInputElement>} */ (this.bar.querySelectorAll(".wm-modes input"))) {
       radio.checked = radio.value === game.mode;
       radio.disabled = !game.modelOn && radio.value !== "sim" && radio.value !== game.mode;
@@ -295,30 +262,36 @@ export class View {
     const start = this.scenario?.querySelector("select");
     if (start) start.value = state.scenario;
     this.showNotice();
-    this.showCover();
+    this.cover.show(game);
     this.figure();
   }
 
   showNotice() {
     const game = /** @type {Game} */ (this.game);
     // Trouble first, then the replay that plays, then what is just worth knowing.
-    const { replaying, waiting } = game;
+    const { replaying, waiting, state } = game;
     /** @type {Notice | null} */
     const rerun = replaying && {
-      text: `Replay of seed ${game.state.seed}, ${replaying.replay.actions.length} ticks.`,
+      text: `Replay of seed ${state.seed}, ${replaying.replay.actions.length} ticks.`,
       offer: "skip",
     };
-    const notice = waiting ?? (game.notice?.offer ? game.notice : (rerun ?? game.notice));
+    /** @type {Notice | null} */
+    const dreaming = game.dream && {
+      text: `Dreaming since tick ${state.dream}: the model plays alone.`,
+      offer: "wake",
+    };
+    const notice = waiting ?? (game.notice?.offer ? game.notice : (rerun ?? dreaming ?? game.notice));
     const key = notice ? `${notice.text}|${notice.offer}` : "";
     if (this.notice.dataset.key === key) return;
     this.notice.dataset.key = key;
-    this.notice.dataset.kind = notice?.offer && notice.offer !== "skip" ? "trouble" : "note";
+    this.notice.dataset.kind = notice?.offer && !["skip", "wake"].includes(notice.offer) ? "trouble" : "note";
     if (!notice) return this.notice.replaceChildren();
     const act = {
       retry: /** @type {const} */ (["Retry", () => void game.start()]),
-      "retry-model": /** @type {const} */ (["Retry", () => void (game.world && game.loadModel(game.world))]),
+      "retry-model": /** @type {const} */ (["Retry", () => void loadModel(game)]),
       stop: /** @type {const} */ (["Stop", () => game.stop()]),
       skip: /** @type {const} */ (["Skip to the end", () => void skip(game)]),
+      wake: /** @type {const} */ (["Back to the sim", () => void wake(game)]),
       none: /** @type {const} */ (["Dismiss", () => game.say(null)]),
     }[notice.offer ?? "none"];
     this.notice.replaceChildren(
@@ -327,46 +300,13 @@ export class View {
     );
   }
 
-  showCover() {
-    const game = /** @type {Game} */ (this.game);
-    const { replayState, why } = game;
-    /** @type {[string, string, string] | null} */
-    let text = null;
-    if (game.phase === "loading" || (game.phase === "error" && !game.simFrame)) return this.loading(game);
-    if (game.phase === "paused" && (replayState === "matches" || replayState === "differs"))
-      text = replayState === "matches"
-        ? ["Replay matches", `The same end state after ${game.state.tick} ticks.`, "Play on from here"]
-        : ["Replay differs", "The end state is not the one that the link names.", "Play on from here"];
-    else if (game.over) text = ["Game over", this.score(), "New game"];
-    else if (game.phase === "paused" && why !== "step" && why !== "stopped")
-      text = ["Paused", why === "you" ? "" : why, "Play on"];
-    const key = text?.join("|") ?? "";
-    if (this.cover.dataset.key === key && !this.cover.classList.contains("wm-loading")) return;
-    this.cover.dataset.key = key;
-    this.cover.className = text ? "wm-cover wm-over" : "wm-cover";
-    if (text) this.tell(`${text[0]}. ${text[1]}`);
-    else if (game.phase === "playing") this.tell(game.replaying ? "Replay is playing." : "Playing.");
-    this.cover.replaceChildren(
-      ...(text
-        ? [
-            h("strong", {}, text[0]),
-            text[1] ? h("span", {}, text[1]) : "",
-            h("button", { type: "button", class: "wm-text wm-go", "data-do": "go", onclick: () => this.go() }, icon("play"), text[2]),
-          ]
-        : []),
-    );
-  }
-
+  /** Play on, or anew after the end. */
   go() {
     const game = /** @type {Game} */ (this.game);
-    if (game.phase === "playing" && game.over) void game.restart();
+    if (game.over && game.dream) void wake(game);
+    else if (game.phase === "playing" && game.over) void game.restart();
     else game.resume();
     this.stage.focus({ preventScroll: true });
-  }
-
-  score() {
-    const game = /** @type {Game} */ (this.game);
-    return (game.world?.spec.hud ?? []).map((f) => `${f.label} ${format(game.read(`hud.${f.name}`))}`).join(" · ");
   }
 
   /** Refresh the figures: four times a second, not a frame. */
@@ -384,6 +324,7 @@ export class View {
     const playing = game.phase === "playing";
     const who = game.replaying ? "replay" : game.behaviour;
     put(this.chip, [game.over ? "game over" : playing ? `${this.fps.toFixed(0)} fps` : game.phase, who, state.edited ? "edited sim" : null, state.backend && state.variant].filter(Boolean).join(" · "));
+    this.drift.draw(game.drifts, state.drift, playing);
     if (!this.figures || this.panel("figures").hidden) return;
     const rows = figures(state, playing ? this.fps : null);
     if (this.figures.children.length !== Object.keys(rows).length)
@@ -396,6 +337,3 @@ export class View {
 const put = (element, text) => {
   if (element.textContent !== text) element.textContent = text;
 };
-
-/** @param {number} value */
-const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2));

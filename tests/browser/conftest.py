@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drive import WORLD, game, play, state, until
 
 from builder import chromium
 
@@ -75,12 +76,6 @@ def app(site: Path) -> str:
     return found.relative_to(site).as_posix()
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    with chromium.browser() as opened:
-        yield opened
-
-
 @pytest.fixture
 def open_page(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
     """Return a function that opens the site in a context of its own.
@@ -112,3 +107,28 @@ def open_page(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert not problems
+
+
+@pytest.fixture(scope="module")
+def player(browser: Any, url: str) -> Any:
+    """One page that plays, shared by tests that leave it playing."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, has_touch=True)
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector("wm-world[data-phase=idle]")
+    play(page)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def playing(player: Any) -> Any:
+    """The shared page: a new game of the shipped sim, overlay, played by the player."""
+    if state(player)["edited"]:
+        player.evaluate(f"{WORLD}.resetSource()")
+    game(
+        player,
+        "g.autoplay(null); g.setMode('overlay'); g.say(null); await g.restart(1); g.resume();",
+    )
+    until(player, "s.phase === 'playing' && s.shown === 'overlay' && s.tick > 1")
+    return player

@@ -192,11 +192,27 @@ def test_a_first_visit_to_a_half_deployed_site_keeps_nothing_and_says_so(
         tell(deployed)
         page.click(".wm-embed .wm-offline-do")
         page.wait_for_selector(".wm-embed .wm-offline[data-state=kept]", timeout=60_000)
-        # And forgets it when told to.
+
+
+def test_remove_leaves_nothing_behind(browser: Any, url: str) -> None:
+    with opened(browser, url) as page:
+        playing(page, models=False)
+        page.wait_for_selector(".wm-embed .wm-offline[data-state=kept]", timeout=60_000)
+        # Python's snapshot is kept in the background.
+        page.wait_for_function("async () => (await caches.keys()).includes('wm-python')")
+        python = "async () => (await (await caches.open('wm-python')).keys()).length > 0"
+        page.wait_for_function(python)
         page.click(".wm-embed .wm-offline-do")
         page.wait_for_selector(".wm-embed .wm-offline[data-state=none]")
-        kept = [name for name in page.evaluate("caches.keys()") if name.endswith("files")]
-        assert kept == []
+        assert page.evaluate("caches.keys()") == []
+        # What another site of this origin has kept is not this one's to remove.
+        page.evaluate(
+            "caches.open('wm-python').then((c) => c.put('/other/snapshot', new Response('')))"
+        )
+        keep(page)
+        page.click(".wm-embed .wm-offline-do")
+        page.wait_for_selector(".wm-embed .wm-offline[data-state=none]")
+        assert page.evaluate("caches.keys()") == ["wm-python"]
 
 
 def test_too_little_storage_is_told_and_play_goes_on(browser: Any, url: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,37 +15,18 @@ import time
 from pathlib import Path
 
 import pytest
+from building import copy_of, run
 
-from builder.commands import build
 from builder.project import Project
-from builder.terminal import Terminal
 from sims.errors import UserError
+
+run = functools.partial(run, train="never")
 
 
 @pytest.fixture
 def project(starter_site: Path, tmp_path: Path) -> Path:
     """A built project to change."""
-    folder = tmp_path / "project"
-    shutil.copytree(starter_site, folder, ignore=shutil.ignore_patterns("vendor"))
-    (folder / ".wmsite" / "vendor").symlink_to(starter_site / ".wmsite" / "vendor")
-    return folder
-
-
-class Lines(Terminal):
-    """A terminal that keeps what was said."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def say(self, text: str = "") -> None:
-        self.lines.append(text)
-
-
-def run(folder: Path, **options: object) -> Lines:
-    terminal = Lines()
-    build.run(build.Options(root=folder, **({"train": "never"} | options)), terminal)  # type: ignore[arg-type]
-    return terminal
+    return copy_of(starter_site, tmp_path / "project")
 
 
 def command(folder: Path, *arguments: str) -> list[str]:

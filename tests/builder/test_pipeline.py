@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from building import Lines, copy_of, edit, run
 
 from builder import cache, parity, pipeline
-from builder.commands import build, eval, train
+from builder.commands import eval, train
 from builder.project import Project
 from builder.terminal import Terminal
 from sims.errors import UserError
@@ -53,21 +54,6 @@ tolerance = {}
 """
 
 
-class Lines(Terminal):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def say(self, text: str = "") -> None:
-        self.lines.append(text)
-
-
-def run(folder: Path, **options: object) -> Lines:
-    terminal = Lines()
-    build.run(build.Options(root=folder, **options), terminal)  # type: ignore[arg-type]
-    return terminal
-
-
 def entry(folder: Path) -> pipeline.Entry:
     return pipeline.Entry(Project.open(folder).world("catcher"), "recurrent")
 
@@ -88,9 +74,7 @@ def without_chromium(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def trained(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose world has a (hardly) trained model. To read only: copy it to change it."""
-    folder = tmp_path_factory.mktemp("trained") / "project"
-    shutil.copytree(starter_site, folder, ignore=shutil.ignore_patterns("vendor"))
-    (folder / ".wmsite" / "vendor").symlink_to(starter_site / ".wmsite" / "vendor")
+    folder = copy_of(starter_site, tmp_path_factory.mktemp("trained") / "project")
     (folder / "recipes" / "catcher" / "recurrent.toml").write_text(RECIPE)
     sections = ("evaluation", "architecture", "data", "curves", "rollouts", "provenance")
     fences = (f"```world-report\nworld: catcher\nsection: {s}\n```\n" for s in sections)
@@ -105,11 +89,6 @@ def trained(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "project", symlinks=True))
-
-
-def edit(file: Path, old: str, new: str) -> None:
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new))
 
 
 def test_a_build_trains_and_ships(trained: Path) -> None:

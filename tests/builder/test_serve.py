@@ -7,15 +7,16 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from building import copy_of
 
 
 class Served:
@@ -35,9 +36,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served") / "project"
-    shutil.copytree(starter_site, folder, ignore=shutil.ignore_patterns("vendor"))
-    (folder / ".wmsite" / "vendor").symlink_to(starter_site / ".wmsite" / "vendor")
+    folder = copy_of(starter_site, tmp_path_factory.mktemp("served") / "project")
     command = [sys.executable, "-m", "builder.cli", "-C", str(folder), "serve"]
     process = subprocess.Popen(
         [*command, "--train", "never", "--base", "r"],
@@ -146,21 +145,19 @@ def test_a_busy_port_is_told(starter_site: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_the_page_shows_edits_and_what_is_wrong_with_them(served: Served) -> None:
-    from builder import chromium
-
+def test_the_page_shows_edits_and_what_is_wrong_with_them(served: Served, browser: Any) -> None:
     page_file = served.folder / "docs" / "index.md"
     good = page_file.read_text()
-    with chromium.browser() as browser:
-        page = browser.new_page()
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.goto(f"http://127.0.0.1:{served.port}/r/")
-        page_file.write_text(good.replace("world: catcher", "world: pong", 1))
-        overlay = page.locator("#wmsite-live")
-        overlay.filter(has_text="world 'pong' is not in sims/").wait_for(timeout=30_000)
-        page_file.write_text(good.replace("Apples fall", "Pears fall"))
-        page.get_by_text("Pears fall").wait_for(timeout=30_000)
-        assert not overlay.is_visible()
-        assert problems == []
+    page = browser.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.goto(f"http://127.0.0.1:{served.port}/r/")
+    page_file.write_text(good.replace("world: catcher", "world: pong", 1))
+    overlay = page.locator("#wmsite-live")
+    overlay.filter(has_text="world 'pong' is not in sims/").wait_for(timeout=30_000)
+    page_file.write_text(good.replace("Apples fall", "Pears fall"))
+    page.get_by_text("Pears fall").wait_for(timeout=30_000)
+    assert not overlay.is_visible()
+    assert problems == []
+    page.close()

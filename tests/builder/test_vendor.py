@@ -72,11 +72,9 @@ self.onmessage = async ({ data: { folders, name, input } }) => {
 };
 """
 
-WORLD = """
-import json, sys
-sys.path.insert(0, "/world")
+# Run here and in the page: both have to come to the same sum.
+PLAYED = """
 import numpy as np
-import sims.host
 from sims.breakout import Breakout
 sim = Breakout(1)
 sim.reset(np.array([7], dtype=np.int64))
@@ -84,12 +82,20 @@ frame = np.zeros((1, 1, 64, 64, 3), dtype=np.uint8)
 for _ in range(50):
     sim.step(np.array([1], dtype=np.int64))
 sim.render(frame)
+total = int(frame.astype(np.int64).sum())
+"""
+
+WORLD = f"""
+import json, sys
+sys.path.insert(0, "/world")
+import sims.host
+{PLAYED}
 try:
-    exec("def broken(:", {})
+    exec("def broken(:", dict())
 except SyntaxError as error:
     import traceback
     line = traceback.format_exception(error)[-1]
-json.dumps({"sum": int(frame.astype(np.int64).sum()), "line": line, "python": sys.version[:4]})
+json.dumps(dict(sum=total, line=line, python=sys.version[:4]))
 """
 
 MORE = """
@@ -141,12 +147,6 @@ def url(page_folder: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def opened() -> Iterator[Any]:
-    with chromium.browser() as browser:
-        yield browser
-
-
 class Visit:
     """One fresh profile at the page: what it asked for, and what the console said."""
 
@@ -171,8 +171,8 @@ class Visit:
 
 
 @pytest.fixture
-def visit(opened: Any, url: str) -> Iterator[Visit]:
-    made = Visit(opened, url)
+def visit(browser: Any, url: str) -> Iterator[Visit]:
+    made = Visit(browser, url)
     yield made
     made.context.close()
     assert [asked for asked in made.asked if not asked.startswith((url, "blob:", "data:"))] == []
@@ -191,18 +191,10 @@ def extra(files: set[str]) -> set[str]:
 def test_a_world_plays_on_the_trimmed_library_alone_and_again_from_the_snapshot(
     visit: Visit, page_folder: Path
 ) -> None:
-    import numpy as np
-
-    from sims.breakout import Breakout
-
-    sim = Breakout(1)
-    sim.reset(np.array([7], dtype=np.int64))
-    frame = np.zeros((1, 1, 64, 64, 3), dtype=np.uint8)
-    for _ in range(50):
-        sim.step(np.array([1], dtype=np.int64))
-    sim.render(frame)
+    here: dict[str, Any] = {}
+    exec(PLAYED, here)
     wanted = {
-        "sum": int(frame.astype(np.int64).sum()),
+        "sum": here["total"],
         "line": "SyntaxError: invalid syntax\n",
         "python": "3.14",
     }
@@ -253,7 +245,7 @@ def test_a_damaged_snapshot_is_dropped_and_python_starts_all_the_same(visit: Vis
     ],
 )
 def test_a_file_that_does_not_come_whole_ends_the_wait_with_its_name(
-    opened: Any, page_folder: Path, tmp_path: Path, file: str, damage: str, said: str
+    browser: Any, page_folder: Path, tmp_path: Path, file: str, damage: str, said: str
 ) -> None:
     from playwright.sync_api import Error
 
@@ -265,7 +257,7 @@ def test_a_file_that_does_not_come_whole_ends_the_wait_with_its_name(
     else:
         bad.write_bytes(bad.read_bytes()[:300_000])
     with chromium.serve_folder(site) as url:
-        visit = Visit(opened, url)
+        visit = Visit(browser, url)
         with pytest.raises(Error, match=said):
             visit.run("python", sources={}, code="'1'")
         visit.context.close()

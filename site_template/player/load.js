@@ -1,0 +1,100 @@
+// From Play to the first frame: manifests, Python and the sim, the model beside them, and Retry.
+
+import { SECONDS } from "./drift-line.js";
+import { Loop, Samples } from "./loop.js";
+import { ModelLink } from "./model.js";
+import { fail, modelFailed } from "./recover.js";
+import { opening } from "./rerun.js";
+import { SimLink } from "./sim.js";
+import { StageError } from "./stages.js";
+
+/** @import {World} from "../types" */
+/** @import {Game} from "./game.js" */
+/** @import {Choice} from "./model.js" */
+
+/** Load all that is not here yet, and play. A second call retries what failed. @param {Game} game */
+export async function load(game) {
+  if (game.phase === "loading") return;
+  game.set("loading");
+  game.notice = null;
+  const retry = game.failedStage !== null;
+  game.failedStage = game.error = null;
+  const { runtime, stages } = game;
+  try {
+    await runtime.loadSite(stages.site, retry);
+    // Python needs no manifest of the world: it boots beside it.
+    const python = runtime.python(stages.python);
+    python.catch(() => {});
+    const { world, url } = await runtime.loadWorld(game.options.world, stages.world);
+    if (game.closed) return;
+    game.base = url;
+    game.world = world;
+    const sim = (game.sim ??= new SimLink(runtime, world, {}));
+    sim.onwait = (waited) => game.slow(waited);
+    if (!world.models.length) game.mode = "sim";
+    else if (!game.modelOn) void loadModel(game);
+    await loadSim(game, sim, world);
+  } catch (error) {
+    fail(game, error);
+  }
+}
+
+/** @param {Game} game @param {SimLink} sim @param {World} world */
+async function loadSim(game, sim, world) {
+  const { runtime, stages } = game;
+  if (!Object.keys(sim.shipped).length) {
+    const { sources } = world.sim;
+    const texts = await stages.world.run(
+      () => Promise.all(sources.map((s) => runtime.fetch({ ...s, url: new URL(s.url, game.base).href }, stages.world))),
+      true,
+    );
+    sim.shipped = Object.fromEntries(sources.map((s, i) => [s.path, new TextDecoder().decode(texts[i])]));
+  }
+  await sim.connect(stages.python);
+  const first = await stages.sim.run(async () => {
+    const { seed, scenario } = opening(game);
+    await sim.open(sim.shipped, seed, scenario, []);
+    return sim.reset(seed, scenario);
+  });
+  if (game.closed) return sim.close();
+  if (!game.loop) game.drifts = new Samples(Math.round(SECONDS * world.spec.rate));
+  game.loop ??= new Loop({ rate: world.spec.rate, tick: () => game.tick(), present: () => game.emit("frame") });
+  game.emit("ready");
+  game.begin(first);
+  game.resume();
+}
+
+/** Load the model beside the sim; a failure leaves the sim, a line and Retry. @param {Game} game */
+export function loadModel(game) {
+  game.modelLoading ??= (async () => {
+    try {
+      const world = /** @type {World} */ (game.world);
+      const { family } = game.options;
+      const entry = family ? world.models.find((m) => m.family === family) : world.models[0];
+      if (!entry) throw new StageError("model", `the world has no model "${family}"`);
+      game.model ??= new ModelLink(game.runtime, entry, game.base, world.spec);
+      const first = new Promise((resolve) => {
+        if (game.simFrame) resolve(new Uint8Array(game.simFrame));
+        else game.addEventListener("first", () => resolve(new Uint8Array(/** @type {any} */ (game.simFrame))), { once: true });
+      });
+      await game.model.load(game.choice, game.stages, /** @type {Promise<Uint8Array>} */ (first));
+      if (game.notice?.offer === "retry-model") game.notice = null;
+      if (game.model.note) game.say({ text: game.model.note });
+      await game.exclusively(() => game.joinModel());
+    } catch (error) {
+      modelFailed(game, error);
+    } finally {
+      game.modelLoading = null;
+    }
+  })();
+  return game.modelLoading;
+}
+
+/** Load the model anew with another backend or variant. @param {Game} game @param {Partial<Choice>} choice */
+export async function choose(game, choice) {
+  game.choice = { ...game.choice, ...choice };
+  if (!game.world?.models.length || game.phase === "loading") return;
+  await game.modelLoading;
+  game.modelOn = false;
+  await loadModel(game);
+}

@@ -1,0 +1,71 @@
+"""Which variant of the model runs, on wasm or on WebGPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from drive import WORLD, game, notice, state, until
+
+from builder import chromium
+
+
+def test_the_page_takes_the_first_variant_that_its_device_runs(playing: Any, site: Path) -> None:
+    world = json.loads(next(site.glob("wm/worlds/breakout-*/world.json")).read_text())
+    variants = world["models"][0]["variants"]
+    names = [variant["name"] for variant in variants]
+    assert names == [name for name in ("int8", "fp16", "fp32") if name in names]
+    able = [variant["name"] for variant in variants if "wasm" in variant["backends"]]
+    assert (state(playing)["backend"], state(playing)["variant"]) == ("wasm", able[0])
+
+
+def test_a_null_adapter_leaves_wasm_and_a_line(playing: Any) -> None:
+    page = playing
+    page.click("[data-opens=settings]")
+    runs_on = page.get_by_label("Model runs on")
+    runs_on.select_option("webgpu")
+    page.wait_for_selector(".wm-notice:has-text('WebGPU is not used: ')")
+    after = until(page, "s.backend === 'wasm'")
+    frames = after["modelFrames"]
+    until(page, f"s.modelFrames > {frames + 2}")
+    runs_on.select_option("auto")
+
+
+def test_webgpu_on_the_software_adapter_draws_what_wasm_draws(
+    browser: Any, url: str, app: str
+) -> None:
+    opened = browser.browser_type.launch(
+        executable_path=chromium.find(),
+        args=[*chromium.QUIET, *chromium.WEBGPU],
+        chromium_sandbox=False,
+    )
+    with opened:
+        page = opened.new_page()
+        page.goto(url)
+        page.wait_for_selector("wm-world[data-phase=idle]")
+        page.evaluate(f"{WORLD}.game.choice.backend = 'webgpu'")
+        # Shaders compile slowly on a processor.
+        limits = f"(await import('{url}{app}/stages.js')).LIMITS"
+        page.evaluate(f"async () => {{ Object.assign({limits}, {{stage: 2e5, step: 2e5}}); }}")
+        page.click(".wm-play")
+        found = until(page, "s.backend !== null", 240)
+        assert found["backend"] == "webgpu", notice(page)
+        apart = game(
+            page,
+            """
+            g.pause('test');
+            await g.turn;
+            const frame = new Uint8Array(g.simFrame);
+            const gpu = await g.model.remote.call('probe', {name: g.model.name, frame, steps: 2});
+            const {runtime, model} = g.stages;
+            const name = 'compare';
+            const wasm = await g.model.prepare(name, 'wasm', g.model.pick('wasm', 'auto'),
+                                               {runtime, model}, Promise.resolve(frame));
+            const again = await wasm.remote.call('probe', {name, frame, steps: 2});
+            let far = 0;
+            gpu.frame.forEach((v, i) => { if (Math.abs(v - again.frame[i]) > 24) far++; });
+            return far;
+            """,
+        )
+        assert apart <= 0.005 * 64 * 64 * 4
