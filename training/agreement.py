@@ -51,7 +51,7 @@ def pixel_figures(scene: Scene, frames: Array) -> dict[str, Array]:
 
 def moments(scene: Scene, steps: list[int]) -> Scene:
     """Return a scene with some of its steps only, counted from 1: to compare, not to play."""
-    rows = (slice(None), np.array(steps) - 1)
+    rows = (slice(None), np.array(steps, np.int64) - 1)
     parts = {name: getattr(scene, name)[rows] for name in ("frames", "actions", "chances", "alive")}
     return replace(scene, **parts, truth=at(scene.truth, rows), events=at(scene.events, rows))
 
@@ -151,7 +151,7 @@ def agree(
     for scene in scenes:
         frames = play(player, scene)
         some = moments(scene, steps)
-        figures = pixel_figures(some, frames[:, np.array(steps) - 1])
+        figures = pixel_figures(some, frames[:, np.array(steps, np.int64) - 1])
         events = {}
         if detector:
             mine, true = read(scene, frames, detector), read(scene, scene.frames, detector)
@@ -173,7 +173,7 @@ def detector_error(scenes: list[Scene], detector: Detector, steps: list[int]) ->
 
 
 def _objects(mine: Read, true: Objects, detector: Detector, steps: list[int]) -> dict[str, Array]:
-    where = (slice(None), np.array(steps) - 1)
+    where = (slice(None), np.array(steps, np.int64) - 1)
     return detector.compare(at(mine.objects, where), at(true, where))
 
 

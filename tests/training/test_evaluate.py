@@ -69,6 +69,12 @@ def test_pixels_are_compared_at_the_steps_asked_for(scene: Scene) -> None:
         np.testing.assert_array_equal(some[name], values[:, [2, 89]])
 
 
+def test_horizons_longer_than_the_rollouts_are_left_out(scene: Scene) -> None:
+    found = agree(players.Still(), [scene], DETECTOR, [])
+    assert found.values(agreement.PIXEL_LABELS | DETECTOR.labels) == {}
+    assert found.events["all"].shape == (6, 3)
+
+
 def test_a_scene_can_be_played_again_from_its_start(scene: Scene) -> None:
     sim = Breakout(len(scene.actions))
     sim.restore(scene.start)
