@@ -53,8 +53,9 @@ class Tensor(Part):
 class StateTensor(Part):
     """One carried tensor: the step graph's `input` is fed by its own `output`.
 
-    All zeros start a game, except `observed` ones: those hold the RGBA frame, start from
-    the sim's first frame, and may be replaced by the sim's own frame before any step.
+    All zeros start a game, except `observed` ones, `state_frame` (RGBA) and `state_sensors` (as the
+    sim's status lists them): those start from what the sim shows, and may be replaced by what it
+    shows before any step.
     """
 
     input: str
@@ -78,7 +79,8 @@ class Model(Part):
     """One world model. The page takes the first variant that the device runs.
 
     step: (state..., action, chance) -> (frame, state..., reward, terminated).
-    encode: (frames, actions, chances) -> state..., from `history` recent frames.
+    encode: (frames, sensors, actions, chances) -> states that are not observed, from `history`
+    recent frames.
     """
 
     family: str
