@@ -1,4 +1,4 @@
-"""Measure every figure, or some groups: python -m bench [model] [page] [sim] [build]."""
+"""Measure every figure, or some groups: python -m bench [sim] [model] [page] [build] [train]."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 from bench import table
 from sims.errors import UserError
 
-GROUPS = ("sim", "model", "page", "build")
+GROUPS = ("sim", "model", "page", "build", "train")
 
 
 def main(names: list[str]) -> int:
