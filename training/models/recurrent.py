@@ -8,16 +8,17 @@ first training step on.
 
 Beside the frame the model predicts the sim's sensors and is given its own prediction again: in
 them it carries what a frame doesn't show, such as sub-pixel positions and velocities. They are
-predicted first, as a linear forecast plus a gated correction, which leaves them exact where
-nothing happens. Landmarks say which sensors are places in the frame: there the network looks,
-and there the next frame is drawn, after the sensors are known. So ball and frame can't disagree,
-and an uncertain ball is a ball somewhere, not a smear. A few channels of memory a cell stay for
-what neither frame nor sensors tell.
+predicted first. Each follows one of some linear laws, which a network chooses: to fly on, or to
+bounce, keeps a velocity exact to many digits. Landmarks say which sensors are places in the
+frame: there the network looks, and there the next frame is drawn, after the sensors are known. So
+ball and frame can't disagree, and an uncertain ball is a ball somewhere, not a smear. A few
+channels of memory a cell stay for what neither frame nor sensors tell.
 
 Ideas: action-conditional recurrent simulators (Chiappa et al., 2017, arXiv:1704.02254), drawing
-a frame from the states of objects (Kosiorek et al., 2018, arXiv:1806.01794), the gated recurrent
-unit (Cho et al., 2014, arXiv:1406.1078), categorical pixels (van den Oord et al., 2016,
-arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
+a frame from the states of objects (Kosiorek et al., 2018, arXiv:1806.01794), switching linear
+dynamics (Linderman et al., 2017, arXiv:1610.08466), relations of pairs (Battaglia et al., 2016,
+arXiv:1612.00222), the gated recurrent unit (Cho et al., 2014, arXiv:1406.1078), categorical pixels
+(van den Oord et al., 2016, arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Config:
     drawing: int = 2  # residual 3x3 convolutions that draw, once the next sensors are known
     memory: int = 8  # channels a cell that are carried
     pooled: int = 16  # channels averaged and maxed over the grid, to see far-off events
-    wide: int = 192  # units of the layers that predict the sensors
+    wide: int = 256  # units of the layers that predict the sensors
+    modes: int = 24  # linear laws that each sensor may follow
     history: int = 4  # frames that `encode` looks back on
     reward_scale: float = 1.0  # the largest reward in the data; the head predicts fractions of it
 
@@ -75,6 +77,8 @@ class Model(nn.Module):
     low: Tensor
     span: Tensor
     whole: Tensor
+    sources: Tensor
+    shift: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -92,6 +96,13 @@ class Model(nn.Module):
 
         sensors, marks = len(config.sensor_low), len(config.landmarks)
         given = config.actions + config.chance
+        # Where a landmark's x, y and presence stand among the sensors, then 0 and 1.
+        marked = config.landmarks
+        absent = (sensors, sensors, sensors + 1)
+        indices = [[m[k] if m[k] >= 0 else absent[k] for m in marked] for k in range(3)]
+        shift = [[m[3 + k] for m in marked] for k in range(2)]
+        self.register_buffer("sources", torch.tensor(indices, dtype=torch.int64), persistent=False)
+        self.register_buffer("shift", torch.tensor(shift), persistent=False)
         # What is told of a landmark: that it is here, where in its cell and pixel, all sensors.
         self.told = marks * (7 + sensors)
         self.read = nn.Conv2d(packed, c, 1)
@@ -103,12 +114,14 @@ class Model(nn.Module):
         self.pool = nn.Conv2d(c, config.pooled, 1)
         self.spread = nn.Linear(2 * config.pooled + given, c)
         self.forecast = nn.Linear(sensors + config.actions, sensors)
-        known = marks * (c + 8) + 2 * config.pooled + 2 * sensors + given
+        pairs = marks * (marks - 1) // 2
+        known = marks * (c + 8) + 4 * pairs + 2 * config.pooled + 2 * sensors + given
         self.judge = nn.Sequential(
             nn.Linear(known, config.wide), nn.ReLU(),
             nn.Linear(config.wide, config.wide), nn.ReLU(),
-            nn.Linear(config.wide, 2 * sensors),
+            nn.Linear(config.wide, (2 + config.modes) * sensors),
         )  # fmt: skip
+        self.laws = nn.Linear(sensors + config.actions, config.modes * sensors)
         self.copy = nn.Conv2d(packed, c, 1)
         self.plan = nn.Conv2d(c + marks * p * p + self.told, c, 1)
         self.change = nn.Linear(2 * sensors + given, c)
@@ -123,6 +136,8 @@ class Model(nn.Module):
             self.gates.bias[: config.memory] -= 1.0  # type: ignore[index]
             self.forecast.weight.zero_()
             self.forecast.bias.zero_()
+            self.laws.weight.normal_(0, 0.3)
+            self.laws.bias.uniform_(-1, 1)
 
     def initial(self, frames: Tensor, sensors: Tensor) -> State:
         """Return the state that starts a game: its first frame, RGBA uint8, and its sensors."""
@@ -176,8 +191,9 @@ class Model(nn.Module):
         s = self.parts(sensors)
         free = self.ahead(sensors, action)
         ahead = self.parts(free)
+        free = self.settle(free)
         here, there = self.locate(sensors), self.locate(free)
-        looked = torch.cat([hidden, self.tell(here, s), self.tell(there, ahead)], 1)
+        looked = torch.cat([hidden, self.tell(*here, s), self.tell(*there, ahead)], 1)
         drive = self.control(torch.cat([given, s], 1))[:, :, None, None]
         x = torch.relu(self.read(cells) + self.recall(looked) + self.place + drive)
         for i, block in enumerate(self.blocks):
@@ -185,11 +201,18 @@ class Model(nn.Module):
             if i == 0:  # What happens anywhere is known everywhere: a lost ball costs a life.
                 everywhere = self.spread(torch.cat([self.summary(x), given], 1))
                 x = x + everywhere[:, :, None, None]
-        seen = [(x * mask).sum((2, 3)) for mask, _ in here]
-        phases = [place[:, 2:] for _, place in (*here, *there)]
-        known = torch.cat([*seen, *phases, self.summary(x), s, ahead, given], 1)
-        correction, gate = self.judge(known).chunk(2, 1)
-        return x, self.units(ahead + torch.sigmoid(gate - 2) * correction)
+        seen = here[0].flatten(2) @ x.flatten(2).transpose(1, 2)
+        phases = [place[:, :, 2:].flatten(1) for _, place in (here, there)]
+        apart = self.apart(free)
+        known = torch.cat([seen.flatten(1), *phases, apart, self.summary(x), s, ahead, given], 1)
+        sizes = [s.shape[1], s.shape[1], s.shape[1] * self.config.modes]
+        correction, gate, choice = self.judge(known).split(sizes, 1)
+        # The first law is the forecast, which holds unless another is clearly meant.
+        choice = choice.unflatten(1, (-1, self.config.modes))
+        choice = torch.softmax(torch.cat([torch.full_like(choice[:, :, :1], 4.0), choice], 2), 2)
+        law = self.laws(torch.cat([s, action], 1)).unflatten(1, (-1, self.config.modes))
+        after = ahead + (choice[:, :, 1:] * law).sum(2)
+        return x, self.units(after + torch.sigmoid(gate - 2) * correction)
 
     def draw(
         self, cells: Tensor, x: Tensor, sensors: Tensor, after: Tensor,
@@ -198,9 +221,8 @@ class Model(nn.Module):
         """Draw the next frame for the sensors `after`: (logits, hidden, heads [B, 2])."""
         s, told = self.parts(sensors), self.parts(after)
         change = torch.cat([told, told - s], 1)
-        places = self.locate(after)
-        paint = [self.pixel(after, k) for k in range(len(places))]
-        plan = self.plan(torch.cat([x, *paint, self.tell(places, told)], 1))
+        mask, place = self.locate(after)
+        plan = self.plan(torch.cat([x, self.pixel(mask, after), self.tell(mask, place, told)], 1))
         drive = self.change(torch.cat([change, action, chance], 1))[:, :, None, None]
         x = torch.relu(self.copy(cells) + plan + drive)
         for block in self.drawing:
@@ -233,55 +255,60 @@ class Model(nn.Module):
         sensors = torch.clamp(sensors, self.low, self.low + 2 * self.span)
         return sensors + self.whole * (torch.floor(sensors + 0.5) - sensors)
 
-    def where(self, sensors: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a landmark's x and y in px, and 1.0 if it is there, [B, 1] each."""
-        ix, iy, ip, dx, dy = self.config.landmarks[k]
-        one = torch.ones_like(sensors[:, :1])
-        x = (sensors[:, ix : ix + 1] if ix >= 0 else 0 * one) + dx
-        y = (sensors[:, iy : iy + 1] if iy >= 0 else 0 * one) + dy
-        return x, y, (sensors[:, ip : ip + 1] > 0.5).float() if ip >= 0 else one
+    def where(self, sensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each landmark's x and y in px, and 1.0 if it is there, [B, landmarks] each."""
+        padded = torch.cat([sensors, sensors.new_tensor([[0.0, 1.0]]).expand(len(sensors), 2)], 1)
+        x, y, present = (padded[:, index] for index in self.sources)
+        return x + self.shift[0], y + self.shift[1], (present > 0.5).float()
 
     def same_places(self, sensors: Tensor, other: Tensor) -> Tensor:
         """Return bool [B]: are all landmarks drawn in the same pixels, and whole values equal."""
         same = ((sensors - other).abs() * self.whole < 0.5).all(1)
-        for k in range(len(self.config.landmarks)):
-            for mine, true in zip(self.where(sensors, k), self.where(other, k), strict=True):
-                same &= (torch.floor(mine) == torch.floor(true))[:, 0]
+        for mine, true in zip(self.where(sensors), self.where(other), strict=True):
+            same &= (torch.floor(mine) == torch.floor(true)).all(1)
         return same
 
-    def locate(self, sensors: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return each landmark's (cell as a mask [B, 1, gh, gw], place in it [B, 6])."""
-        p, (rows, columns) = self.config.patch, self.grid
-        out = []
-        for k in range(len(self.config.landmarks)):
-            x, y, there = self.where(sensors, k)
-            column, row = torch.floor(x / p), torch.floor(y / p)
-            across = (torch.arange(columns, device=x.device) == column).float()
-            down = (torch.arange(rows, device=x.device) == row).float() * there
-            mask = down[:, None, :, None] * across[:, None, None, :]
-            turn = 2 * math.pi * torch.cat([x, y], 1)
-            cell = 2 * torch.cat([x / p - column, y / p - row], 1) - 1
-            out.append((mask, torch.cat([cell, torch.sin(turn), torch.cos(turn)], 1)))
-        return out
+    def locate(self, sensors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each landmark's cell as a mask [B, L, gh, gw], and its place in it [B, L, 6].
 
-    def tell(self, places: list[tuple[Tensor, Tensor]], s: Tensor) -> Tensor:
+        The place is x and y in the cell, -1..1, and the sine and cosine of those in the pixel.
+        """
+        at = torch.stack(self.where(sensors), -1)
+        there, at = at[:, :, 2:], at[:, :, :2]
+        cell = torch.floor(at / self.config.patch)
+        rows, columns = (torch.arange(size, device=at.device) for size in self.grid)
+        across = (columns == cell[:, :, :1]).float()
+        down = (rows == cell[:, :, 1:]).float() * there
+        turn = 2 * math.pi * at
+        place = torch.cat(
+            [2 * (at / self.config.patch - cell) - 1, torch.sin(turn), torch.cos(turn)], -1
+        )
+        return down[:, :, :, None] * across[:, :, None], place
+
+    def apart(self, sensors: Tensor) -> Tensor:
+        """Return how far each pair of landmarks is apart, [B, 4 * pairs]: in px and whole pixels.
+
+        In parts of 16 px: what depends on a distance needn't be worked out from two places.
+        """
+        x, y, _ = self.where(sensors)
+        at = torch.stack([x, y, torch.floor(x), torch.floor(y)], -1)
+        first = [i for i in range(at.shape[1]) for _ in range(i + 1, at.shape[1])]
+        other = [j for i in range(at.shape[1]) for j in range(i + 1, at.shape[1])]
+        return ((at[:, first] - at[:, other]) / 16).flatten(1)
+
+    def tell(self, mask: Tensor, place: Tensor, s: Tensor) -> Tensor:
         """Write what is known of each landmark into its cell, [B, told, gh, gw]."""
-        planes = [
-            mask * torch.cat([torch.ones_like(s[:, :1]), place, s], 1)[:, :, None, None]
-            for mask, place in places
-        ]
-        return torch.cat(planes, 1) if planes else s.new_zeros(len(s), 0, *self.grid)
+        everywhere = s[:, None].expand(-1, mask.shape[1], -1)
+        known = torch.cat([torch.ones_like(place[:, :, :1]), place, everywhere], -1)
+        return (mask[:, :, None] * known[:, :, :, None, None]).flatten(1, 2)
 
-    def pixel(self, sensors: Tensor, k: int) -> Tensor:
-        """Mark the pixel that a landmark is in, packed: [B, patch**2, gh, gw]."""
-        x, y, there = self.where(sensors, k)
-        c = self.config
-        across = (torch.arange(c.width, device=x.device) == torch.floor(x)).float()
-        down = (torch.arange(c.height, device=x.device) == torch.floor(y)).float() * there
-        p = c.patch
-        across = across.reshape(-1, c.width // p, p).transpose(1, 2)
-        down = down.reshape(-1, c.height // p, p).transpose(1, 2)
-        return (down[:, :, None, :, None] * across[:, None, :, None, :]).flatten(1, 2)
+    def pixel(self, mask: Tensor, sensors: Tensor) -> Tensor:
+        """Mark the pixel that each landmark is in, packed: [B, L * patch**2, gh, gw]."""
+        p = self.config.patch
+        x, y, _ = (torch.floor(value) for value in self.where(sensors))
+        number = (y - p * torch.floor(y / p)) * p + x - p * torch.floor(x / p)
+        chosen = (torch.arange(p * p, device=x.device) == number[:, :, None]).float()
+        return (mask[:, :, None] * chosen[:, :, :, None, None]).flatten(1, 2)
 
     def index(self, frames: Tensor) -> Tensor:
         """Name each pixel by its nearest palette colour: uint8 RGBA -> int64 [B, cams, H, W]."""
