@@ -181,21 +181,26 @@ def train(
     """Train the recipe's model on a dataset; write weights, provenance and curve into `out`.
 
     `sim_class` is the sim that was recorded. Goes on from the checkpoint of a killed run in `out`.
-    `init` is a weights folder to fine-tune
-    from, with the recipe's [finetune] budget. `keys` (sim, data and train hashes) go into the
-    provenance as they are. Raises UserError for a recipe or dataset that can't be used.
+    `init` is a weights folder to fine-tune from, with the recipe's [finetune] budget. `keys` (sim,
+    data and train hashes) go into the provenance as they are. Raises UserError for a recipe or
+    dataset that can't be used.
     """
     plan = recipe.finetune if init is not None and recipe.finetune else recipe.train
-    recipe = replace(recipe, train=plan)
     out.mkdir(parents=True, exist_ok=True)
     dataset = Dataset.open(dataset_dir)
-    launch(plan.ranks, lambda ranks: _train(recipe, dataset, out, sim_class, keys, init, ranks))
+
+    def work(ranks: Ranks) -> None:
+        run = _train(replace(recipe, train=plan), dataset, out, sim_class, init, ranks)
+        if ranks.rank == 0:
+            finish(run, recipe, keys, init)
+
+    launch(plan.ranks, work)
 
 
 def _train(
-    recipe: Recipe, dataset: Dataset, out: Path, sim_class: type[Sim], keys: dict[str, str],
-    init: Path | None, ranks: Ranks,
-) -> None:  # fmt: skip
+    recipe: Recipe, dataset: Dataset, out: Path, sim_class: type[Sim], init: Path | None,
+    ranks: Ranks,
+) -> Run:  # fmt: skip
     """Be one of the ranks: all compute the same weights, and the first tells of it."""
     plan, first = recipe.train, ranks.rank == 0
     torch.manual_seed(recipe.seed)
@@ -217,7 +222,7 @@ def _train(
             rate, source.live.horizon = schedule(plan, run.progress)
             loss, _, carried = chunk_loss(model, source, carried, plan)
             run.update(loss, rate, ranks, 0.0)
-        return
+        return run
     held_out = dataset.load("val")
     board = SummaryWriter(str(out / "tensorboard"))
     title = f"train {recipe.world}/{recipe.family}" + (" (resumed)" if resumed else "")
@@ -253,7 +258,7 @@ def _train(
                 saved_at = run.minutes
                 run.save()
     board.close()
-    finish(run, recipe, keys, init)
+    return run
 
 
 def finish(run: Run, recipe: Recipe, keys: dict[str, str], init: Path | None) -> None:
