@@ -58,11 +58,14 @@ def chunk_loss(
         x, sensors = model.look(cells, was, hidden, *given)
         # In parts of the range that the data has. Where no forecast will do, much more counts.
         off = (sensors - state) / model.span
+        # The median of what follows: what does, if nothing gets in the way.
+        ahead = (model.ahead(was, given[0]) - state) / model.span
+        free = F.smooth_l1_loss(ahead, torch.zeros_like(ahead), beta=0.005)
         with torch.no_grad():
             settled = model.settle(sensors)
-            turned = ((model.ahead(was, given[0]) - state) / model.span).abs() > TURN
+            turned = ahead.abs() > TURN
         sensed = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.005, reduction="none")
-        sensed = (sensed * torch.where(turned, plan.turned_weight, 1.0)).mean()
+        sensed = free + (sensed * torch.where(turned, plan.turned_weight, 1.0)).mean()
         turns = turns + (off.detach().abs() * turned).sum()
         turned_count = turned_count + turned.sum()
 

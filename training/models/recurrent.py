@@ -189,7 +189,8 @@ class Model(nn.Module):
         """Look at what is there: (features [B, channels, gh, gw], next sensors, unsettled)."""
         given = torch.cat([action, chance], 1)
         s = self.parts(sensors)
-        free = self.ahead(sensors, action)
+        # Taught by itself (see `training.objective`), so that it stays what its name says.
+        free = self.ahead(sensors, action).detach()
         ahead = self.parts(free)
         free = self.settle(free)
         here, there = self.locate(sensors), self.locate(free)
