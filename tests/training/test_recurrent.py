@@ -71,19 +71,29 @@ def test_landmarks_are_where_the_frame_shows_them(
     model: Model, play: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
     frames, sensors = (part[:, -1] for part in play)
-    ball = model.unpack(model.pixel(sensors, 0))[:, 0]
+
+    def marked(values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        mask, _ = model.locate(values)
+        return tuple(
+            model.unpack(part)[:, 0] for part in model.pixel(mask, values).split(16, dim=1)
+        )
+
+    ball, paddle = marked(sensors)
     centre = (frames[:, 0, :, :, :3] == torch.tensor(breakout.BALL_CENTRE)).all(-1)
     assert torch.equal(ball.bool(), centre)
-    paddle = model.unpack(model.pixel(sensors, 1))[:, 0].nonzero()
     shown = (frames[:, 0, :, :, :3] == torch.tensor(breakout.PADDLE)).all(-1)
-    for game, row, column in paddle.tolist():
+    for game, row, column in paddle.nonzero().tolist():
         middle = shown[game, row].nonzero().float().mean()
         assert row == 59 and abs(column + 0.5 - middle) <= 1
     absent = sensors.clone()
     absent[:, 6] = 0
-    assert not model.pixel(absent, 0).any() and model.pixel(absent, 1).any()
-    (mask, place), _ = model.locate(sensors)
-    assert torch.equal(mask.sum((1, 2, 3)), torch.ones(3)) and bool((place.abs() <= 1).all())
+    assert not marked(absent)[0].any() and marked(absent)[1].any()
+    mask, place = model.locate(sensors)
+    assert torch.equal(mask.sum((2, 3)), torch.ones(3, 2)) and bool((place.abs() <= 1).all())
+    apart = 16 * model.apart(sensors)
+    ball_x, paddle_x = sensors[:, 0], sensors[:, 4] + 6.5
+    torch.testing.assert_close(apart[:, 0], ball_x - paddle_x)
+    torch.testing.assert_close(apart[:, 2], ball_x.floor() - paddle_x.floor())
 
 
 def test_sensors_stay_in_their_range_and_whole_ones_whole(model: Model) -> None:
