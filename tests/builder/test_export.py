@@ -78,8 +78,8 @@ def test_model_json_holds_what_the_manifest_asks_for(
             module.register_forward_hook(count)
     frame = torch.zeros(1, 1, 64, 64, 4, dtype=torch.uint8)
     original.step(original.initial(frame, torch.zeros(1, 7)), torch.zeros(1, 3), torch.zeros(1, 1))
-    # The palette's distances are the one matrix product beyond the modules.
-    assert model.macs == sum(macs) + 64 * 64 * 3 * len(PALETTE)
+    # Beyond the modules: the palette's distances, and what is seen at the one landmark's cell.
+    assert model.macs == sum(macs) + 64 * 64 * 3 * len(PALETTE) + 16 * 16 * 16
 
 
 def test_a_world_without_chance_has_no_empty_input(tmp_path: Path) -> None:

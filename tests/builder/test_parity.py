@@ -39,7 +39,8 @@ def test_three_runtimes_agree_for_one_step_and_for_100(graphs: Path) -> None:
         for where in ("onnxruntime", "wasm"):
             measured = verdict["figures"][where]
             assert measured["pixels"] <= (0.01 if name == "fp32" else 1.0)
-            assert measured["hidden"] <= {"fp32": 1e-4, "fp16": 0.02, "int8": 0.2}[name]
+            # In px, where sensors are carried: a half at 64 has steps of 1/32.
+            assert measured["hidden"] <= {"fp32": 1e-4, "fp16": 2 / 32, "int8": 0.2}[name]
             assert {f"psnr {mode}" for mode in MODES} <= set(measured)
     assert verdicts["int8"]["figures"]["onnxruntime"]["hidden"] > 1e-4
     exact = verdicts["fp32"]["figures"]["onnxruntime"]
