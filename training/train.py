@@ -129,8 +129,9 @@ def schedule(plan: Train, progress: float) -> tuple[float, int]:
 
 @torch.no_grad()
 def validate(run: Run, arrays: Arrays, world: str, samples: int = 64) -> dict[str, float]:
-    """Play held-out windows, at most 100 steps, open loop on the averaged weights; shares 0..1 of what is right.
+    """Play held-out windows open loop on the averaged weights; shares 0..1 of what is right.
 
+    They are 100 steps long, or less where no held-out game is as long; {} without any.
     `val_moved_right` counts pixels that move, over all steps; with a detector, its figures of
     shares follow, at steps 30 and 100 (`val_ball_held_30`).
     """
