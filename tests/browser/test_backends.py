@@ -56,13 +56,14 @@ def test_webgpu_on_the_software_adapter_draws_what_wasm_draws(
             """
             g.pause('test');
             await g.turn;
-            const frame = new Uint8Array(g.simFrame);
-            const gpu = await g.model.remote.call('probe', {name: g.model.name, frame, steps: 2});
+            const told = {frame: g.simFrame.slice(), sensors: g.sensors()};
+        const sight = {frame: new Uint8Array(told.frame), sensors: Float32Array.from(told.sensors)};
+            const gpu = await g.model.remote.call('probe', {name: g.model.name, sight, steps: 2});
             const {runtime, model} = g.stages;
             const name = 'compare';
             const wasm = await g.model.prepare(name, 'wasm', g.model.pick('wasm', 'auto'),
-                                               {runtime, model}, Promise.resolve(frame));
-            const again = await wasm.remote.call('probe', {name, frame, steps: 2});
+                                               {runtime, model}, Promise.resolve(told));
+            const again = await wasm.remote.call('probe', {name, sight, steps: 2});
             let far = 0;
             gpu.frame.forEach((v, i) => { if (Math.abs(v - again.frame[i]) > 24) far++; });
             return far;
