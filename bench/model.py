@@ -81,7 +81,8 @@ def feeds(told: dict[str, Any], frame: NDArray[np.uint8]) -> tuple[dict[str, Any
     carry = {s["input"]: s["output"] for s in told["state"]}
     values: dict[str, Any] = {}
     for state in told["state"]:
-        start = frame if state["observed"] else np.zeros(state["shape"], np.float32)
+        shown = state["input"] == "state_frame"
+        start = frame if shown else np.zeros(state["shape"], np.float32)
         values[state["input"]] = start[None]
     for entry in told["inputs"]:
         if entry["name"] in carry:
