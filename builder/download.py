@@ -32,7 +32,7 @@ def first_load(
     used: list[manifest.File] = [*world.sim.sources]
     for model in world.models[:1]:
         able = (variant for variant in model.variants if "wasm" in variant.backends)
-        used += [file for variant in list(able)[:1] for file in (variant.step, variant.encode)]
+        used += [variant.step for variant in list(able)[:1]]
     return [*files, folder / "world.json", *(folder / file.url for file in used)]
 
 

@@ -1,6 +1,6 @@
-"""PyTorch to ONNX: a model's `step` and `encode` as checked graphs of static shape.
+"""PyTorch to ONNX: a model's `step` as a checked graph of static shape.
 
-`describe` says what the page must know of them (names, shapes, what is carried); it becomes
+`describe` says what the page must know of it (names, shapes, what is carried); it becomes
 `graphs/model.json` with the files that passed the parity gate.
 """
 
@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from builder import manifest
 from sims.errors import UserError
+from training.models import OBSERVED
 
 OPSET = 18  # What the exporter writes natively; later ones are conversions of it.
 FRAME = "frame"
-OBSERVED = (FRAME, "sensors")  # States that the sim itself can show.
 # WebGPU lacks a kernel for these, and wasm runs them slowly: write them as convolutions and gates.
 REFUSED = {
     "ConvTranspose", "GRU", "GroupNormalization", "If", "LSTM", "Loop", "QLinearConv", "RNN",
@@ -60,74 +60,39 @@ class Step(nn.Module):
         return (frame, *carried, heads["reward"], heads["terminated"])
 
 
-class Encode(nn.Module):
-    """A model's encode with plain tensors in and out; what is empty is left out of the graph."""
-
-    def __init__(self, model: Any, state: list[str], given: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.model, self.state = model, state
-        self.given = dict(given)
-        self.names = [name for name, value in given.items() if value.numel()]
-
-    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """Return the carried states that the sim doesn't show."""
-        state = self.model.encode(**self.given | dict(zip(self.names, values, strict=True)))
-        return tuple(state[name] for name in self.state if name not in OBSERVED)
-
-
-def graphs(model: Any) -> dict[str, Graph]:
-    """Return the step and encode graphs of a model in evaluation mode, for a batch of one."""
+def step_graph(model: Any) -> Graph:
+    """Return the step graph of a model in evaluation mode, for a batch of one."""
     c = model.config
     frame = torch.zeros(1, c.cameras, c.height, c.width, 4, dtype=torch.uint8)
-    sensors = torch.zeros(1, len(c.sensor_low))
-    first = model.initial(frame, sensors)
+    first = model.initial(frame, torch.zeros(1, len(c.sensor_low)))
     given = {f"state_{name}": value for name, value in first.items()}
     given |= {"action": torch.zeros(1, c.actions), "chance": torch.zeros(1, c.chance)}
-    past = {
-        "frames": torch.stack([frame] * c.history, 1),
-        "sensors": torch.stack([sensors] * c.history, 1),
-        "actions": torch.zeros(1, c.history - 1, c.actions),
-        "chances": torch.zeros(1, c.history - 1, c.chance),
-    }
     carried = [name for name, value in first.items() if name != FRAME and value.numel()]
-
-    def full(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value for name, value in values.items() if value.numel()}
-
-    return {
-        "step": Graph(
-            Step(model, list(first), given),
-            full(given),
-            [FRAME, *(f"next_{name}" for name in carried), "reward", "terminated"],
-        ),
-        "encode": Graph(
-            Encode(model, list(first), past),
-            full(past),
-            [f"state_{name}" for name in carried if name not in OBSERVED],
-        ),
-    }
+    return Graph(
+        Step(model, list(first), given),
+        {name: value for name, value in given.items() if value.numel()},
+        [FRAME, *(f"next_{name}" for name in carried), "reward", "terminated"],
+    )
 
 
-def export(model: Any, out: Path, metadata: Mapping[str, str]) -> dict[str, Path]:
-    """Write step.fp32.onnx and encode.fp32.onnx into `out`; return their paths by part.
+def export(model: Any, out: Path, metadata: Mapping[str, str]) -> Path:
+    """Write step.fp32.onnx into `out`; return its path.
 
-    `metadata` is kept in the files, with the model's config. Raises UserError if the exporter or
+    `metadata` is kept in the file, with the model's config. Raises UserError if the exporter or
     ONNX's checker refuses the model, for a shape that isn't static, and for operators that the
     page's runtimes can't run well.
     """
     kept = {"config": json.dumps(model.config.to_json()), **metadata}
-    files = {}
-    for part, graph in graphs(model.eval()).items():
-        proto = _trace(part, graph)
-        _strip(proto)
-        checked = check(proto, part)
-        onnx.helper.set_model_props(checked, {**kept, "part": part})
-        files[part] = out / f"{part}.fp32.onnx"
-        files[part].write_bytes(checked.SerializeToString())
-    return files
+    proto = _trace(step_graph(model.eval()))
+    _strip(proto)
+    checked = check(proto)
+    onnx.helper.set_model_props(checked, kept)
+    path = out / "step.fp32.onnx"
+    path.write_bytes(checked.SerializeToString())
+    return path
 
 
-def _trace(part: str, graph: Graph) -> onnx.ModelProto:
+def _trace(graph: Graph) -> onnx.ModelProto:
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
@@ -142,7 +107,7 @@ def _trace(part: str, graph: Graph) -> onnx.ModelProto:
             )
     except Exception as error:
         raise UserError(
-            f"export: PyTorch can't write the {part} graph; {error}. "
+            f"export: PyTorch can't write the step graph; {error}. "
             "Run: rewrite that part of the model in plain tensor operations"
         ) from error
     assert program is not None
@@ -179,18 +144,18 @@ def _strip(proto: onnx.ModelProto) -> None:
     proto.graph.ClearField("metadata_props")
 
 
-def check(proto: onnx.ModelProto, part: str) -> onnx.ModelProto:
+def check(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with its shapes inferred; UserError if it is invalid, as `export`."""
     try:
         onnx.checker.check_model(proto, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
     except Exception as error:
         first = str(error).strip().splitlines()[0]
-        raise UserError(f"export: the {part} graph is not valid ONNX; {first}") from error
+        raise UserError(f"export: the step graph is not valid ONNX; {first}") from error
     for node in inferred.graph.node:
         if node.domain not in ("", "ai.onnx") or node.op_type in REFUSED:
             raise UserError(
-                f"export: the {part} graph uses {node.domain or 'ONNX'} {node.op_type}, which the "
+                f"export: the step graph uses {node.domain or 'ONNX'} {node.op_type}, which the "
                 "page's runtimes lack or run slowly. Run: write it as convolutions and gates"
             )
     known = shapes(inferred)
@@ -198,7 +163,7 @@ def check(proto: onnx.ModelProto, part: str) -> onnx.ModelProto:
         for name in node.output:
             if name and name not in known:
                 raise UserError(
-                    f"export: the {part} graph has no static shape for {node.op_type} ({name}). "
+                    f"export: the step graph has no static shape for {node.op_type} ({name}). "
                     "Run: make its shape follow from the config alone"
                 )
     return inferred
@@ -231,8 +196,8 @@ def count_macs(proto: onnx.ModelProto) -> int:
 
 def describe(model: Any, step: Path) -> dict[str, Any]:
     """Return what manifest.Model says of a model besides its variants and how it was made."""
-    parts = graphs(model)
-    inputs = parts["step"].inputs
+    graph = step_graph(model)
+    inputs = graph.inputs
     proto = onnx.load(step)
     known = shapes(proto)
 
@@ -263,10 +228,6 @@ def describe(model: Any, step: Path) -> dict[str, Any]:
         "state": [s.model_dump() for s in state],
         "inputs": [tensor(name, value).model_dump() for name, value in inputs.items()],
         "outputs": [
-            tensor(name, frame if name == FRAME else None).model_dump()
-            for name in parts["step"].outputs
-        ],
-        "encode_inputs": [
-            tensor(name, value).model_dump() for name, value in parts["encode"].inputs.items()
+            tensor(name, frame if name == FRAME else None).model_dump() for name in graph.outputs
         ],
     }

@@ -71,7 +71,6 @@ class Variant(Part):
     name: Literal["fp32", "fp16", "int8"]
     backends: list[Literal["wasm", "webgpu"]]
     step: File
-    encode: File
     parity: dict[str, float]
 
 
@@ -79,8 +78,8 @@ class Model(Part):
     """One world model. The page takes the first variant that the device runs.
 
     step: (state..., action, chance) -> (frame, state..., reward, terminated).
-    encode: (frames, sensors, actions, chances) -> states that are not observed, from `history`
-    recent frames.
+    It starts from states of zeros, and is brought to what the sim shows by steps through `history`
+    recent frames, each given the states that are observed.
     """
 
     family: str
@@ -91,7 +90,6 @@ class Model(Part):
     state: list[StateTensor]
     inputs: list[Tensor]
     outputs: list[Tensor]
-    encode_inputs: list[Tensor]
     variants: list[Variant]
     metrics: dict[str, Any]
     provenance: dict[str, Any]

@@ -24,7 +24,6 @@ from builder import cache, export, manifest, quantize, rehearsal, runtimes
 from builder.replay import (
     MODES,
     Array,
-    Files,
     Mode,
     Reference,
     figures,
@@ -128,13 +127,13 @@ class Gate:
         return self.known[rollouts]
 
     def judge(
-        self, verdict: Verdict, where: str, runtime: runtimes.Runtime, files: Files, rollouts: int
+        self, verdict: Verdict, where: str, runtime: runtimes.Runtime, graph: Path, rollouts: int
     ) -> None:
         """Measure a variant in one runtime; note its figures, and why it fails where it does."""
         allowed = dict(self.allowed)
         count = STATES if rollouts else ON_WEBGPU
         try:
-            found = one_step(runtime, files, self.told, self.truth, count)
+            found = one_step(runtime, graph, self.told, self.truth, count)
             why = ""
             if verdict.variant == "fp32" and rollouts:
                 allowed["pixels"] = EXACT["pixels"]
@@ -144,7 +143,7 @@ class Gate:
                 why = f"{found['pixels']:.3g} % of pixels are not PyTorch's after one step"
             if rollouts:
                 part, wanted = head(self.scene, rollouts), self.wanted(rollouts)
-                for mode, frames in play(runtime, files, self.told, part).items():
+                for mode, frames in play(runtime, graph, self.told, part).items():
                     mine = figures(part, frames, self.world)
                     found |= {f"{k} {mode}": mine[k] for k in self.allowed if k in mine}
                     worse = lost(mine, wanted[mode], self.allowed, self.world)
@@ -167,7 +166,7 @@ def make_graphs(
     """Export a trained model, gate its variants, and put `out` in place whole.
 
     `out` then holds model.json (manifest.Model without metrics and provenance), parity.json (all
-    that was measured) and step and encode graphs of each variant that passed; `warn` is told of
+    that was measured) and the graph of each variant that passed; `warn` is told of
     each that did not. Raises UserError if fp32 itself is not what PyTorch computes.
     """
     name = f"{recipe.world}/{recipe.family}"
@@ -182,8 +181,8 @@ def make_graphs(
     try:
         with Progress(f"export {name}", 4 + 2 * len(wanted), "graphs") as bar:
             metadata = {"sim": str(told["keys"].get("sim", "")), "family": recipe.family}
-            files: dict[str, Files] = {"fp32": export.export(model, stage, metadata)}
-            described = export.describe(model, files["fp32"]["step"])
+            files: dict[str, Path] = {"fp32": export.export(model, stage, metadata)}
+            described = export.describe(model, files["fp32"])
             bar.update(1)
             scene = recorded(
                 _held_out(dataset, model.config.history),
@@ -195,9 +194,12 @@ def make_graphs(
             gate = Gate(described, scene, reference(model, scene, STATES), allowed, recipe.world)
             bar.update(1)
             if "fp16" in wanted:
-                files["fp16"] = _half(files["fp32"], stage)
+                files["fp16"] = stage / "step.fp16.onnx"
+                quantize.to_half(files["fp32"], files["fp16"])
             if "int8" in wanted:
-                files["int8"] = _int8(model, dataset, recipe, files["fp32"], stage)
+                files["int8"] = stage / "step.int8.onnx"
+                states = _calibration(model, dataset, recipe)
+                quantize.to_int8(files["fp32"], files["int8"], _rows(states, files["fp32"]))
             bar.update(1)
             verdicts = [Verdict(v) for v in wanted]
             for verdict in verdicts:
@@ -212,7 +214,7 @@ def make_graphs(
                         sample,
                         verdict,
                         verdicts[0],
-                        rehearsal.Graphs(files[verdict.variant], described),
+                        rehearsal.Graph(files[verdict.variant], described),
                     )
                 bar.update(1)
             seen = _in_chromium(gate, verdicts, files, warn)
@@ -262,36 +264,23 @@ def _held_out(dataset: Dataset, history: int) -> Arrays:
     return dataset.load("train")
 
 
-def _half(source: Files, stage: Path) -> Files:
-    made = {part: stage / f"{part}.fp16.onnx" for part in source}
-    for part, path in source.items():
-        quantize.to_half(path, made[part])
-    return made
-
-
-def _int8(model: Any, dataset: Dataset, recipe: Recipe, source: Files, stage: Path) -> Files:
-    """Quantize both graphs on states that the model itself reaches from training recordings."""
+def _calibration(model: Any, dataset: Dataset, recipe: Recipe) -> dict[str, Array]:
+    """Return inputs [M, 1, ...] that the model itself reaches from training recordings."""
     count = max(8, recipe.export.calibration)
-    arrays = dataset.load("train")
     rollouts = max(4, count // 16)
-    scene = recorded(arrays, rollouts, STEPS, model.config.history, recipe.seed + 1)
-    states = reference(model, scene, count).states
-    past = scene.history_parts
-    made = {part: stage / f"{part}.int8.onnx" for part in source}
-    quantize.to_int8(source["step"], made["step"], _rows(states, source["step"], 1))
-    quantize.to_int8(source["encode"], made["encode"], _rows(past, source["encode"], 0))
-    return made
+    scene = recorded(dataset.load("train"), rollouts, STEPS, model.config.history, recipe.seed + 1)
+    return reference(model, scene, count).states
 
 
-def _rows(values: Mapping[str, Array], graph: Path, drop: int) -> Iterator[dict[str, Array]]:
-    """Yield one run's inputs after another: values [M, ...] with `drop` more leading ones."""
+def _rows(values: Mapping[str, Array], graph: Path) -> Iterator[dict[str, Array]]:
+    """Yield one run's inputs of a graph after another, from values [M, 1, ...] by name."""
     names = [i.name for i in runtimes.open_session(graph).get_inputs()]
     for i in range(len(values[names[0]])):
-        yield {name: values[name][i][0] if drop else values[name][i : i + 1] for name in names}
+        yield {name: values[name][i, 0] for name in names}
 
 
 def _in_chromium(
-    gate: Gate, verdicts: list[Verdict], files: Mapping[str, Files], warn: Callable[[str], None]
+    gate: Gate, verdicts: list[Verdict], files: Mapping[str, Path], warn: Callable[[str], None]
 ) -> bool:
     """Judge in onnxruntime-web what passed so far; False where there is no Chromium."""
     with ExitStack() as stack:
@@ -337,25 +326,22 @@ def _write(
     described: Mapping[str, Any],
     recipe: Recipe,
     passed: list[Verdict],
-    files: Mapping[str, Files],
+    files: Mapping[str, Path],
     seen: bool,
 ) -> None:
     """Write model.json, and drop the graphs of what did not pass."""
     shipped = []
     for verdict in passed:
-        entries = {
-            part: manifest.File(
-                url=path.name, sha256=cache.sha256_file(path), bytes=path.stat().st_size
-            )
-            for part, path in files[verdict.variant].items()
-        }
+        path = files[verdict.variant]
         measured = verdict.figures["wasm" if seen else "onnxruntime"]
         shipped.append(
             manifest.Variant(
                 name=verdict.variant,
                 backends=verdict.backends,
                 parity={**measured, "chromium": float(seen)},
-                **entries,
+                step=manifest.File(
+                    url=path.name, sha256=cache.sha256_file(path), bytes=path.stat().st_size
+                ),
             )
         )
     model = manifest.Model(
@@ -368,7 +354,7 @@ def _write(
     )
     told = model.model_dump(exclude={"metrics", "provenance"})
     cache.write_json(stage / "model.json", told)
-    kept = {getattr(v, part).url for v in shipped for part in ("step", "encode")}
+    kept = {variant.step.url for variant in shipped}
     for graph in stage.glob("*.onnx"):
         if graph.name not in kept:
             graph.unlink()

@@ -33,21 +33,25 @@ EVALUATION = (
     "training/breakout_rules.py",
     "training/detectors.py",
     "training/evaluate.py",
+    "training/models/__init__.py",
     "training/players.py",
     "training/scenes.py",
 )
 CODE: dict[str, tuple[str, ...]] = {
-    "data": ("training/record.py", "training/lerobot.py"),
+    "data": ("training/record.py", "training/lerobot.py", "training/palette.py"),
     "train": (
+        "training/breakout_objects.py",
+        "training/breakout_relabel.py",
         "training/dataset.py",
         "training/muon.py",
         "training/objective.py",
         "training/ranks.py",
-        "training/relabel.py",
         "training/scenes.py",
         "training/streams.py",
         "training/train.py",
         "training/weights.py",
+        "training/models/landmarks.py",
+        "training/models/laws.py",
         "training/models/{family}.py",
     ),
     "evaluate": EVALUATION,
@@ -186,7 +190,7 @@ class Entry:
         """Return the first committed graph that is not what the parity gate passed."""
         told = cache.read_json(self.weights / "graphs" / "model.json")
         try:
-            files = [v[part] for v in told["variants"] for part in ("step", "encode")]
+            files = [variant["step"] for variant in told["variants"]]
             for file in files:
                 path = self.weights / "graphs" / file["url"]
                 if not path.is_file() or cache.sha256_file(path) != file["sha256"]:

@@ -239,8 +239,7 @@ def world_files(world: manifest.World) -> list[manifest.File]:
     """Return all files that a world's manifest names."""
     files: list[manifest.File] = [*world.sim.sources]
     for model in world.models:
-        for variant in model.variants:
-            files += [variant.step, variant.encode]
+        files += [variant.step for variant in model.variants]
     return [*files, *([world.poster] if world.poster else [])]
 
 

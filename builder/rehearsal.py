@@ -1,40 +1,45 @@
-"""A variant's graphs as a player, so that the evaluation of the trained model measures them too."""
+"""A variant's graph as a player, so that the evaluation of the trained model measures them too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from builder import runtimes
-from builder.replay import Array, Files
+from builder.replay import Array
 from training.evaluate import Sample
 from training.scenes import Scene
 
 
-class Graphs:
-    """A variant's graphs in onnxruntime, one rollout after another; see `players.Player`."""
+class Graph:
+    """A variant's graph in onnxruntime, one rollout after another; see `players.Player`."""
 
-    def __init__(self, files: Files, told: Mapping[str, Any]) -> None:
-        self.encoder, self.stepper = (runtimes.open_session(files[p]) for p in ("encode", "step"))
-        self.outputs = [output.name for output in self.stepper.get_outputs()]
-        self.carried = {s["input"]: s["output"] for s in told["state"]}
-        self.hidden = [s["input"] for s in told["state"] if not s["observed"]]
-        self.told = told
+    def __init__(self, graph: Path, told: Mapping[str, Any]) -> None:
+        self.session = runtimes.open_session(graph)
+        self.outputs = [output.name for output in self.session.get_outputs()]
+        self.state = told["state"]
+        self.given = {entry["name"] for entry in told["inputs"]}
         self.states: list[dict[str, Array]] = []
 
     def watch(self, scene: Scene, rows: Array | None = None) -> None:
         """Start from a scene's history; see `players.Player`."""
-        past, shown = scene.history_parts, scene.observed
-        names = [entry["name"] for entry in self.told["encode_inputs"]]
-        seen = [s["input"] for s in self.told["state"] if s["observed"]]
-        states = []
-        for i in range(len(scene.history)):
-            feeds = {name: past[name][i : i + 1] for name in names}
-            state = dict(zip(self.hidden, self.encoder.run(self.hidden, feeds), strict=True))
-            first = {name: shown[name.removeprefix("state_")][i : i + 1, 0] for name in seen}
-            states.append(state | first)
+        states = [
+            {s["input"]: np.zeros(s["shape"], s["dtype"]) for s in self.state}
+            for _ in scene.history
+        ]
+        past = scene.history_shown
+        for t in range(scene.history.shape[1]):
+            for i, state in enumerate(states):
+                if t:
+                    action, chance = (
+                        scene.history_actions[i, t - 1],
+                        scene.history_chances[i, t - 1],
+                    )
+                    self.advance(state, action[None], chance[None])
+                state.update({f"state_{k}": v[i : i + 1, t] for k, v in past.items()})
         if rows is None:
             self.states = states
         else:
@@ -43,15 +48,20 @@ class Graphs:
 
     def step(self, actions: Array, chances: Array) -> Array:
         """Advance one step; see `players.Player`."""
-        names = {entry["name"] for entry in self.told["inputs"]}
-        frames = []
-        for i, state in enumerate(self.states):
-            given = {"action": actions[i : i + 1], "chance": chances[i : i + 1]}
-            feeds = state | {name: value for name, value in given.items() if name in names}
-            out = dict(zip(self.outputs, self.stepper.run(None, feeds), strict=True))
-            self.states[i] = {name: out[output] for name, output in self.carried.items()}
-            frames.append(out["frame"])
-        return np.concatenate(frames)
+        return np.concatenate(
+            [
+                self.advance(state, actions[i : i + 1], chances[i : i + 1])
+                for i, state in enumerate(self.states)
+            ]
+        )
+
+    def advance(self, state: dict[str, Array], action: Array, chance: Array) -> Array:
+        """Run the graph once for one rollout, carry its state, and return its frame."""
+        given = {"action": action, "chance": chance}
+        feeds = state | {name: value for name, value in given.items() if name in self.given}
+        out = dict(zip(self.outputs, self.session.run(None, feeds), strict=True))
+        state.update({s["input"]: out[s["output"]] for s in self.state})
+        return np.asarray(out["frame"])
 
 
 def outside(

@@ -1,4 +1,4 @@
-"""Play recorded starts, actions and chance with a model: in PyTorch, and with its graphs.
+"""Play recorded starts, actions and chance with a model: in PyTorch, and with its graph.
 
 Two modes: `grounded`, every step from the sim's own frame (what the page's overlay does), and
 `free`, every step from the model's own frame (what its neural mode does).
@@ -20,10 +20,10 @@ from sims.errors import UserError
 from training.agreement import PIXEL_LABELS, pixel_figures
 from training.dataset import Arrays
 from training.detectors import DETECTORS
+from training.models import watch
 from training.scenes import Scene
 
 Array = NDArray[Any]
-Files = Mapping[str, Path]
 Mode = Literal["grounded", "free"]
 MODES: tuple[Mode, ...] = ("grounded", "free")
 
@@ -89,7 +89,7 @@ def reference(model: Any, scene: Scene, states: int) -> Reference:
     shown = {name: torch.from_numpy(value) for name, value in scene.observed.items()}
     past = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in scene.history_parts.items()}
     for m, mode in enumerate(MODES):
-        state = model.encode(**past)
+        state = watch(model, **past)
         made_frames = []
         for t in range(steps):
             action = torch.from_numpy(scene.actions[:, t])
@@ -115,31 +115,41 @@ def reference(model: Any, scene: Scene, states: int) -> Reference:
 
 
 def play(
-    runtime: runtimes.Runtime, files: Files, told: Mapping[str, Any], scene: Scene
+    runtime: runtimes.Runtime, graph: Path, told: Mapping[str, Any], scene: Scene
 ) -> dict[Mode, Array]:
-    """Play a scene with a variant's graphs in both modes: frames uint8 [N, T, cams, H, W, 4]."""
-    past, shown = scene.history_parts, scene.observed
-    names = {entry["name"] for entry in told["encode_inputs"]}
+    """Play a scene with a variant's graph in both modes: frames uint8 [N, T, cams, H, W, 4]."""
+    shown = scene.observed
     carried = {s["input"]: s["output"] for s in told["state"]}
-    hidden = [s["input"] for s in told["state"] if not s["observed"]]
-    feeds = {name: value[:, None, None] for name, value in past.items() if name in names}
-    encoded = runtime.run(files["encode"], feeds, {}, hidden).outputs
-    given = {"action": scene.actions, "chance": scene.chances}
     names = {entry["name"] for entry in told["inputs"]}
-    steps = {name: value[:, :, None] for name, value in given.items() if name in names}
-    steps |= {name: encoded[name][:, 0] for name in hidden}
+
+    def given(actions: Array, chances: Array) -> dict[str, Array]:
+        both = {"action": actions, "chance": chances}
+        return {name: value[:, :, None] for name, value in both.items() if name in names}
+
+    # First it watches: what is not shown is carried along.
+    blank = {s["input"]: np.zeros((len(scene.actions), *s["shape"]), s["dtype"])
+             for s in told["state"] if not s["observed"]}  # fmt: skip
+    hidden = list(blank)
+    if hidden and scene.history_actions.shape[1]:
+        seen = {f"state_{k}": v[:, :-1, None] for k, v in scene.history_shown.items()}
+        feeds = given(scene.history_actions, scene.history_chances) | blank
+        feeds |= {name: value for name, value in seen.items() if name in carried}
+        keep = [carried[name] for name in hidden]
+        watched = runtime.run(graph, feeds, {k: carried[k] for k in hidden}, keep).outputs
+        blank = {name: watched[carried[name]][:, -1] for name in hidden}
+    steps = given(scene.actions, scene.chances) | blank
     out: dict[Mode, Array] = {}
     for mode in MODES:
         carry = {k: v for k, v in carried.items() if mode == "free" or k in hidden}
         seen = {name: shown[name.removeprefix("state_")] for name in carried if name not in hidden}
         first = {k: v[:, 0, None] if mode == "free" else v[:, :, None] for k, v in seen.items()}
-        ran = runtime.run(files["step"], steps | first, carry, ["frame"])
+        ran = runtime.run(graph, steps | first, carry, ["frame"])
         out[mode] = ran.outputs["frame"][:, :, 0]
     return out
 
 
 def one_step(
-    runtime: runtimes.Runtime, files: Files, told: Mapping[str, Any], truth: Reference, count: int
+    runtime: runtimes.Runtime, graph: Path, told: Mapping[str, Any], truth: Reference, count: int
 ) -> dict[str, float]:
     """Compare one step from given states with PyTorch's.
 
@@ -148,7 +158,7 @@ def one_step(
     """
     feeds = {e["name"]: truth.states[e["name"]][:count] for e in told["inputs"]}
     keep = [s["output"] for s in told["state"]]
-    made = runtime.run(files["step"], feeds, {}, keep).outputs
+    made = runtime.run(graph, feeds, {}, keep).outputs
     wrong = np.any(made["frame"] != truth.after["frame"][:count], -1)
     gaps = [np.abs(made[k] - truth.after[k][:count]).max() for k in keep if k != "frame"]
     return {"pixels": float(100 * wrong.mean()), "hidden": float(max(gaps, default=0.0))}

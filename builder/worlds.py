@@ -188,19 +188,16 @@ def _ship(model: manifest.Model, folder: Path, stage: Path) -> manifest.Model:
     """
     variants = []
     for variant in sorted(model.variants, key=lambda v: VARIANTS.index(v.name)):
-        moved = {}
-        for part in ("step", "encode"):
-            file: manifest.File = getattr(variant, part)
-            url = f"{model.family}/{Path(file.url).name}"
-            source = folder / file.url
-            if not source.is_file() or cache.sha256_file(source) != file.sha256:
-                raise UserError(
-                    f"weights {folder}: {file.url} is not the file that passed the parity gate "
-                    "(absent, truncated or changed). Run: wmsite train, to make the graphs again"
-                )
-            _put(stage / url, source.read_bytes())
-            moved[part] = file.model_copy(update={"url": url})
-        variants.append(variant.model_copy(update=moved))
+        file = variant.step
+        url = f"{model.family}/{Path(file.url).name}"
+        source = folder / file.url
+        if not source.is_file() or cache.sha256_file(source) != file.sha256:
+            raise UserError(
+                f"weights {folder}: {file.url} is not the file that passed the parity gate "
+                "(absent, truncated or changed). Run: wmsite train, to make the graphs again"
+            )
+        _put(stage / url, source.read_bytes())
+        variants.append(variant.model_copy(update={"step": file.model_copy(update={"url": url})}))
     for figure in cache.files_of(folder.parent / "figures"):
         _put(stage / model.family / "figures" / figure.name, figure.read_bytes())
     return model.model_copy(update={"variants": variants})

@@ -37,7 +37,6 @@ export interface Variant {
   name: Precision;
   backends: Backend[];
   step: FileEntry;
-  encode: FileEntry;
   parity: Record<string, number>;
 }
 export interface ModelEntry {
@@ -49,7 +48,6 @@ export interface ModelEntry {
   state: StateEntry[];
   inputs: TensorEntry[];
   outputs: TensorEntry[];
-  encode_inputs: TensorEntry[];
   variants: Variant[];
   metrics: Record<string, unknown>;
   provenance: Record<string, unknown>;

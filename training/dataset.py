@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from sims.contract import Array, Spec
 from sims.errors import UserError
-from training.lerobot import DATA_PATH, VERSION, colour_codes, decode_png
+from training.lerobot import DATA_PATH, VERSION, decode_png
+from training.palette import colour_codes, index_by_code
 from training.record import FORMAT, MANIFEST
 
 T = TypeVar("T")
@@ -293,10 +294,8 @@ class Dataset:
 
     def _decode(self, found: Found, table: dict[str, Array], out: Array, rgb: bool) -> None:
         height, width = out.shape[2:4]
-        lookup = np.zeros(1 << 24, np.uint8)
-        if not rgb:
-            colours = np.array(self.recording["palette"], np.uint8)
-            lookup[colour_codes(colours)] = np.arange(len(colours))
+        palette = [] if rgb else self.recording["palette"]
+        lookup = index_by_code(np.array(palette, np.uint8).reshape(-1, 3))
         names = [f"observation.images.{camera['name']}" for camera in self.spec["cameras"]]
         lengths = iter(table["length"].tolist())
         jobs: list[tuple[Path, list[int], int]] = []

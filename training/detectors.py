@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from training import breakout_objects, breakout_rules
+from sims.contract import Sim
+from training import breakout_objects, breakout_relabel, breakout_rules
 
 Array = NDArray[Any]
 Objects = dict[str, Array]
@@ -62,6 +63,9 @@ class Detector:
     statistics: Callable[[Objects, Objects], dict[str, Array]]
     statistic_labels: dict[str, Label]
     places: Callable[[Objects], Array]  # objects [N, T] -> float64 [N, K]: where things were
+    # Moves a sim of N games to predicted frames and sensors, where bool [N] says so, for training:
+    # -> the frame shows what the sensors say, bool [N]; too far off to go on from, bool [N]
+    adopt: Callable[[Sim, Array, Array, Array], tuple[Array, Array]]
 
 
 def at(objects: Objects, index: Any) -> Objects:
@@ -92,5 +96,6 @@ DETECTORS: dict[str, Detector] = {
         statistics=breakout_rules.statistics,
         statistic_labels=breakout_rules.STATISTICS,
         places=breakout_rules.places,
+        adopt=breakout_relabel.adopt,
     )
 }

@@ -9,9 +9,11 @@ every feature for each episode and overall. Images are true-colour PNG, exact to
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,7 +56,8 @@ def features(spec: Spec) -> Features:
         shape = (camera.height, camera.width, 3)
         column(f"observation.images.{camera.name}", "image", shape, ["height", "width", "channels"])
     if spec.sensors:
-        column("observation.state", "float32", (len(state_names(spec)),), state_names(spec))
+        values = state_names(spec.to_json()["sensors"])
+        column("observation.state", "float32", (len(values),), values)
     for sensor in spec.sensors:
         column(f"observation.{sensor.name}", sensor.dtype, sensor.shape, None)
     names = [part.name for part in (spec.actions or spec.axes)]
@@ -69,12 +72,12 @@ def features(spec: Spec) -> Features:
     return table
 
 
-def state_names(spec: Spec) -> list[str]:
-    """Name each component of `observation.state`: all sensors, flattened one after the other."""
+def state_names(sensors: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name each component of `observation.state`: all sensors of a spec, as JSON, flattened."""
     names = []
-    for sensor in spec.sensors:
-        size = int(np.prod(sensor.shape))
-        names += [sensor.name] if size == 1 else [f"{sensor.name}.{i}" for i in range(size)]
+    for sensor in sensors:
+        name, size = sensor["name"], math.prod(sensor["shape"])
+        names += [name] if size == 1 else [f"{name}.{i}" for i in range(size)]
     return names
 
 
@@ -381,12 +384,3 @@ def decode_png(images: list[bytes], height: int, width: int) -> Array:
         raise ValueError(f"a damaged image ({error})") from error
     rows = np.frombuffer(raw, np.uint8).reshape(len(images), height, 1 + 3 * width)
     return rows[:, :, 1:].reshape(len(images), height, width, 3)
-
-
-def colour_codes(frames: Array) -> Array:
-    """Number each pixel's colour: uint8 [..., 3] -> uint32 [...], red + 256 green + 65536 blue."""
-    codes: Array = frames[..., 2].astype(np.uint32)
-    for channel in (1, 0):
-        codes <<= 8
-        codes |= frames[..., channel]
-    return codes

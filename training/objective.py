@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch.nn import functional as F
 from training.recipe import Train
 from training.streams import Guess, Source
 
+EXPLAINED = 0.01  # of half the range: nearer than this, a way is what happened
+LEFT_WEIGHT = 10.0  # of the laws that are learned, and of the network's own values
+SPREAD = ((1.0, 0.002), (0.002, 0.02), (0.0001, 0.3))
 TURN = 0.02  # of half the range: a sensor this far from its forecast has been turned by something
 
 
@@ -30,6 +34,24 @@ class Carried:
         return cls(torch.zeros(size, model.config.memory, *model.grid, device=where))
 
 
+class Tally:
+    """Sums of figures and of how much they are sums of, for the log."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, Tensor | float] = {}
+
+    def add(self, name: str, value: Tensor, count: Tensor | float = 1.0) -> None:
+        """Add to a figure."""
+        self.sums[name] = self.sums.get(name, 0.0) + value.detach()
+        self.counts[name] = self.counts.get(name, 0.0) + count
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each figure that anything was counted of."""
+        pairs = {name: (float(v), float(self.counts[name])) for name, v in self.sums.items()}
+        return {name: value / count for name, (value, count) in pairs.items() if count}
+
+
 def chunk_loss(
     model: Any, source: Source, carried: Carried, plan: Train
 ) -> tuple[Tensor, dict[str, float], Carried]:
@@ -40,77 +62,98 @@ def chunk_loss(
     are in the pixels that they should be in. All pixels are handled packed in cells.
     """
     hidden, guess = carried.hidden.detach(), carried.guess
-    zero = torch.zeros((), device=hidden.device)
-    total = frame_loss = sensor_loss = head_loss = zero
-    right = wrong = own_right = own_wrong = turns = turned_count = zero
-
-    def tensor(values: Any) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(hidden.device)
-
+    total, tally = torch.zeros((), device=hidden.device), Tally()
     for _ in range(plan.unroll):
         tick = source.tick(guess)
-        own, placed = tensor(tick.own), tensor(tick.placed)
-        hidden = hidden * ~placed[:, None, None, None]
-        before = model.pack(tensor(tick.seen))
-        cells = model.one_hot(corrupt(before, plan.corruption, model.colours))
-        given = tensor(tick.action), tensor(tick.chance)
-        was, state = tensor(tick.sensors), tensor(tick.state)
-        x, sensors = model.look(cells, was, hidden, *given)
-        # In parts of the range that the data has. Where no forecast will do, much more counts.
-        off = (sensors - state) / model.span
-        # The median of what follows: what does, if nothing gets in the way.
-        ahead = (model.ahead(was, given[0]) - state) / model.span
-        free = F.smooth_l1_loss(ahead, torch.zeros_like(ahead), beta=0.005)
-        with torch.no_grad():
-            settled = model.settle(sensors)
-            turned = ahead.abs() > TURN
-        sensed = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.005, reduction="none")
-        sensed = free + (sensed * torch.where(turned, plan.turned_weight, 1.0)).mean()
-        turns = turns + (off.detach().abs() * turned).sum()
-        turned_count = turned_count + turned.sum()
+        now = {
+            name: torch.from_numpy(np.ascontiguousarray(value)).to(hidden.device)
+            for name, value in vars(tick).items()
+        }
+        hidden = hidden * ~now["placed"][:, None, None, None]
+        cells = model.one_hot(corrupt(model.pack(now["seen"]), plan.corruption, model.colours))
+        given = now["action"], now["chance"]
+        looked, choice, ways = model.look(cells, now["sensors"], hidden, *given)
+        sensed, settled = sensor_loss(model, now, choice, ways, plan, tally)
 
         # Frames are drawn for some of the games only: that is learned sooner.
-        d = tensor(np.flatnonzero(tick.drawn))
-        told = torch.where(own[:, None], settled, state)[d]
-        given = given[0][d], given[1][d]
-        logits, memory, heads = model.draw(cells[d], x[d], was[d], told, hidden[d], *given)
+        d = torch.nonzero(now["drawn"])[:, 0]
+        some = {name: value[d] for name, value in now.items()}
+        told = torch.where(some["own"][:, None], settled[d], some["state"])
+        shown = type(looked)(*(part[d] for part in looked))
+        logits, memory, heads = model.draw(
+            cells[d], shown, some["sensors"], told, hidden[d], some["action"], some["chance"]
+        )
         hidden = hidden.index_copy(0, d, memory)
-        after, before, own = model.pack(tensor(tick.target))[d], before[d], own[d]
-        with torch.no_grad():
-            near = model.pack(moving(tensor(tick.seen)[d], tensor(tick.target)[d]))
-            agree = ~own | model.same_places(told, state[d])
-            pick = choose(logits, model.colours)
-            missed = pick != after
-            moved = (after != before) | (pick != before)
-            weight = torch.where(near | missed, 1.0, plan.static_weight)
-            weight = torch.where(moved, plan.moved_weight, weight)
-            weight = weight * agree[:, None, None, None]
-            mine = own[:, None, None, None]
-            hit = moved & ~missed
-            right, wrong = right + (hit & ~mine).sum(), wrong + (missed & ~mine).sum()
-            own_right, own_wrong = own_right + (hit & mine).sum(), own_wrong + (missed & mine).sum()
-        planes = logits.unflatten(1, (model.colours, -1))
-        loss = F.cross_entropy(planes, after.long(), reduction="none")
-        frame = (loss * weight).sum() / weight.sum().clamp_min(1.0)
-        reward = tensor(tick.reward)[d] / model.config.reward_scale
-        head = F.smooth_l1_loss(heads[:, 0], reward)
-        head = head + F.binary_cross_entropy_with_logits(heads[:, 1], tensor(tick.done)[d])
-        total = total + frame + plan.sensor_weight * sensed + plan.head_weight * head
-        frame_loss, sensor_loss = frame_loss + frame.detach(), sensor_loss + sensed.detach()
-        head_loss = head_loss + head.detach()
+        drawn, pick = frame_loss(model, some, logits, told, plan, tally)
+        head = F.smooth_l1_loss(heads[:, 0], some["reward"] / model.config.reward_scale)
+        head = head + F.binary_cross_entropy_with_logits(heads[:, 1], some["done"])
+        total = total + drawn + plan.sensor_weight * sensed + plan.head_weight * head
+        for name, loss in (("frame_loss", drawn), ("sensor_loss", sensed), ("head_loss", head)):
+            tally.add(name, loss)
         frames = np.zeros_like(tick.target)
         frames[tick.drawn] = model.unpack(pick).cpu().numpy()
         guess = Guess(frames, settled.cpu().numpy())
-    figures = {
-        "frame_loss": float(frame_loss) / plan.unroll,
-        "sensor_loss": float(sensor_loss) / plan.unroll,
-        "head_loss": float(head_loss) / plan.unroll,
-        "moved_right": float(right / (right + wrong).clamp_min(1)),
-    }
-    figures["turn_error"] = float(turns / turned_count.clamp_min(1))
-    if own_right + own_wrong > 0:
-        figures["own_moved_right"] = float(own_right / (own_right + own_wrong))
-    return total / plan.unroll, figures, Carried(hidden, guess)
+    return total / plan.unroll, tally.means(), Carried(hidden, guess)
+
+
+def sensor_loss(
+    model: Any, now: dict[str, Tensor], choice: Tensor, ways: Tensor, plan: Train, tally: Tally
+) -> tuple[Tensor, Tensor]:
+    """Return the loss of the sensors that were foreseen, and what they are taken to be."""
+    true = model.laws.parts(now["state"])
+    # The median of what follows: what does, if nothing gets in the way.
+    ahead = model.laws.parts(model.laws.ahead(now["sensors"], now["action"])) - true
+    forecast = F.smooth_l1_loss(ahead, torch.zeros_like(ahead), beta=0.0002)
+    turned = ahead.detach().abs() > TURN
+    settled = model.laws.decide(choice.detach(), ways.detach())
+    tally.add("turn_error", ((model.laws.parts(settled) - true).abs() * turned).sum(), turned.sum())
+    off = (ways - true[:, :, None]).abs()
+    # Each law that is learned, and then the network's own value, is taught by what is left: what
+    # neither the forecast nor a law before it explains.
+    learned = off.shape[2] - model.config.laws - 1
+    left = off[:, :, :learned].detach().amin(2) > EXPLAINED
+    rest = torch.zeros_like(true)
+    for way in off[:, :, learned:].unbind(2):
+        rest = (
+            rest + F.smooth_l1_loss(way, torch.zeros_like(way), beta=0.002, reduction="none") * left
+        )
+        left = left & (way.detach() > EXPLAINED)
+    loss = surprise(choice, off) + LEFT_WEIGHT * rest
+    return forecast + (loss * torch.where(turned, plan.turned_weight, 1.0)).mean(), settled
+
+
+def frame_loss(
+    model: Any, some: dict[str, Tensor], logits: Tensor, told: Tensor, plan: Train, tally: Tally
+) -> tuple[Tensor, Tensor]:
+    """Return the loss of frames drawn for the sensors `told`, and the colours picked, packed."""
+    before, after = model.pack(some["seen"]), model.pack(some["target"])
+    with torch.no_grad():
+        own = some["own"]
+        near = model.pack(moving(some["seen"], some["target"]))
+        agree = ~own | model.same(told, some["state"])
+        pick = model.choose(logits)
+        missed = pick != after
+        moved = (after != before) | (pick != before)
+        weight = torch.where(near | missed, 1.0, plan.static_weight)
+        weight = torch.where(moved, plan.moved_weight, weight) * agree[:, None, None, None]
+        for name, games in (("moved_right", ~own), ("own_moved_right", own)):
+            counted = moved & games[:, None, None, None]
+            tally.add(name, (counted & ~missed).sum(), counted.sum())
+    planes = logits.unflatten(1, (model.colours, -1))  # type: ignore[no-untyped-call]
+    loss = F.cross_entropy(planes, after.long(), reduction="none")
+    return (loss * weight).sum() / weight.sum().clamp_min(1.0), pick
+
+
+def surprise(choice: Tensor, off: Tensor) -> Tensor:
+    """Return how unlikely the true values [B, S] are if each follows one of the ways chosen from.
+
+    `off` [B, S, ways] is how far each way is off.
+
+    A mixture of experts, which learns to choose as soon as one of them is right (Jacobs et al.,
+    1991, doi:10.1162/neco.1991.3.1.79). Each way is right to a digit or, at times, about right.
+    """
+    near = torch.stack([math.log(part) - off / width for part, width in SPREAD], -1)
+    return -torch.logsumexp(torch.log_softmax(choice, 2) + torch.logsumexp(near, -1), 2)
 
 
 def moving(before: Tensor, after: Tensor) -> Tensor:
@@ -118,18 +161,6 @@ def moving(before: Tensor, after: Tensor) -> Tensor:
     changed = (before != after).float()
     wide = F.max_pool2d(changed, (1, 7), stride=1, padding=(0, 3))
     return F.max_pool2d(wide, (7, 1), stride=1, padding=(3, 0)) > 0
-
-
-def choose(logits: Tensor, colours: int) -> Tensor:
-    """Pick the likeliest colour, uint8 [B, P, gh, gw]; on a CPU five times faster than argmax."""
-    planes = logits.unflatten(1, (colours, -1))  # type: ignore[no-untyped-call]
-    best = planes[:, 0]
-    pick = torch.zeros_like(best, dtype=torch.uint8)
-    for k in range(1, colours):
-        better = planes[:, k] > best
-        best = torch.where(better, planes[:, k], best)
-        pick = torch.where(better, k, pick)
-    return pick.to(torch.uint8)
 
 
 def corrupt(patches: Tensor, share: float, colours: int) -> Tensor:

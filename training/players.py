@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sims.contract import Sim
+from training.models import watch
 from training.scenes import Scene, rgba
 
 Array = NDArray[Any]
@@ -46,7 +47,7 @@ class Model:
         """Start from a scene's history; see `Player`."""
         past = scene.history_parts
         given = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in past.items()}
-        state = self.model.encode(**given)
+        state = watch(self.model, **given)
         if rows is not None:
             at = torch.from_numpy(rows)
             state = {k: v.index_copy(0, at, state[k]) for k, v in self.state.items()}

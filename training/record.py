@@ -22,13 +22,13 @@ import pyarrow as pa
 
 from sims.contract import Array, Sim
 from sims.errors import UserError
-from training.lerobot import Writer, colour_codes, encode_png, write_json, write_parquet
+from training.lerobot import Writer, encode_png, write_json, write_parquet
+from training.palette import Colours
 from training.progress import Progress
 from training.recipe import Data, Recipe, to_json
 
 MANIFEST = "meta/wmsite"
 FORMAT = 1
-MOST_COLOURS = 256
 SAMPLE = 10  # Every tenth frame of a world counts in the statistics of its images.
 
 
@@ -104,7 +104,7 @@ def _record(
     data, spec = recipe.data, sim_class.spec
     writer = Writer(folder, spec)
     book = _Book()
-    colours = _Colours()
+    colours = Colours()
     splits = ordered_splits(data)
     shares = sum(data.splits.values())
     ranges = {}
@@ -184,7 +184,7 @@ class _Batch:
             self.sim = sim_class(worlds)
             self._restart(np.ones(worlds, np.bool_))
 
-    def tick(self, colours: _Colours, last: bool) -> list[dict[str, Any]]:
+    def tick(self, colours: Colours, last: bool) -> list[dict[str, Any]]:
         """Record one step of every world; return the episodes that ended (all, at the last)."""
         spec, at = self.spec, self.length
         with _blamed(self.sim_class):
@@ -336,39 +336,6 @@ class _Book:
         kinds = [pa.string(), pa.int64(), pa.int64(), pa.int64()]
         schema = pa.schema(list(zip(self.events, kinds, strict=True)))
         write_parquet(folder / MANIFEST / "events.parquet", pa.table(self.events, schema))
-
-
-class _Colours:
-    """Every colour seen, as long as they are few."""
-
-    def __init__(self) -> None:
-        self.seen = np.zeros(1 << 24, np.bool_)
-        self.few = True
-        self.last = np.zeros(0, np.uint8)
-
-    def see(self, frames: Array) -> None:
-        """Note the colours of a batch of frames; only pixels that changed need a look."""
-        if not self.few:
-            return
-        values = frames.reshape(-1)
-        pixels = frames.reshape(-1, 3)
-        if self.last.shape == values.shape:
-            changed = np.flatnonzero(values != self.last)
-            if len(changed) < len(pixels) // 4:
-                pixels = pixels[changed // 3]
-            np.copyto(self.last, values)
-        else:
-            self.last = values.copy()
-        codes = colour_codes(pixels)
-        if not self.seen[codes].all():
-            self.seen[codes] = True
-            self.few = int(self.seen.sum()) <= MOST_COLOURS
-
-    def palette(self) -> list[list[int]] | None:
-        """Return the colours in order, RGB 0..255; None when there are more than 256."""
-        codes = np.flatnonzero(self.seen).tolist()
-        colours = sorted([c & 255, c >> 8 & 255, c >> 16] for c in codes)
-        return colours if self.few else None
 
 
 @contextmanager

@@ -38,13 +38,18 @@ class Scene:
 
     @property
     def history_parts(self) -> dict[str, Array]:
-        """Return what `encode` is given, by the names of its inputs."""
+        """Return what `models.watch` is given, by name."""
         return {
             "frames": self.history,
             "sensors": self.history_sensors,
             "actions": self.history_actions,
             "chances": self.history_chances,
         }
+
+    @property
+    def history_shown(self) -> dict[str, Array]:
+        """Return what the sim showed in the history, by the names of the model's states."""
+        return {"frame": self.history, "sensors": self.history_sensors}
 
     @property
     def observed(self) -> dict[str, Array]:

@@ -1,7 +1,7 @@
 """What training draws from: many games side by side, step after step, as one stream a game.
 
 `Recorded` replays a dataset. `Live` plays the sim itself, and lets the model go on from its own
-frames while the sim follows it (`training.relabel`).
+predictions while the sim follows it (`training.breakout_relabel`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from sims.contract import Array, Sim
 from training.dataset import Arrays
-from training.lerobot import colour_codes
+from training.detectors import DETECTORS
+from training.palette import colour_codes, index_by_code
 from training.recipe import Recipe, Train
-from training.relabel import ADOPT
 from training.scenes import Cast, one_hot, rgba, sensor_matrix
 
 NEAR = 40  # wrong pixels up to which a dream goes on beside a sim that can't be moved to it
@@ -66,9 +66,15 @@ class Recorded:
     def __init__(self, arrays: Arrays, size: int, plan: Train, seed: int) -> None:
         self.arrays, self.plan = arrays, plan
         self.rng = np.random.default_rng(seed)
-        self.stops = arrays.episodes[arrays.episode_index, 1]
+        lengths = arrays.episodes[:, 1] - arrays.episodes[:, 0]
+        self.starts, self.stops = np.repeat(arrays.episodes, lengths, axis=0).T
         self.anywhere = arrays.windows(1)
-        self.events = [rows for rows in arrays.events.values() if len(rows)]
+        # What happened in the last step of a game that was cut short has no frame after it.
+        whole = [rows[rows + 1 < self.stops[rows]] for rows in arrays.events.values()]
+        self.events = [rows for rows in whole if len(rows)]
+        self.eventful = np.zeros(len(arrays.rewards), bool)
+        for event in self.events:
+            self.eventful[event] = True
         self.rows = np.zeros(size, np.int64)
         self.fresh = np.ones(size, bool)
 
@@ -79,6 +85,8 @@ class Recorded:
         for slot in np.flatnonzero(self.fresh):
             self.rows[slot] = self._place()
         rows = self.rows
+        drawn = self.eventful[rows] | (self.rng.random(len(rows)) < plan.draw_share)
+        drawn[0] |= not drawn.any()
         out = Tick(
             seen=a.frames[rows],
             sensors=a.state[rows],
@@ -90,7 +98,7 @@ class Recorded:
             state=a.state[rows + 1],
             placed=self.fresh,
             own=np.zeros(len(rows), bool),
-            drawn=np.arange(len(rows)) >= (1 - plan.draw_share) * len(rows),
+            drawn=drawn,
         )
         self.rows = rows + 1
         self.fresh = self.rows + 1 >= self.stops[rows]
@@ -98,20 +106,18 @@ class Recorded:
 
     def _place(self) -> int:
         """Pick a row to go on from: anywhere, or a little before an event."""
-        a = self.arrays
         if self.rng.random() < self.plan.event_share and self.events:
             rows = self.events[self.rng.integers(len(self.events))]
             row = int(self.rng.choice(rows))
-            first = int(a.episodes[a.episode_index[row], 0])
-            return max(first, row - int(self.rng.integers(0, max(1, self.plan.stream))))
+            return max(int(self.starts[row]), row - int(self.rng.integers(0, self.plan.stream)))
         return int(self.rng.choice(self.anywhere))
 
 
 class Live:
-    """Play the sim, and dream: once it has watched, the model goes on from its own frames.
+    """Play the sim, and dream: after a first step the model goes on from its own predictions.
 
-    `horizon` is how many steps a dream may last; while it does, the sim is moved to each frame
-    that the model has made, and says what should follow it.
+    `horizon` is how many steps a dream may last (0: none); while it does, the sim is moved to what
+    the model has predicted, and says what should follow it.
     """
 
     def __init__(
@@ -120,10 +126,10 @@ class Live:
         self.sim, self.plan = sim, recipe.train
         self.rng = np.random.default_rng(seed)
         self.cast = Cast(sim, recipe, (1 << 36) + (seed << 24) + np.arange(size), self.rng)
-        self.adopt = ADOPT.get(recipe.world, self._unmoved)
+        detector = DETECTORS.get(recipe.world)
+        self.adopt = detector.adopt if detector else self._unmoved
         self.palette = palette
-        self.lookup = np.zeros(1 << 24, np.uint8)
-        self.lookup[colour_codes(palette)] = np.arange(len(palette))
+        self.lookup = index_by_code(palette)
         self.horizon = horizon
         self.age = np.zeros(size, np.int64)  # steps since the stream was placed
         self.strikes = np.zeros(size, np.int64)
@@ -198,19 +204,17 @@ class Both:
     def __init__(
         self, arrays: Arrays, sim_class: type[Sim], recipe: Recipe, size: int, seed: int
     ) -> None:
-        self.dreams = round(size * recipe.train.dream_share)
-        self.recorded = Recorded(arrays, size, recipe.train, seed)
-        self.live = Live(sim_class(self.dreams), recipe, arrays.palette, self.dreams, seed)
+        n = self.dreams = round(size * recipe.train.dream_share)
+        self.awake = Recorded(arrays, n, recipe.train, seed)  # until the live ones dream
+        self.recorded = Recorded(arrays, size - n, recipe.train, seed + 1)
+        self.live = Live(sim_class(n), recipe, arrays.palette, n, seed)
 
     def tick(self, guess: Guess | None) -> Tick:
         """Advance one step."""
-        told = self.recorded.tick()
-        if not self.live.horizon:
-            return told
         n = self.dreams
         mine = guess and Guess(guess.frames[:n], guess.sensors[:n])
-        rest = Tick(**{name: value[n:] for name, value in vars(told).items()})
-        return joined(self.live.tick(mine), rest)
+        dreamt = self.live.tick(mine) if self.live.horizon else self.awake.tick()
+        return joined(dreamt, self.recorded.tick())
 
 
 def joined(one: Tick, other: Tick) -> Tick:

@@ -3,8 +3,8 @@
 First the model is taught single steps of recorded games, many of them shortly before something
 happens. Then it dreams: in a part of the games it goes on from its own frames and sensors, longer
 and longer, while the sim follows it and says what should come next (on-policy data as in DAgger,
-Ross et al., 2011, arXiv:1011.0686; see `training.relabel`). What is saved is an average of the
-weights (Polyak and Juditsky, 1992, doi:10.1137/0330046).
+Ross et al., 2011, arXiv:1011.0686; see `training.breakout_relabel`). What is saved is an average
+of the weights (Polyak and Juditsky, 1992, doi:10.1137/0330046).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sims.contract import Sim
 from training.dataset import Arrays, Dataset
 from training.detectors import DETECTORS
 from training.muon import Muon
-from training.objective import Carried, choose, chunk_loss
+from training.objective import Carried, chunk_loss
 from training.progress import Progress
 from training.ranks import Ranks, device, launch
 from training.recipe import Recipe, Train, to_json
@@ -42,11 +42,11 @@ class Run:
 
     def __init__(self, model: Any, plan: Train, out: Path) -> None:
         self.model, self.plan, self.out = model, plan, out
-        kernels = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
+        kernels = model.kernels()
         ids = {id(p) for p in kernels}
         rest = [p for p in model.parameters() if id(p) not in ids]
         self.optimisers: list[torch.optim.Optimizer] = [
-            Muon(kernels, plan.kernel_rate, decay=plan.weight_decay),  # type: ignore[arg-type]
+            Muon(kernels, plan.kernel_rate, decay=plan.weight_decay),
             torch.optim.AdamW(rest, plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.trained = [*kernels, *rest]
@@ -158,7 +158,7 @@ def validate(run: Run, arrays: Arrays, world: str, samples: int = 64) -> dict[st
             torch.from_numpy(arrays.chances[rows]).to(device),
         )
         target = arrays.frames[rows + 1]
-        seen = model.unpack(choose(logits, model.colours)).cpu().numpy()
+        seen = model.unpack(model.choose(logits)).to(torch.uint8).cpu().numpy()
         changed = (target != arrays.frames[rows]) | (seen != arrays.frames[rows])
         right += float((changed & (seen == target)).sum())
         moved += float(changed.sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 
 from sims.errors import UserError
 from training.dataset import Arrays
+from training.lerobot import state_names
 from training.models import family
 from training.recipe import Recipe
 
@@ -32,7 +34,9 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
         "width": width,
         "sensor_low": tuple(float(v) for v in arrays.state_range[0]),
         "sensor_high": tuple(float(v) for v in arrays.state_range[1]),
-        "sensor_whole": tuple("int" in dtype for _, dtype in _values(spec)),
+        "sensor_whole": tuple(
+            "int" in s["dtype"] for s in spec["sensors"] for _ in range(math.prod(s["shape"]))
+        ),
         "reward_scale": float(max(1.0, np.abs(arrays.rewards).max())),
     }
     known = set(module.Config.__dataclass_fields__) - set(sizes)
@@ -47,21 +51,11 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
     return module.Model(module.Config(**sizes, **told))
 
 
-def _values(spec: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (name, dtype) of each sensor value, flattened as the recordings have them."""
-    out = []
-    for sensor in spec["sensors"]:
-        size = int(np.prod(sensor["shape"]))
-        names = [sensor["name"]] if size == 1 else [f"{sensor['name']}.{i}" for i in range(size)]
-        out += [(name, sensor["dtype"]) for name in names]
-    return out
-
-
 def _landmark(
     mark: dict[str, Any], spec: dict[str, Any], recipe: Recipe
 ) -> tuple[int, int, int, float, float]:
     """Turn a landmark of a recipe ({x, y, present: sensor value, shift: px}) into indices."""
-    names = [name for name, _ in _values(spec)]
+    names = state_names(spec["sensors"])
     where = f"recipe {recipe.world}/{recipe.family}: model.landmarks"
     for key in mark:
         if key not in ("x", "y", "present", "shift"):

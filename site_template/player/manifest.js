@@ -56,7 +56,6 @@ const variant = {
   name: one("fp32", "fp16", "int8"),
   backends: list(one("wasm", "webgpu")),
   step: part(file),
-  encode: part(file),
   parity: dict(number),
 };
 const model = {
@@ -70,7 +69,6 @@ const model = {
   ),
   inputs: list(part(tensor)),
   outputs: list(part(tensor)),
-  encode_inputs: list(part(tensor)),
   variants: list(part(variant)),
   metrics: dict(anything),
   provenance: dict(anything),

@@ -11,7 +11,7 @@ import { moved, serve, tell } from "./rpc.js";
  * @typedef {Sight & {action: Float32Array, chance: Float32Array}} Moment
  * A sight of the sim, with the action and chance that led away from it.
  * @typedef {{
- *   model: ModelEntry, step: any, encode: any,
+ *   model: ModelEntry, session: any,
  *   state: Record<string, any>, shown: Uint8Array | null,
  * }} Game
  */
@@ -61,42 +61,20 @@ const advance = async (g, action, chance) => {
     if (t.name === "action") feeds.action = tensor(t, action);
     if (t.name === "chance") feeds.chance = tensor(t, chance);
   }
-  const out = await g.step.run(feeds);
+  const out = await g.session.run(feeds);
   for (const s of g.model.state) g.state[s.input] = out[s.output];
   return out;
 };
 
-/** Bring the carried state to what the sim shows. @param {Game} g @param {Sight} sight @param {Moment[]} past newest last */
+/**
+ * Bring the carried state to what the sim shows: recent steps are run again, each from its own sight.
+ * @param {Game} g @param {Sight} sight @param {Moment[]} past newest last
+ */
 const recall = async (g, sight, past) => {
-  const { history, state } = g.model;
-  if (past.length >= history - 1) {
-    const recent = past.slice(past.length - (history - 1));
-    const parts = {
-      frames: [...recent, sight].map((m) => m.frame),
-      sensors: [...recent, sight].map((m) => m.sensors),
-      actions: recent.map((m) => m.action),
-      chances: recent.map((m) => m.chance),
-    };
-    /** @type {Record<string, any>} */
-    const feeds = {};
-    for (const entry of g.model.encode_inputs) {
-      const whole = tensor(entry);
-      let at = 0;
-      for (const piece of parts[/** @type {keyof typeof parts} */ (entry.name)] ?? []) {
-        whole.data.set(piece, at);
-        at += piece.length;
-      }
-      feeds[entry.name] = whole;
-    }
-    const out = await g.encode.run(feeds);
-    for (const s of state) if (out[s.input]) g.state[s.input] = out[s.input];
-  } else {
-    // Too young a game for `encode`: its few steps are run again, each from the sim's own frame.
-    begin(g, sight);
-    for (const m of past) {
-      observe(g, m);
-      await advance(g, m.action, m.chance);
-    }
+  begin(g, sight);
+  for (const m of g.model.history > 1 ? past.slice(1 - g.model.history) : []) {
+    observe(g, m);
+    await advance(g, m.action, m.chance);
   }
   observe(g, sight);
 };
@@ -137,26 +115,26 @@ serve({
   },
 
   /**
-   * Make a game's sessions from the bytes of its two graphs.
-   * @param {{name: string, model: ModelEntry, step: ArrayBuffer, encode: ArrayBuffer}} args
+   * Make a game's session from the bytes of its graph.
+   * @param {{name: string, model: ModelEntry, graph: ArrayBuffer}} args
    */
-  async load({ name, model, step, encode }) {
+  async load({ name, model, graph }) {
     const options = { executionProviders: [backend], graphOptimizationLevel: "all", logSeverityLevel: 3 };
-    const made = [];
     try {
-      for (const bytes of [step, encode]) {
-        made.push(await ort.InferenceSession.create(new Uint8Array(bytes), options));
-        tell({ alive: true });
-      }
-      const [stepping, encoding] = made;
-      for (const t of model.inputs)
-        if (!stepping.inputNames.includes(t.name)) throw new Error(`the step graph has no input "${t.name}"`);
-      for (const t of model.outputs)
-        if (!stepping.outputNames.includes(t.name)) throw new Error(`the step graph has no output "${t.name}"`);
+      const session = await ort.InferenceSession.create(new Uint8Array(graph), options);
+      tell({ alive: true });
+      for (const [side, named, wanted] of [
+        ["input", session.inputNames, model.inputs],
+        ["output", session.outputNames, model.outputs],
+      ])
+        for (const t of wanted)
+          if (!named.includes(t.name)) {
+            await session.release();
+            throw new Error(`the step graph has no ${side} "${t.name}"`);
+          }
       await release(name);
-      games.set(name, { model, step: stepping, encode: encoding, state: {}, shown: null });
+      games.set(name, { model, session, state: {}, shown: null });
     } catch (error) {
-      for (const session of made) await session.release();
       throw new Error(`${model.label}: the graph does not load: ${error instanceof Error ? error.message : error}`);
     }
   },
@@ -223,6 +201,5 @@ serve({
 async function release(name) {
   const g = games.get(name);
   games.delete(name);
-  await g?.step.release();
-  await g?.encode.release();
+  await g?.session.release();
 }

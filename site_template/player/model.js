@@ -40,7 +40,7 @@ export class ModelLink {
     this.note = "";
   }
 
-  /** Is the worker there, with the graphs? */
+  /** Is the worker there, with the graph? */
   get ready() {
     return this.remote !== null && this.remote.gone === null;
   }
@@ -105,7 +105,7 @@ export class ModelLink {
   }
 
   /**
-   * Fetch the runtime and the graphs beside everything else; compile when the sim is there, which
+   * Fetch the runtime and the graph beside everything else; compile when the sim is there, which
    * the player waits for.
    * @param {string} name @param {Backend} backend @param {Variant} variant @param {{runtime: Stage, model: Stage}} stages
    * @param {Promise<Sight>} first
@@ -115,14 +115,14 @@ export class ModelLink {
     model.detail = `${variant.name} on ${backend}`;
     const booting = this.runtime.model(backend, runtime);
     booting.catch(() => {});
-    const files = [variant.step, variant.encode].map((f) => ({ ...f, url: new URL(f.url, this.base).href }));
-    const [step, encode] = await model.run(() => Promise.all(files.map((f) => this.runtime.fetch(f, model))));
+    const file = { ...variant.step, url: new URL(variant.step.url, this.base).href };
+    const graph = await model.run(() => this.runtime.fetch(file, model));
     const { remote, listeners } = await booting;
     const sight = seen(await first);
     const heard = () => model.progress();
     listeners.add(heard);
     const loading = model.run(async () => {
-      await remote.call("load", { name, model: this.model, step, encode }, [step, encode], LIMITS.stage);
+      await remote.call("load", { name, model: this.model, graph }, [graph], LIMITS.stage);
       const probe = await remote.call("probe", { name, sight, steps: 3 }, [], LIMITS.stage);
       return { remote, ms: /** @type {number} */ (probe.ms), frame: /** @type {Uint8Array} */ (probe.frame) };
     }, true);

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from builder import parity, quantize, runtimes
-from builder.rehearsal import Graphs, outside
+from builder.rehearsal import Graph, outside
 from builder.replay import MODES, figures, recorded
 from sims.breakout import Breakout
 from sims.errors import UserError
@@ -51,7 +51,7 @@ def test_three_runtimes_agree_for_one_step_and_for_100(graphs: Path) -> None:
 
 def test_what_ships_is_what_was_measured(graphs: Path) -> None:
     told = json.loads((graphs / "model.json").read_text())
-    listed = {v[part]["url"] for v in told["variants"] for part in ("step", "encode")}
+    listed = {v["step"]["url"] for v in told["variants"]}
     assert listed == {file.name for file in graphs.glob("*.onnx")}
     assert all(v["parity"]["chromium"] == 1.0 for v in told["variants"])
 
@@ -84,7 +84,7 @@ def test_a_variant_that_fails_is_not_shipped_and_said_so(
         said.append,
     )
     assert {file.name for file in out.iterdir()} == {
-        "model.json", "parity.json", "step.fp32.onnx", "encode.fp32.onnx",
+        "model.json", "parity.json", "step.fp32.onnx",
     }  # fmt: skip
     told = json.loads((out / "model.json").read_text())
     assert [(v["name"], v["backends"]) for v in told["variants"]] == [("fp32", ["wasm"])]
@@ -156,9 +156,8 @@ def test_the_graphs_play_as_the_model_does(
     graphs: Path, untrained: tuple[Path, Recipe], tiny_recipe: Recipe
 ) -> None:
     told = json.loads((graphs / "model.json").read_text())
-    files = {part: graphs / f"{part}.fp32.onnx" for part in ("step", "encode")}
     scene = make_scene(Breakout, tiny_recipe, 5, history=4, steps=6, rollouts=3)
-    mine, theirs = Graphs(files, told), players.Model(load_model(untrained[0]))
+    mine, theirs = Graph(graphs / "step.fp32.onnx", told), players.Model(load_model(untrained[0]))
     assert (play(mine, scene) == play(theirs, scene)).mean() > 0.999
     # Some rollouts begin again while the others go on.
     rows, again = np.array([2, 0]), scene.pick(np.array([1, 1]))
@@ -199,9 +198,8 @@ def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Re
     full = parity.Verdict("fp32")
     parity.rehearse(sample, full, full, players.Real(Breakout))
     assert full.sample["controllability"]["mean"] == 100 and not full.failures
-    files = {part: graphs / f"{part}.int8.onnx" for part in ("step", "encode")}
     told = json.loads((graphs / "model.json").read_text())
     verdict = parity.Verdict("int8", ["wasm"])
-    parity.rehearse(sample, verdict, full, Graphs(files, told))
+    parity.rehearse(sample, verdict, full, Graph(graphs / "step.int8.onnx", told))
     assert "fp32 has" in verdict.failures["onnxruntime"]
     assert not verdict.passes

@@ -8,29 +8,47 @@ first training step on.
 
 Beside the frame the model predicts the sim's sensors and is given its own prediction again: in
 them it carries what a frame doesn't show, such as sub-pixel positions and velocities. They are
-predicted first. Each follows one of some linear laws, which a network chooses: to fly on, or to
-bounce, keeps a velocity exact to many digits. Landmarks say which sensors are places in the
-frame: there the network looks, and there the next frame is drawn, after the sensors are known. So
-ball and frame can't disagree, and an uncertain ball is a ball somewhere, not a smear. A few
-channels of memory a cell stay for what neither frame nor sensors tell.
+predicted first. Each value goes one of several ways, and a network picks one whole, so that what
+is exact stays exact: a linear forecast (to fly on), laws that many worlds know (to turn round, to
+stop, to meet an edge or a pixel's border), laws that it learned, or a value of its own.
 
-Ideas: action-conditional recurrent simulators (Chiappa et al., 2017, arXiv:1704.02254), drawing
-a frame from the states of objects (Kosiorek et al., 2018, arXiv:1806.01794), switching linear
-dynamics (Linderman et al., 2017, arXiv:1610.08466), relations of pairs (Battaglia et al., 2016,
-arXiv:1612.00222), the gated recurrent unit (Cho et al., 2014, arXiv:1406.1078), categorical pixels
-(van den Oord et al., 2016, arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
+Landmarks say which sensors are places in the frame. The network sees what is around each in a
+window with the landmark's pixel in its middle, and there the next frame is drawn, after the sensors
+are known: landmarks have shapes, lifted from where they were and stamped where they are; what
+happens near them is a place, chosen once, and a shape. Convolutions finish that draft. So ball and
+frame can't disagree, and an uncertain ball is a ball somewhere, not a smear. A few channels of
+memory a cell stay for what neither frame nor sensors tell.
+
+Ideas: action-conditional recurrent simulators (Chiappa et al., 2017, arXiv:1704.02254), switching
+linear dynamics (Linderman et al., 2017, arXiv:1610.08466), glimpses (Mnih et al., 2014,
+arXiv:1406.6247), drawing a frame from the states of objects (Kosiorek et al., 2018,
+arXiv:1806.01794), relations of pairs (Battaglia et al., 2016, arXiv:1612.00222), the gated
+recurrent unit (Cho et al., 2014, arXiv:1406.1078), categorical pixels (van den Oord et al., 2016,
+arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from training.models.landmarks import Landmark, Landmarks
+from training.models.laws import Laws
+
 State = dict[str, Tensor]
+
+
+class Looked(NamedTuple):
+    """What a look at the world leaves for drawing what follows; B games, L landmarks."""
+
+    x: Tensor  # features [B, channels, gh, gw]
+    judged: Tensor  # [B, wide]
+    glance: Tensor  # what is around each landmark [B, L, glance]
+    rows: Tensor  # which rows and columns of pixels that is, [B, L, glimpse, height]
+    columns: Tensor  # and [B, L, glimpse, width]
 
 
 @dataclass(frozen=True)
@@ -44,20 +62,23 @@ class Config:
     sensor_low: tuple[float, ...] = ()
     sensor_high: tuple[float, ...] = ()
     sensor_whole: tuple[bool, ...] = ()
-    # Each: sensor values that are its x and y and say that it is there (-1: none), px added.
-    landmarks: tuple[tuple[int, int, int, float, float], ...] = ()
+    landmarks: tuple[Landmark, ...] = ()
     height: int = 64
     width: int = 64
     cameras: int = 1
     patch: int = 4  # pixels along one side of a cell
     channels: int = 48  # channels a cell
-    blocks: int = 2  # residual 3x3 convolutions that look: `patch` pixels of reach each
+    blocks: int = 1  # residual 3x3 convolutions that look: `patch` pixels of reach each
     drawing: int = 2  # residual 3x3 convolutions that draw, once the next sensors are known
     memory: int = 8  # channels a cell that are carried
     pooled: int = 16  # channels averaged and maxed over the grid, to see far-off events
+    glimpse: int = 13  # pixels along one side of the view around each landmark
+    shades: int = 4  # planes that a glimpse shows the colours in
+    glance: int = 128  # values that a glimpse is summed up in
+    events: int = 2  # things that may happen at once around a landmark
     wide: int = 256  # units of the layers that predict the sensors
-    modes: int = 24  # linear laws that each sensor may follow
-    history: int = 4  # frames that `encode` looks back on
+    laws: int = 4  # linear laws that each sensor learns
+    history: int = 4  # frames watched before the model goes on alone
     reward_scale: float = 1.0  # the largest reward in the data; the head predicts fractions of it
 
     def to_json(self) -> dict[str, Any]:
@@ -74,11 +95,6 @@ class Model(nn.Module):
     """
 
     palette: Tensor
-    low: Tensor
-    span: Tensor
-    whole: Tensor
-    sources: Tensor
-    shift: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -88,42 +104,40 @@ class Model(nn.Module):
         self.grid = (config.height // p, config.width // p)
         packed = self.colours * p * p * config.cameras
         rgba = torch.tensor([[*colour, 255] for colour in config.palette], dtype=torch.float32)
-        low, high = torch.tensor([config.sensor_low, config.sensor_high], dtype=torch.float32)
         self.register_buffer("palette", rgba)
-        self.register_buffer("low", low)
-        self.register_buffer("span", (high - low).clamp_min(1e-6) / 2)
-        self.register_buffer("whole", torch.tensor(config.sensor_whole, dtype=torch.float32))
 
         sensors, marks = len(config.sensor_low), len(config.landmarks)
         given = config.actions + config.chance
-        # Where a landmark's x, y and presence stand among the sensors, then 0 and 1.
-        marked = config.landmarks
-        absent = (sensors, sensors, sensors + 1)
-        indices = [[m[k] if m[k] >= 0 else absent[k] for m in marked] for k in range(3)]
-        shift = [[m[3 + k] for m in marked] for k in range(2)]
-        self.register_buffer("sources", torch.tensor(indices, dtype=torch.int64), persistent=False)
-        self.register_buffer("shift", torch.tensor(shift), persistent=False)
-        # What is told of a landmark: that it is here, where in its cell and pixel, all sensors.
-        self.told = marks * (7 + sensors)
+        self.marks = Landmarks(config.landmarks, sensors, config.height, config.width, p)
         self.read = nn.Conv2d(packed, c, 1)
-        self.recall = nn.Conv2d(config.memory + 2 * self.told, c, 1, bias=False)
+        self.recall = nn.Conv2d(config.memory + 2 * self.marks.told, c, 1, bias=False)
         self.control = nn.Linear(given + sensors, c)
         # Cells are told where they are: walls, serve point and life icons are places.
         self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
         self.blocks = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.blocks))
         self.pool = nn.Conv2d(c, config.pooled, 1)
         self.spread = nn.Linear(2 * config.pooled + given, c)
-        self.forecast = nn.Linear(sensors + config.actions, sensors)
-        pairs = marks * (marks - 1) // 2
-        known = marks * (c + 8) + 4 * pairs + 2 * config.pooled + 2 * sensors + given
+        planes, around = self.colours * config.cameras, config.glimpse**2
+        self.shade = nn.Conv2d(planes, config.shades, 1)
+        self.glance = nn.Linear(around * config.shades, config.glance)
+        known = marks * (c + 8 + config.glance) + self.marks.distances
+        known += 2 * config.pooled + 2 * sensors + given
         self.judge = nn.Sequential(
-            nn.Linear(known, config.wide), nn.ReLU(),
-            nn.Linear(config.wide, config.wide), nn.ReLU(),
-            nn.Linear(config.wide, (2 + config.modes) * sensors),
+            nn.Linear(known, config.wide), nn.ReLU(), nn.Linear(config.wide, config.wide), nn.ReLU()
         )  # fmt: skip
-        self.laws = nn.Linear(sensors + config.actions, config.modes * sensors)
+        self.laws = Laws(
+            config.sensor_low, config.sensor_high, config.sensor_whole,
+            self.marks, config.actions, config.wide, config.laws,
+        )  # fmt: skip
+        self.trace = nn.Sequential(
+            nn.Linear(config.glance + config.wide + 2 * sensors, config.glance), nn.ReLU(),
+            nn.Linear(config.glance, config.events * (1 + around)),
+        )  # fmt: skip
+        # What is drawn over the frame: landmarks where they are and were, and events.
+        self.stamp = nn.Parameter(torch.zeros(2 * marks, planes, config.glimpse, config.glimpse))
+        self.event = nn.Conv2d(config.events, planes, 9, padding=4, bias=False)
         self.copy = nn.Conv2d(packed, c, 1)
-        self.plan = nn.Conv2d(c + marks * p * p + self.told, c, 1)
+        self.plan = nn.Conv2d(c + marks * p * p + self.marks.told, c, 1)
         self.change = nn.Linear(2 * sensors + given, c)
         self.drawing = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.drawing))
         self.gates = nn.Conv2d(c, 2 * config.memory, 1)
@@ -134,30 +148,18 @@ class Model(nn.Module):
         nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             self.gates.bias[: config.memory] -= 1.0  # type: ignore[index]
-            self.forecast.weight.zero_()
-            self.forecast.bias.zero_()
-            self.laws.weight.normal_(0, 0.3)
-            self.laws.bias.uniform_(-1, 1)
+
+    def kernels(self) -> list[nn.Parameter]:
+        """Return the weights of hidden layers, which the trainer's Muon is for."""
+        layers: list[nn.Module] = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
+        linear = [m for part in (self.glance, self.judge, self.trace[:1]) for m in part.modules()]
+        layers += [m for m in linear if isinstance(m, nn.Linear)]
+        return [p for layer in layers for name, p in layer.named_parameters() if name == "weight"]
 
     def initial(self, frames: Tensor, sensors: Tensor) -> State:
         """Return the state that starts a game: its first frame, RGBA uint8, and its sensors."""
         hidden = torch.zeros(len(frames), self.config.memory, *self.grid, device=frames.device)
         return {"frame": frames, "sensors": sensors, "hidden": hidden}
-
-    def encode(self, frames: Tensor, sensors: Tensor, actions: Tensor, chances: Tensor) -> State:
-        """Return the state after watching `history` frames.
-
-        frames: uint8 [B, T, cameras, H, W, 4] and sensors [B, T, S], oldest first; actions
-        [B, T - 1, A] and chances [B, T - 1, C] are those taken between them.
-        """
-        state = self.initial(frames[:, 0], sensors[:, 0])
-        for t in range(frames.shape[1] - 1):
-            cells = self.one_hot(self.pack(self.index(frames[:, t])))
-            _, _, hidden, _ = self.advance(
-                cells, sensors[:, t], state["hidden"], actions[:, t], chances[:, t]
-            )
-            state = {"frame": frames[:, t + 1], "sensors": sensors[:, t + 1], "hidden": hidden}
-        return state
 
     def step(
         self, state: State, action: Tensor, chance: Tensor
@@ -172,144 +174,116 @@ class Model(nn.Module):
             "reward": heads[:, 0] * self.config.reward_scale,
             "terminated": torch.sigmoid(heads[:, 1]),
         }
-        return frame, {"frame": frame, "sensors": self.settle(sensors), "hidden": hidden}, out
+        return frame, {"frame": frame, "sensors": self.laws.settle(sensors), "hidden": hidden}, out
 
     def advance(
         self, cells: Tensor, sensors: Tensor, hidden: Tensor, action: Tensor, chance: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Advance in cells: one-hot -> (next cells' logits, sensors, hidden, heads [B, 2])."""
-        x, after = self.look(cells, sensors, hidden, action, chance)
-        after = self.settle(after)
-        logits, hidden, heads = self.draw(cells, x, sensors, after, hidden, action, chance)
+        looked, choice, ways = self.look(cells, sensors, hidden, action, chance)
+        after = self.laws.decide(choice, ways)
+        logits, hidden, heads = self.draw(cells, looked, sensors, after, hidden, action, chance)
         return logits, after, hidden, heads
 
     def look(
         self, cells: Tensor, sensors: Tensor, hidden: Tensor, action: Tensor, chance: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Look at what is there: (features [B, channels, gh, gw], next sensors, unsettled)."""
+    ) -> tuple[Looked, Tensor, Tensor]:
+        """Look at what is there: (what was seen, and of each sensor's next values the choice).
+
+        That is logits of the forecast, the laws given and learned, and a value of the network's
+        own, [B, S, ways]; and these values, -1..1 over the range, the same shape.
+        """
         given = torch.cat([action, chance], 1)
-        s = self.parts(sensors)
+        s = self.laws.parts(sensors)
         # Taught by itself (see `training.objective`), so that it stays what its name says.
-        free = self.ahead(sensors, action).detach()
-        ahead = self.parts(free)
-        free = self.settle(free)
-        here, there = self.locate(sensors), self.locate(free)
-        looked = torch.cat([hidden, self.tell(*here, s), self.tell(*there, ahead)], 1)
+        free = self.laws.ahead(sensors, action).detach()
+        ahead = self.laws.parts(free)
+        free = self.laws.settle(free)
+        here, there = self.marks.locate(sensors), self.marks.locate(free)
+        told = torch.cat([hidden, self.marks.tell(*here, s), self.marks.tell(*there, ahead)], 1)
         drive = self.control(torch.cat([given, s], 1))[:, :, None, None]
-        x = torch.relu(self.read(cells) + self.recall(looked) + self.place + drive)
+        x = torch.relu(self.read(cells) + self.recall(told) + self.place + drive)
         for i, block in enumerate(self.blocks):
             x = x + torch.relu(block(x))
             if i == 0:  # What happens anywhere is known everywhere: a lost ball costs a life.
                 everywhere = self.spread(torch.cat([self.summary(x), given], 1))
                 x = x + everywhere[:, :, None, None]
         seen = here[0].flatten(2) @ x.flatten(2).transpose(1, 2)
+        rows, columns = self.marks.window(free, self.config.glimpse)
+        glance = self.glimpse(cells, rows, columns)
         phases = [place[:, :, 2:].flatten(1) for _, place in (here, there)]
-        apart = self.apart(free)
-        known = torch.cat([seen.flatten(1), *phases, apart, self.summary(x), s, ahead, given], 1)
-        sizes = [s.shape[1], s.shape[1], s.shape[1] * self.config.modes]
-        correction, gate, choice = self.judge(known).split(sizes, 1)
-        # The first law is the forecast, which holds unless another is clearly meant.
-        choice = choice.unflatten(1, (-1, self.config.modes))
-        choice = torch.softmax(torch.cat([torch.full_like(choice[:, :, :1], 4.0), choice], 2), 2)
-        law = self.laws(torch.cat([s, action], 1)).unflatten(1, (-1, self.config.modes))
-        after = ahead + (choice[:, :, 1:] * law).sum(2)
-        return x, self.units(after + torch.sigmoid(gate - 2) * correction)
+        apart = self.marks.apart(free)
+        known = [seen.flatten(1), glance.flatten(1), *phases, apart, self.summary(x), s, ahead]
+        judged = self.judge(torch.cat([*known, given], 1))
+        # Times 5, so that laws learn what distances mean as fast as the rest.
+        places = torch.cat([self.marks.pixels(free), 5 * apart], 1)
+        choice, ways = self.laws.foresee(judged, sensors, free, action, places)
+        return Looked(x, judged, glance, rows, columns), choice, ways
 
     def draw(
-        self, cells: Tensor, x: Tensor, sensors: Tensor, after: Tensor,
+        self, cells: Tensor, looked: Looked, sensors: Tensor, after: Tensor,
         hidden: Tensor, action: Tensor, chance: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """Draw the next frame for the sensors `after`: (logits, hidden, heads [B, 2])."""
-        s, told = self.parts(sensors), self.parts(after)
+        s, told = self.laws.parts(sensors), self.laws.parts(after)
         change = torch.cat([told, told - s], 1)
-        mask, place = self.locate(after)
-        plan = self.plan(torch.cat([x, self.pixel(mask, after), self.tell(mask, place, told)], 1))
+        mask, place = self.marks.locate(after)
+        marks = torch.cat([self.marks.pixel(mask, after), self.marks.tell(mask, place, told)], 1)
+        plan = self.plan(torch.cat([looked.x, marks], 1))
         drive = self.change(torch.cat([change, action, chance], 1))[:, :, None, None]
-        x = torch.relu(self.copy(cells) + plan + drive)
+        draft = self.keep * cells
+        if self.config.landmarks:
+            draft = draft + self.overlay(looked, sensors, after, change)
+        x = torch.relu(self.copy(draft / 4) + plan + drive)
         for block in self.drawing:
             x = x + torch.relu(block(x))
         gate, candidate = self.gates(x).chunk(2, 1)
         hidden = hidden + torch.sigmoid(gate) * (torch.tanh(candidate) - hidden)
-        logits = self.write(x) + self.keep * cells
-        return logits, hidden, self.heads(torch.cat([self.summary(x), change], 1))
+        return draft + self.write(x), hidden, self.heads(torch.cat([self.summary(x), change], 1))
 
-    def ahead(self, sensors: Tensor, action: Tensor) -> Tensor:
-        """Forecast the sensors, in their own units, as if nothing got in the way."""
-        s = self.parts(sensors)
-        return self.units(s + self.forecast(torch.cat([s, action], 1)))
+    def glimpse(self, cells: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Sum up what is seen around each landmark, its pixel in the middle: [B, L, glance]."""
+        if not self.config.landmarks:
+            return cells.new_zeros(len(cells), 0, self.config.glance)
+        p, (gh, gw) = self.config.patch, self.grid
+        shades = self.shade(cells.reshape(len(cells), -1, p * p, gh * gw))
+        shades = shades.reshape(len(cells), -1, p, p, gh, gw).permute(0, 4, 2, 1, 5, 3)
+        shades = shades.reshape(len(cells), gh * p, -1)  # [B, H, S * W]
+        part = (rows.flatten(1, 2) @ shades).reshape(*rows.shape[:2], -1, columns.shape[3])
+        part = part @ columns.transpose(2, 3)
+        return torch.relu(self.glance(part.flatten(2)))
+
+    def overlay(self, looked: Looked, sensors: Tensor, after: Tensor, change: Tensor) -> Tensor:
+        """Draw what has a shape: landmarks, lifted from where they were, and what happens near.
+
+        An event is a place, chosen once, and a shape that is drawn there whole.
+        """
+        b, marks, size, height = looked.rows.shape
+        known = torch.cat([looked.judged, change], 1)[:, None].expand(-1, marks, -1)
+        places = self.trace(torch.cat([looked.glance, known], 2))
+        places = torch.softmax(places.reshape(b, marks, self.config.events, -1), 3)[..., 1:]
+        events = self.event(places.reshape(b * marks, -1, size, size))
+        stamps = self.stamp.flatten(1, 2).expand(b, -1, -1, -1)
+        patches = torch.cat([stamps, events.reshape(b, marks, -1, size)], 1)  # [B, 3 * L, C * g, g]
+        windows = [self.marks.window(at, size) for at in (after, sensors)]
+        windows.append((looked.rows, looked.columns))
+        rows, columns = (torch.cat(parts, 1) for parts in zip(*windows, strict=True))
+        part = (patches @ columns).reshape(b, 3 * marks, -1, size, columns.shape[3])
+        rows = rows.reshape(b, -1, height).transpose(1, 2)
+        planes = rows @ part.transpose(2, 3).reshape(b, 3 * marks * size, -1)  # [B, H, C * W]
+        p, (gh, gw) = self.config.patch, self.grid
+        planes = planes.reshape(b, gh, p, -1, gw, p).permute(0, 3, 2, 5, 1, 4)
+        return planes.reshape(b, -1, gh, gw)
 
     def summary(self, x: Tensor) -> Tensor:
         """Average and maximum of `pooled` mixes of the channels over the grid, [B, 2 * pooled]."""
         x = self.pool(x)
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
-    def parts(self, sensors: Tensor) -> Tensor:
-        """Turn sensors in their own units into -1..1 over their range."""
-        return (sensors - self.low) / self.span - 1
-
-    def units(self, s: Tensor) -> Tensor:
-        """Turn sensors as -1..1 over their range into their own units."""
-        return (s + 1) * self.span + self.low
-
-    def settle(self, sensors: Tensor) -> Tensor:
-        """Keep sensors within their range, and whole numbers whole."""
-        sensors = torch.clamp(sensors, self.low, self.low + 2 * self.span)
-        return sensors + self.whole * (torch.floor(sensors + 0.5) - sensors)
-
-    def where(self, sensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return each landmark's x and y in px, and 1.0 if it is there, [B, landmarks] each."""
-        padded = torch.cat([sensors, sensors.new_tensor([[0.0, 1.0]]).expand(len(sensors), 2)], 1)
-        x, y, present = (padded[:, index] for index in self.sources)
-        return x + self.shift[0], y + self.shift[1], (present > 0.5).float()
-
-    def same_places(self, sensors: Tensor, other: Tensor) -> Tensor:
+    def same(self, sensors: Tensor, other: Tensor) -> Tensor:
         """Return bool [B]: are all landmarks drawn in the same pixels, and whole values equal."""
-        same = ((sensors - other).abs() * self.whole < 0.5).all(1)
-        for mine, true in zip(self.where(sensors), self.where(other), strict=True):
-            same &= (torch.floor(mine) == torch.floor(true)).all(1)
-        return same
-
-    def locate(self, sensors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each landmark's cell as a mask [B, L, gh, gw], and its place in it [B, L, 6].
-
-        The place is x and y in the cell, -1..1, and the sine and cosine of those in the pixel.
-        """
-        at = torch.stack(self.where(sensors), -1)
-        there, at = at[:, :, 2:], at[:, :, :2]
-        cell = torch.floor(at / self.config.patch)
-        rows, columns = (torch.arange(size, device=at.device) for size in self.grid)
-        across = (columns == cell[:, :, :1]).float()
-        down = (rows == cell[:, :, 1:]).float() * there
-        turn = 2 * math.pi * at
-        place = torch.cat(
-            [2 * (at / self.config.patch - cell) - 1, torch.sin(turn), torch.cos(turn)], -1
-        )
-        return down[:, :, :, None] * across[:, :, None], place
-
-    def apart(self, sensors: Tensor) -> Tensor:
-        """Return how far each pair of landmarks is apart, [B, 4 * pairs]: in px and whole pixels.
-
-        In parts of 16 px: what depends on a distance needn't be worked out from two places.
-        """
-        x, y, _ = self.where(sensors)
-        at = torch.stack([x, y, torch.floor(x), torch.floor(y)], -1)
-        first = [i for i in range(at.shape[1]) for _ in range(i + 1, at.shape[1])]
-        other = [j for i in range(at.shape[1]) for j in range(i + 1, at.shape[1])]
-        return ((at[:, first] - at[:, other]) / 16).flatten(1)
-
-    def tell(self, mask: Tensor, place: Tensor, s: Tensor) -> Tensor:
-        """Write what is known of each landmark into its cell, [B, told, gh, gw]."""
-        everywhere = s[:, None].expand(-1, mask.shape[1], -1)
-        known = torch.cat([torch.ones_like(place[:, :, :1]), place, everywhere], -1)
-        return (mask[:, :, None] * known[:, :, :, None, None]).flatten(1, 2)
-
-    def pixel(self, mask: Tensor, sensors: Tensor) -> Tensor:
-        """Mark the pixel that each landmark is in, packed: [B, L * patch**2, gh, gw]."""
-        p = self.config.patch
-        x, y, _ = (torch.floor(value) for value in self.where(sensors))
-        number = (y - p * torch.floor(y / p)) * p + x - p * torch.floor(x / p)
-        chosen = (torch.arange(p * p, device=x.device) == number[:, :, None]).float()
-        return (mask[:, :, None] * chosen[:, :, :, None, None]).flatten(1, 2)
+        whole = ((sensors - other).abs() * self.laws.whole < 0.5).all(1)
+        return whole & self.marks.same(sensors, other)
 
     def index(self, frames: Tensor) -> Tensor:
         """Name each pixel by its nearest palette colour: uint8 RGBA -> int64 [B, cams, H, W]."""
@@ -339,7 +313,13 @@ class Model(nn.Module):
 
     def choose(self, logits: Tensor) -> Tensor:
         """Pick each pixel's likeliest colour: [B, K * P, H/p, W/p] -> int64 [B, P, H/p, W/p]."""
-        return logits.unflatten(1, (self.colours, -1)).argmax(1)  # type: ignore[no-any-return,no-untyped-call]
+        planes = logits.unflatten(1, (self.colours, -1))  # type: ignore[no-untyped-call]
+        best = planes[:, 0]
+        pick = torch.zeros_like(best, dtype=torch.int64)
+        for k in range(1, self.colours):  # On a CPU five times faster than argmax.
+            pick = torch.where(planes[:, k] > best, k, pick)
+            best = torch.maximum(best, planes[:, k])
+        return pick
 
     def paint(self, index: Tensor) -> Tensor:
         """Paint palette indices [B, cams, H, W] as RGBA uint8 [B, cams, H, W, 4]."""

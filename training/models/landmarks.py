@@ -1,0 +1,112 @@
+"""Landmarks: where in the frame the sensors say that something is, as masks, windows and distances.
+
+All is worked out with static shapes and common operators, so that it can stand in the graph.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+# Sensor values that are its x and y and say that it is there (-1: none), and px added to x and y.
+Landmark = tuple[int, int, int, float, float]
+NEAR = 12  # px: farther apart is just far
+
+
+class Landmarks(nn.Module):
+    """L landmarks of a frame of `height` x `width` pixels in cells of `patch` x `patch`.
+
+    Sensors are float32 [B, S] in their own units.
+    """
+
+    sources: Tensor
+    shift: Tensor
+
+    def __init__(
+        self, marks: tuple[Landmark, ...], sensors: int, height: int, width: int, patch: int
+    ) -> None:
+        super().__init__()
+        self.height, self.width, self.patch = height, width, patch
+        # Where a landmark's x, y and presence stand among the sensors, then 0 and 1.
+        absent = (sensors, sensors, sensors + 1)
+        indices = [[int(m[k]) if m[k] >= 0 else absent[k] for m in marks] for k in range(3)]
+        shift = [[m[3 + k] for m in marks] for k in range(2)]
+        self.register_buffer("sources", torch.tensor(indices, dtype=torch.int64), persistent=False)
+        self.register_buffer("shift", torch.tensor(shift), persistent=False)
+        self.count = len(marks)
+        pairs = len(marks) * (len(marks) - 1) // 2
+        self.distances = pairs * (4 + 4 * NEAR)  # what `apart` returns
+        self.told = len(marks) * (7 + sensors)  # planes of `tell`
+
+    def where(self, sensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each landmark's x and y in px, and 1.0 if it is there, [B, landmarks] each."""
+        padded = torch.cat([sensors, sensors.new_tensor([[0.0, 1.0]]).expand(len(sensors), 2)], 1)
+        x, y, present = (padded[:, index] for index in self.sources)
+        return x + self.shift[0], y + self.shift[1], (present > 0.5).float()
+
+    def same(self, sensors: Tensor, other: Tensor) -> Tensor:
+        """Return bool [B]: is every landmark in the same pixel, or absent, in both."""
+        pairs = zip(self.where(sensors), self.where(other), strict=True)
+        return torch.stack([torch.floor(a) == torch.floor(b) for a, b in pairs]).all(0).all(1)
+
+    def locate(self, sensors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each landmark's cell as a mask [B, L, gh, gw], and its place in it [B, L, 6].
+
+        The place is x and y in the cell, -1..1, and the sine and cosine of those in the pixel.
+        """
+        at = torch.stack(self.where(sensors), -1)
+        there, at = at[:, :, 2:], at[:, :, :2]
+        cell = torch.floor(at / self.patch)
+        rows = torch.arange(self.height // self.patch, device=at.device)
+        columns = torch.arange(self.width // self.patch, device=at.device)
+        across = (columns == cell[:, :, :1]).float()
+        down = (rows == cell[:, :, 1:]).float() * there
+        turn = 2 * math.pi * at
+        place = torch.cat([2 * (at / self.patch - cell) - 1, torch.sin(turn), torch.cos(turn)], -1)
+        return down[:, :, :, None] * across[:, :, None], place
+
+    def apart(self, sensors: Tensor) -> Tensor:
+        """Return how far each pair of landmarks is apart, [B, distances].
+
+        In parts of 4 px, and in whole pixels as categories, each up to NEAR px: what depends on a
+        distance needn't be worked out from two places.
+        """
+        x, y, _ = self.where(sensors)
+        at = torch.stack([x, y], -1)
+        first = [i for i in range(at.shape[1]) for _ in range(i + 1, at.shape[1])]
+        other = [j for i in range(at.shape[1]) for j in range(i + 1, at.shape[1])]
+        far = ((at[:, first] - at[:, other]) / 4).clamp(-NEAR / 4, NEAR / 4)
+        pixels = (torch.floor(at[:, first]) - torch.floor(at[:, other])).clamp(-NEAR, NEAR)
+        kinds = torch.arange(-NEAR, NEAR + 1, device=at.device)
+        return torch.cat([far.flatten(1), (pixels[..., None] == kinds).float().flatten(1)], 1)
+
+    def pixels(self, sensors: Tensor) -> Tensor:
+        """Return the x and y of the pixel that each landmark is in, in parts of 32 px."""
+        x, y, _ = self.where(sensors)
+        return torch.cat([torch.floor(x), torch.floor(y)], 1) / 32
+
+    def tell(self, mask: Tensor, place: Tensor, s: Tensor) -> Tensor:
+        """Write what is known of each landmark into its cell, [B, told, gh, gw]."""
+        everywhere = s[:, None].expand(-1, mask.shape[1], -1)
+        known = torch.cat([torch.ones_like(place[:, :, :1]), place, everywhere], -1)
+        return (mask[:, :, None] * known[:, :, :, None, None]).flatten(1, 2)
+
+    def pixel(self, mask: Tensor, sensors: Tensor) -> Tensor:
+        """Mark the pixel that each landmark is in, packed: [B, L * patch**2, gh, gw]."""
+        p = self.patch
+        x, y, _ = (torch.floor(value) for value in self.where(sensors))
+        number = (y - p * torch.floor(y / p)) * p + x - p * torch.floor(x / p)
+        chosen = (torch.arange(p * p, device=x.device) == number[:, :, None]).float()
+        return (mask[:, :, None] * chosen[:, :, :, None, None]).flatten(1, 2)
+
+    def window(self, sensors: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Pick the rows and columns around each landmark, [B, L, size, height or width]."""
+        x, y, there = self.where(sensors)
+        device = sensors.device
+        around = torch.arange(size, device=device) - size // 2
+        down, across = (torch.floor(v)[:, :, None, None] + around[:, None] for v in (y, x))
+        rows = (torch.arange(self.height, device=device) == down).float()
+        columns = (torch.arange(self.width, device=device) == across).float()
+        return rows * there[:, :, None, None], columns
