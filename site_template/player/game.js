@@ -120,8 +120,6 @@ export class Game extends EventTarget {
     this.changed();
   }
 
-  // --- What the player hears -----------------------------------------------------------------
-
   /** Python has worked on one call for `waited` ms, or (0) has answered. @param {number} waited */
   slow(waited) {
     const seconds = Math.floor(waited / 1000);
@@ -157,7 +155,7 @@ export class Game extends EventTarget {
     this.modelFrame = this.modelOn ? new Uint8ClampedArray(/** @type {any} */ (this.simFrame)) : null;
     this.emit("first");
     this.emit("frame");
-    if (this.modelOn || this.model?.ready) void this.exclusively(() => this.joinModel()).catch((e) => modelFailed(this, e));
+    if (this.modelOn || this.model?.ready) void this.resync();
   }
 
   /** Show the sim's next frame; `left`: what led to it, if that was one step. @param {Shown} shown @param {Omit<Moment, "frame">} [left] */
@@ -336,14 +334,14 @@ export class Game extends EventTarget {
     this.drift = null;
     if (mode !== "neural") this.dream = null;
     const again = before === "sim" || (GROUNDED.has(mode) && before === "neural");
-    if (this.modelOn && again) void this.exclusively(() => this.joinModel()).catch((e) => modelFailed(this, e));
+    if (this.modelOn && again) void this.resync();
     this.emit("frame");
     this.changed();
   }
 
-  /** Bring the model back to what the sim shows. */
-  async resync() {
-    if (this.modelOn) await this.exclusively(() => this.joinModel()).catch((error) => modelFailed(this, error));
+  /** Bring the model back to what the sim shows, between ticks. */
+  resync() {
+    return this.exclusively(() => this.joinModel()).catch((error) => modelFailed(this, error));
   }
 
   /** Let a scripted behaviour play; null: the player. @param {string | null} behaviour */

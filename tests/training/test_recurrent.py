@@ -95,6 +95,49 @@ def test_landmarks_are_where_the_frame_shows_them(
     assert torch.equal(apart[:, 2:27].argmax(1) - 12, whole.long())
 
 
+def test_a_window_has_its_landmark_in_the_middle(
+    model: Model, play: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    frames, sensors = (part[:, -1] for part in play)
+    bright = (frames[:, 0, :, :, :3] == torch.tensor(breakout.BALL_CENTRE)).all(-1).float()
+    rows, columns = model.marks.window(sensors, 5)
+    view = rows[:, 0] @ bright @ columns[:, 0].transpose(1, 2)
+    expected = torch.zeros(3, 5, 5)
+    expected[:, 2, 2] = 1
+    assert torch.equal(view, expected)
+    # Beyond the frame there is nothing, as around what is absent.
+    corner = sensors.clone()
+    corner[:, :2] = 0.5
+    rows, columns = model.marks.window(corner, 5)
+    assert torch.equal(rows[:, 0].sum(2), torch.tensor([0.0, 0, 1, 1, 1]).expand(3, 5))
+    corner[:, 6] = 0
+    assert not model.marks.window(corner, 5)[0][:, 0].any()
+
+
+def test_shapes_are_lifted_from_where_they_were_and_stamped_where_they_are(
+    model: Model, play: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    frames, sensors = play[0][:, -2], play[1][:, -2:]
+    cells = model.one_hot(model.pack(model.index(frames)))
+    given = torch.zeros(3, 3), torch.zeros(3, 1)
+    looked, _, _ = model.look(cells, sensors[:, 0], torch.zeros(3, 4, 16, 16), *given)
+    colour, middle = 7, model.config.glimpse // 2
+    change = torch.zeros(3, 14)
+    with torch.no_grad():
+        plain = model.overlay(looked, sensors[:, 0], sensors[:, 1], change)
+        model.stamp[0, colour, middle, middle] += 5  # the ball where it is
+        model.stamp[2, colour, middle, middle + 1] -= 3  # and right of where it was
+        drawn = model.overlay(looked, sensors[:, 0], sensors[:, 1], change) - plain
+        model.stamp.zero_()
+    planes = torch.stack([model.unpack(part)[:, 0] for part in drawn.split(16, dim=1)], 1)
+    expected = torch.zeros_like(planes)
+    for game in range(3):
+        (x0, y0), (x1, y1) = sensors[game, :, :2].long().tolist()
+        expected[game, colour, y1, x1] += 5
+        expected[game, colour, y0, x0 + 1] -= 3
+    torch.testing.assert_close(planes, expected)
+
+
 def test_sensors_stay_in_their_range_and_whole_ones_whole(model: Model) -> None:
     wild = torch.tensor([[99.0, -3.0, 0.37, -9.0, 20.25, 2.4, 0.6]])
     expected = torch.tensor([[64.0, 0.0, 0.37, -1.5, 20.25, 2.0, 1.0]])
