@@ -90,7 +90,8 @@ def autonomy(model: manifest.Model, weights: Path, home: str) -> str:
 
 def variants(model: manifest.Model, weights: Path, home: str) -> str:
     """Each precision's own figures, in onnxruntime."""
-    told = (cache.read_json(weights / "graphs" / "parity.json") or {}).get("sample")
+    parity = cache.read_json(weights / "graphs" / "parity.json") or {}
+    told, fewer = parity.get("sample"), parity.get("browser_sample")
     if not told:
         return ABSENT.format(what=NO_DETECTOR)
     shipped = {variant.name for variant in model.variants}
@@ -102,4 +103,14 @@ def variants(model: manifest.Model, weights: Path, home: str) -> str:
         tables.figures(told["columns"], rows)
         + f"<p>The graphs as they are shipped, in onnxruntime: {told['rollouts']} rollouts of "
         f"{told['steps']} steps each under the sim's actions, and as many alone.</p>"
+        + (in_browser(fewer) if fewer and fewer["rows"] else "")
+    )
+
+
+def in_browser(told: dict[str, Any]) -> str:
+    """The same for fewer rollouts, in onnxruntime-web too."""
+    return (
+        tables.figures(told["columns"], told["rows"])
+        + f"<p>The same in onnxruntime and in onnxruntime-web in Chromium, for {told['rollouts']} "
+        f"rollouts of {told['steps']} steps.</p>"
     )

@@ -52,6 +52,7 @@ ROLLOUTS = 24  # in onnxruntime
 IN_CHROMIUM = 8  # of those, in Chromium too
 STATES = 64  # compared step by step
 SAMPLE = (24, 300)  # held-out rollouts and their steps, to measure each variant's play
+SAMPLE_IN_CHROMIUM = (6, 100)  # fewer of them, to measure it in Chromium too
 ON_WEBGPU = 6  # of those on WebGPU, which may be a slow software one
 # What a variant may lose, in each metric's own unit. "pixels": percent of pixels that differ
 # from PyTorch's in one step from the same state. A recipe's [export.tolerance] changes and adds.
@@ -69,6 +70,8 @@ class Verdict:
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     sample: dict[str, Any] = field(default_factory=dict)  # its play, as `Sample.measure`
+    # and of fewer rollouts, by runtime
+    samples: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def passes(self) -> bool:
@@ -202,22 +205,18 @@ def make_graphs(
                 quantize.to_int8(files["fp32"], files["int8"], _rows(states, files["fp32"]))
             bar.update(1)
             verdicts = [Verdict(v) for v in wanted]
+            native = runtimes.Native()
             for verdict in verdicts:
-                gate.judge(
-                    verdict, "onnxruntime", runtimes.Native(), files[verdict.variant], ROLLOUTS
-                )
+                gate.judge(verdict, "onnxruntime", native, files[verdict.variant], ROLLOUTS)
                 bar.update(1)
             sample = Sample.make(sim_class, recipe, model.config.history, *SAMPLE)
             for verdict in verdicts:
                 if sample and not verdict.failures:
-                    rehearse(
-                        sample,
-                        verdict,
-                        verdicts[0],
-                        rehearsal.Graph(files[verdict.variant], described),
-                    )
+                    player = rehearsal.Graph(native, files[verdict.variant], described)
+                    rehearse(sample, verdict, verdicts[0], player)
                 bar.update(1)
-            seen = _in_chromium(gate, verdicts, files, warn)
+            few = Sample.make(sim_class, recipe, model.config.history, *SAMPLE_IN_CHROMIUM)
+            seen = _in_chromium(gate, verdicts, files, few, warn)
             bar.update(1)
         _refuse(name, verdicts, warn)
         _write(stage, described, recipe, [v for v in verdicts if v.passes], files, seen)
@@ -226,9 +225,12 @@ def make_graphs(
             {
                 "pytorch": gate.wanted(ROLLOUTS),
                 "variants": [
-                    {k: v for k, v in vars(one).items() if k != "sample"} for one in verdicts
+                    {k: v for k, v in vars(one).items() if "sample" not in k} for one in verdicts
                 ],
                 "sample": rehearsal.table(sample, {v.variant: v.sample for v in verdicts}),
+                "browser_sample": rehearsal.table(
+                    few, {f"{v.variant}, {k}": f for v in verdicts for k, f in v.samples.items()}
+                ),
             },
         )
         cache.swap(stage, out)
@@ -280,7 +282,11 @@ def _rows(values: Mapping[str, Array], graph: Path) -> Iterator[dict[str, Array]
 
 
 def _in_chromium(
-    gate: Gate, verdicts: list[Verdict], files: Mapping[str, Path], warn: Callable[[str], None]
+    gate: Gate,
+    verdicts: list[Verdict],
+    files: Mapping[str, Path],
+    sample: Sample | None,
+    warn: Callable[[str], None],
 ) -> bool:
     """Judge in onnxruntime-web what passed so far; False where there is no Chromium."""
     with ExitStack() as stack:
@@ -292,9 +298,18 @@ def _in_chromium(
                 verdict.backends = [] if verdict.failures else ["wasm"]
             return False
         for verdict in verdicts:
-            if not verdict.failures:
-                gate.judge(verdict, "wasm", wasm, files[verdict.variant], IN_CHROMIUM)
-                verdict.backends = [] if verdict.failures else ["wasm"]
+            if verdict.failures:
+                continue
+            graph = files[verdict.variant]
+            gate.judge(verdict, "wasm", wasm, graph, IN_CHROMIUM)
+            if sample and not verdict.failures:
+                for where, runtime in (("onnxruntime", runtimes.Native()), ("Chromium", wasm)):
+                    player = rehearsal.Graph(runtime, graph, gate.told)
+                    verdict.samples[where] = sample.measure(player)
+                found, wanted = verdict.samples["Chromium"], verdict.samples["onnxruntime"]
+                if worse := rehearsal.outside(found, wanted, sample.columns):
+                    verdict.failures["wasm"] = worse
+            verdict.backends = [] if verdict.failures else ["wasm"]
     for verdict in verdicts:
         # int8 has given wrong results there, and fp16 is what it is fast in.
         if verdict.failures or verdict.variant == "int8":

@@ -8,60 +8,49 @@ from typing import Any
 
 import numpy as np
 
-from builder import runtimes
+from builder import export, runtimes
 from builder.replay import Array
 from training.evaluate import Sample
 from training.scenes import Scene
 
 
 class Graph:
-    """A variant's graph in onnxruntime, one rollout after another; see `players.Player`."""
+    """A variant's graph in a runtime, N rollouts side by side; see `players.Player`."""
 
-    def __init__(self, graph: Path, told: Mapping[str, Any]) -> None:
-        self.session = runtimes.open_session(graph)
-        self.outputs = [output.name for output in self.session.get_outputs()]
-        self.state = told["state"]
+    def __init__(self, runtime: runtimes.Runtime, graph: Path, told: Mapping[str, Any]) -> None:
+        self.runtime, self.graph = runtime, graph
+        self.carried = told["state"]
         self.given = {entry["name"] for entry in told["inputs"]}
-        self.states: list[dict[str, Array]] = []
+        self.state: dict[str, Array] = {}  # [N, *shape] by input
 
     def watch(self, scene: Scene, rows: Array | None = None) -> None:
         """Start from a scene's history; see `players.Player`."""
-        states = [
-            {s["input"]: np.zeros(s["shape"], s["dtype"]) for s in self.state}
-            for _ in scene.history
-        ]
-        past = scene.history_shown
-        for t in range(scene.history.shape[1]):
-            for i, state in enumerate(states):
-                if t:
-                    action, chance = (
-                        scene.history_actions[i, t - 1],
-                        scene.history_chances[i, t - 1],
-                    )
-                    self.advance(state, action[None], chance[None])
-                state.update({f"state_{k}": v[i : i + 1, t] for k, v in past.items()})
+        n, steps = scene.history.shape[:2]
+        state = {s["input"]: np.zeros((n, *s["shape"]), s["dtype"]) for s in self.carried}
+        shown = {f"state_{name}": value for name, value in scene.history_shown.items()}
+        for t in range(steps):
+            if t:
+                self.run(state, scene.history_actions[:, t - 1], scene.history_chances[:, t - 1])
+            state |= {name: shown[name][:, t, None].copy() for name in state if name in shown}
         if rows is None:
-            self.states = states
+            self.state = state
         else:
-            for row, state in zip(rows, states, strict=True):
-                self.states[row] = state
+            for name, value in state.items():
+                self.state[name][rows] = value
 
     def step(self, actions: Array, chances: Array) -> Array:
         """Advance one step; see `players.Player`."""
-        return np.concatenate(
-            [
-                self.advance(state, actions[i : i + 1], chances[i : i + 1])
-                for i, state in enumerate(self.states)
-            ]
-        )
+        return self.run(self.state, actions, chances)
 
-    def advance(self, state: dict[str, Array], action: Array, chance: Array) -> Array:
-        """Run the graph once for one rollout, carry its state, and return its frame."""
-        given = {"action": action, "chance": chance}
-        feeds = state | {name: value for name, value in given.items() if name in self.given}
-        out = dict(zip(self.outputs, self.session.run(None, feeds), strict=True))
-        state.update({s["input"]: out[s["output"]] for s in self.state})
-        return np.asarray(out["frame"])
+    def run(self, state: dict[str, Array], actions: Array, chances: Array) -> Array:
+        """Run the graph once for all rollouts, carry their states, and return their frames."""
+        given = {"action": actions, "chance": chances}
+        feeds = {name: value[:, None] for name, value in state.items()}
+        feeds |= {name: value[:, None, None] for name, value in given.items() if name in self.given}
+        outputs = [s["output"] for s in self.carried]
+        out = self.runtime.run(self.graph, feeds, {}, outputs).outputs
+        state.update({s["input"]: out[s["output"]][:, 0].copy() for s in self.carried})
+        return out[export.FRAME][:, 0, 0]
 
 
 def outside(

@@ -68,6 +68,7 @@ def graphs(
     out = tmp_path_factory.mktemp("exported") / "graphs"
     with pytest.MonkeyPatch.context() as patch:
         few = {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2, "SAMPLE": (3, 40)}
+        few |= {"SAMPLE_IN_CHROMIUM": (2, 8)}
         for name, count in few.items():
             patch.setattr(parity, name, count)
         parity.make_graphs(weights, tiny_dataset, Breakout, recipe, out)

@@ -23,7 +23,13 @@ from training.weights import load_model
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = {"ROLLOUTS": 2, "STEPS": 20, "STATES": 8, "SAMPLE": (2, 10)}
+    counts = {
+        "ROLLOUTS": 2,
+        "STEPS": 20,
+        "STATES": 8,
+        "SAMPLE": (2, 10),
+        "SAMPLE_IN_CHROMIUM": (2, 10),
+    }
     for name, count in counts.items():
         monkeypatch.setattr(parity, name, count)
 
@@ -152,12 +158,27 @@ def test_every_variant_plays_the_sample_and_the_page_can_tell(graphs: Path) -> N
         assert row["values"]["survived"]["mean"] == 0, "an untrained model keeps no rule"
 
 
+def test_fewer_rollouts_are_played_in_chromium_too(graphs: Path) -> None:
+    sample = json.loads((graphs / "parity.json").read_text())["browser_sample"]
+    rows = {row["name"]: row["values"] for row in sample["rows"]}
+    assert list(rows) == [
+        f"{variant}, {where}"
+        for variant in ("fp32", "fp16", "int8")
+        for where in ("onnxruntime", "Chromium")
+    ]
+    # The same graph on the same rollouts: what an untrained one gets right is the same by chance.
+    assert rows["fp32, Chromium"] == rows["fp32, onnxruntime"]
+
+
 def test_the_graphs_play_as_the_model_does(
     graphs: Path, untrained: tuple[Path, Recipe], tiny_recipe: Recipe
 ) -> None:
     told = json.loads((graphs / "model.json").read_text())
     scene = make_scene(Breakout, tiny_recipe, 5, history=4, steps=6, rollouts=3)
-    mine, theirs = Graph(graphs / "step.fp32.onnx", told), players.Model(load_model(untrained[0]))
+    mine, theirs = (
+        Graph(runtimes.Native(), graphs / "step.fp32.onnx", told),
+        players.Model(load_model(untrained[0])),
+    )
     assert (play(mine, scene) == play(theirs, scene)).mean() > 0.999
     # Some rollouts begin again while the others go on.
     rows, again = np.array([2, 0]), scene.pick(np.array([1, 1]))
@@ -200,6 +221,8 @@ def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Re
     assert full.sample["controllability"]["mean"] == 100 and not full.failures
     told = json.loads((graphs / "model.json").read_text())
     verdict = parity.Verdict("int8", ["wasm"])
-    parity.rehearse(sample, verdict, full, Graph(graphs / "step.int8.onnx", told))
+    parity.rehearse(
+        sample, verdict, full, Graph(runtimes.Native(), graphs / "step.int8.onnx", told)
+    )
     assert "fp32 has" in verdict.failures["onnxruntime"]
     assert not verdict.passes
