@@ -72,6 +72,9 @@ class Recorded:
         # What happened in the last step of a game that was cut short has no frame after it.
         whole = [rows[rows + 1 < self.stops[rows]] for rows in arrays.events.values()]
         self.events = [rows for rows in whole if len(rows)]
+        # What is rare is sampled more often than it happens, but not as often as the rest.
+        often = np.sqrt([len(rows) for rows in self.events])
+        self.event_shares = often / often.sum()
         self.eventful = np.zeros(len(arrays.rewards), bool)
         for event in self.events:
             self.eventful[event] = True
@@ -107,7 +110,7 @@ class Recorded:
     def _place(self) -> int:
         """Pick a row to go on from: anywhere, or a little before an event."""
         if self.rng.random() < self.plan.event_share and self.events:
-            rows = self.events[self.rng.integers(len(self.events))]
+            rows = self.events[self.rng.choice(len(self.events), p=self.event_shares)]
             row = int(self.rng.choice(rows))
             return max(int(self.starts[row]), row - int(self.rng.integers(0, self.plan.stream)))
         return int(self.rng.choice(self.anywhere))

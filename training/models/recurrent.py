@@ -77,7 +77,7 @@ class Config:
     glance: int = 128  # values that a glimpse is summed up in
     events: int = 2  # things that may happen at once around a landmark
     wide: int = 256  # units of the layers that predict the sensors
-    laws: int = 4  # linear laws that each sensor learns
+    laws: int = 1  # linear laws that each sensor learns
     history: int = 4  # frames watched before the model goes on alone
     reward_scale: float = 1.0  # the largest reward in the data; the head predicts fractions of it
 
@@ -215,8 +215,8 @@ class Model(nn.Module):
         apart = self.marks.apart(free)
         known = [seen.flatten(1), glance.flatten(1), *phases, apart, self.summary(x), s, ahead]
         judged = self.judge(torch.cat([*known, given], 1))
-        # Times 5, so that laws learn what distances mean as fast as the rest.
-        places = torch.cat([self.marks.pixels(free), 5 * apart], 1)
+        # Twice, so that laws learn what distances mean as fast as the rest.
+        places = torch.cat([self.marks.pixels(free), 2 * apart], 1)
         choice, ways = self.laws.foresee(judged, sensors, free, action, places)
         return Looked(x, judged, glance, rows, columns), choice, ways
 
