@@ -22,18 +22,17 @@ from builder.export import shapes
 
 Array = NDArray[Any]
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+LARGE = 4096  # elements from which a weight is worth narrowing
 
 
 def to_half(source: Path, out: Path) -> None:
-    """Write a graph with float16 weights and arithmetic; its edges stay as they are.
+    """Write a graph with float16 convolutions, and all large weights in float16.
 
-    What only reads the frame, up to the first convolution, stays float32: colour distances
-    overflow float16.
+    The rest computes in float32, with large weights made wide again when the graph is loaded:
+    colour distances overflow float16, and places and velocities need more digits than it has.
     """
     proto = onnx.load(source)
     graph = proto.graph
-    kinds = _kinds(proto)
-    exact = _readers(graph)
     weights = {i.name: i for i in graph.initializer if i.data_type == FLOAT}
     nodes: list[onnx.NodeProto] = []
     halved: dict[str, str] = {}
@@ -49,47 +48,30 @@ def to_half(source: Path, out: Path) -> None:
                 nodes.append(helper.make_node("Cast", [name], [halved[name]], to=HALF))
         return halved[name]
 
-    outputs = {o.name for o in graph.output}
+    def wide(name: str) -> str:
+        """Return a value for float32 arithmetic: a large weight from its float16 twin."""
+        if name not in weights or np.prod(weights[name].dims) < LARGE:
+            return name
+        if f"{name}_wide" not in made:
+            made.add(f"{name}_wide")
+            nodes.append(helper.make_node("Cast", [half(name)], [f"{name}_wide"], to=FLOAT))
+        return f"{name}_wide"
+
+    made: set[str] = set()
     for node in list(graph.node):
-        if node.name in exact:
+        if node.op_type == "Conv":
+            node.input[:] = [half(name) for name in node.input]
+            name = node.output[0]
+            node.output[0] = f"{name}_narrow"
+            widen = helper.make_node("Cast", [node.output[0]], [name], to=FLOAT)
+            nodes += [node, widen]
+        else:
+            node.input[:] = [wide(name) for name in node.input]
             nodes.append(node)
-            continue
-        node.input[:] = [half(n) if kinds.get(n) == FLOAT else n for n in node.input]
-        for attribute in node.attribute:
-            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == FLOAT:
-                attribute.i = HALF
-        widened = []
-        for i, name in enumerate(node.output):
-            if kinds.get(name) == FLOAT:
-                halved[name] = node.output[i] = f"{name}_half"
-                if name in outputs:
-                    widened.append(helper.make_node("Cast", [halved[name]], [name], to=FLOAT))
-        nodes += [node, *widened]
     used = {name for node in nodes for name in node.input}
     kept = [i for i in graph.initializer if i.name in used]
     _replace(proto, nodes, kept)
     _save(proto, out)
-
-
-def _readers(graph: onnx.GraphProto) -> set[str]:
-    """Return the names of nodes that see nothing but uint8 inputs, before any convolution."""
-    frames = {i.name for i in graph.input if i.type.tensor_type.elem_type == TensorProto.UINT8}
-    weights = {i.name for i in graph.initializer}
-    seen, found = set(frames), set()
-    for node in graph.node:
-        inputs = [n for n in node.input if n and n not in weights]
-        if inputs and node.op_type != "Conv" and all(n in seen for n in inputs):
-            seen.update(node.output)
-            found.add(node.name)
-    return found
-
-
-def _kinds(proto: onnx.ModelProto) -> dict[str, int]:
-    """Return the element type of every value."""
-    inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
-    values = (*inferred.input, *inferred.output, *inferred.value_info)
-    kinds = {i.name: i.data_type for i in inferred.initializer}
-    return kinds | {v.name: v.type.tensor_type.elem_type for v in values}
 
 
 def _replace(
@@ -107,8 +89,9 @@ def to_int8(source: Path, out: Path, feeds: Iterable[Mapping[str, Array]]) -> No
     """Write a graph whose wide convolutions compute in int8 (QDQ, static, weights per channel).
 
     `feeds` are recorded inputs of the graph, carried states included: activations are scaled to
-    what they hold there. Convolutions of one pixel stay float32: on wasm they gain nothing
-    (measured), and what they write, gates and colours, is what rounding harms most.
+    what they hold there. Convolutions of one pixel, and of few channels, stay float32: on wasm
+    they gain nothing (measured), and what they write, gates, colours and shapes, is what rounding
+    harms most.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -130,7 +113,8 @@ def to_int8(source: Path, out: Path, feeds: Iterable[Mapping[str, Array]]) -> No
     left = [
         node.name
         for node in proto.graph.node
-        if node.op_type == "Conv" and max(known[node.input[1]][2:]) == 1
+        if node.op_type == "Conv"
+        and (max(known[node.input[1]][2:]) == 1 or known[node.input[1]][1] < 8)
     ]
     with tempfile.TemporaryDirectory(dir=out.parent) as folder, _quiet():
         aside = Path(folder) / "int8.onnx"
