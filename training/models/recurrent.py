@@ -14,10 +14,11 @@ stop, to meet an edge or a pixel's border), laws that it learned, or a value of 
 
 Landmarks say which sensors are places in the frame. The network sees what is around each in a
 window with the landmark's pixel in its middle, and there the next frame is drawn, after the sensors
-are known: landmarks have shapes, lifted from where they were and stamped where they are; what
-happens near them is a place, chosen once, and a shape. Convolutions finish that draft. So ball and
-frame can't disagree, and an uncertain ball is a ball somewhere, not a smear. A few channels of
-memory a cell stay for what neither frame nor sensors tell.
+are known: landmarks have shapes, lifted from where they were and stamped where they are, and what
+becomes of the pixels around them is decided by the same layers that judged how they move.
+Convolutions finish that draft. So ball and frame can't disagree, and an uncertain ball is a ball
+somewhere, not a smear. A few channels of memory a cell stay for what neither frame nor sensors
+tell.
 
 Ideas: action-conditional recurrent simulators (Chiappa et al., 2017, arXiv:1704.02254), switching
 linear dynamics (Linderman et al., 2017, arXiv:1610.08466), glimpses (Mnih et al., 2014,
@@ -73,9 +74,8 @@ class Config:
     memory: int = 8  # channels a cell that are carried
     pooled: int = 16  # channels averaged and maxed over the grid, to see far-off events
     glimpse: int = 13  # pixels along one side of the view around each landmark
-    shades: int = 4  # planes that a glimpse shows the colours in
+    shades: int = 4  # planes that a glimpse shows the colours in, and that a trace is drawn in
     glance: int = 128  # values that a glimpse is summed up in
-    events: int = 2  # things that may happen at once around a landmark
     wide: int = 256  # units of the layers that predict the sensors
     laws: int = 1  # linear laws that each sensor learns
     history: int = 4  # frames watched before the model goes on alone
@@ -131,11 +131,11 @@ class Model(nn.Module):
         )  # fmt: skip
         self.trace = nn.Sequential(
             nn.Linear(config.glance + config.wide + 2 * sensors, config.glance), nn.ReLU(),
-            nn.Linear(config.glance, config.events * (1 + around)),
+            nn.Linear(config.glance, config.shades * around),
         )  # fmt: skip
-        # What is drawn over the frame: landmarks where they are and were, and events.
+        # What is drawn over the frame: landmarks where they are and were, and what happens there.
         self.stamp = nn.Parameter(torch.zeros(2 * marks, planes, config.glimpse, config.glimpse))
-        self.event = nn.Conv2d(config.events, planes, 9, padding=4, bias=False)
+        self.colour = nn.Conv2d(config.shades, planes, 1, bias=False)
         self.copy = nn.Conv2d(packed, c, 1)
         self.plan = nn.Conv2d(c + marks * p * p + self.marks.told, c, 1)
         self.change = nn.Linear(2 * sensors + given, c)
@@ -254,17 +254,13 @@ class Model(nn.Module):
         return torch.relu(self.glance(part.flatten(2)))
 
     def overlay(self, looked: Looked, sensors: Tensor, after: Tensor, change: Tensor) -> Tensor:
-        """Draw what has a shape: landmarks, lifted from where they were, and what happens near.
-
-        An event is a place, chosen once, and a shape that is drawn there whole.
-        """
+        """Draw landmarks, lifted from where they were, and what becomes of what is around them."""
         b, marks, size, height = looked.rows.shape
         known = torch.cat([looked.judged, change], 1)[:, None].expand(-1, marks, -1)
-        places = self.trace(torch.cat([looked.glance, known], 2))
-        places = torch.softmax(places.reshape(b, marks, self.config.events, -1), 3)[..., 1:]
-        events = self.event(places.reshape(b * marks, -1, size, size))
+        traces = self.trace(torch.cat([looked.glance, known], 2))
+        traces = self.colour(traces.reshape(b * marks, -1, size, size))
         stamps = self.stamp.flatten(1, 2).expand(b, -1, -1, -1)
-        patches = torch.cat([stamps, events.reshape(b, marks, -1, size)], 1)  # [B, 3 * L, C * g, g]
+        patches = torch.cat([stamps, traces.reshape(b, marks, -1, size)], 1)  # [B, 3 * L, C * g, g]
         windows = [self.marks.window(at, size) for at in (after, sensors)]
         windows.append((looked.rows, looked.columns))
         rows, columns = (torch.cat(parts, 1) for parts in zip(*windows, strict=True))
