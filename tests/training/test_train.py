@@ -42,7 +42,7 @@ def test_training_learns_and_writes_all_that_made_it(
 ) -> None:
     taught = {
         "batch": 8,
-        "unroll": 4,
+        "unroll": 1,
         "teacher_share": 0.7,
         "minutes": 10.0,
         "validate_minutes": 10.0,
@@ -51,16 +51,17 @@ def test_training_learns_and_writes_all_that_made_it(
         small(tiny_recipe, steps=1, **taught), tiny_dataset, tmp_path / "one", Breakout, keys=KEYS
     )
     untrained = json.loads((tmp_path / "one" / "curve.json").read_text())[-1]
-    recipe = small(tiny_recipe, steps=120, **taught)
+    recipe = small(tiny_recipe, steps=400, **taught)
     train(recipe, tiny_dataset, tmp_path, Breakout, keys=KEYS)
     provenance = json.loads((tmp_path / "provenance.json").read_text())
     assert provenance["keys"] == KEYS and provenance["recipe"] == to_json(recipe)
-    assert provenance["steps"] == 120
+    assert provenance["steps"] == 400
     assert not (tmp_path / "checkpoint.pt").exists()
     curve = json.loads((tmp_path / "curve.json").read_text())
-    assert curve[-1]["step"] == 120
-    assert curve[-1]["frame_loss"] < untrained["frame_loss"] * 0.7
-    assert curve[-1]["moved_right"] > untrained["moved_right"] + 0.05
+    assert curve[-1]["step"] == 400
+    # Not the loss of frames: it weighs what is still wrong, so it need not fall as fewer are.
+    assert curve[-1]["sensor_loss"] < untrained["sensor_loss"] * 0.7
+    assert curve[-1]["moved_right"] > untrained["moved_right"] + 0.15
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
     metrics = evaluate(tmp_path, Breakout, recipe)
