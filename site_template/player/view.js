@@ -123,7 +123,8 @@ export class View {
     const modes = world.models.length
       ? h(
           "fieldset",
-          { class: "wm-modes" },
+          // A click leaves the keys to the game: else the arrows would go on through the modes.
+          { class: "wm-modes", onpointerup: () => setTimeout(() => this.stage.focus({ preventScroll: true })) },
           h("legend", {}, "View"),
           .../** @type {Mode[]} */ (Object.keys(MODES)).map((mode) =>
             h(

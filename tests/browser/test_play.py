@@ -121,6 +121,20 @@ def test_each_mode_draws_what_it_says(playing: Any) -> None:
     close(pixels(page), sim)
 
 
+def test_a_click_on_a_mode_leaves_the_keys_to_the_game(playing: Any) -> None:
+    page = playing
+    page.click("label:has(> input[value=split])")
+    until(page, "s.mode === 'split'")
+    page.wait_for_function("() => document.activeElement.matches('.wm-stage')")
+    page.keyboard.press("ArrowRight")
+    assert state(page)["mode"] == "split"
+    # By keyboard they are radio buttons as everywhere.
+    page.focus("input[value=split]")
+    page.keyboard.press("ArrowLeft")
+    until(page, "s.mode === 'overlay'")
+    page.focus(".wm-stage")
+
+
 def test_the_model_plays_alone_and_comes_back_to_the_sim(playing: Any) -> None:
     page = playing
     game(page, "g.autoplay('good'); g.setMode('neural')")
