@@ -47,8 +47,9 @@ def measure() -> list[Figure]:
     first = found[1, CASES[0][1], 0]
     return [
         Figure(
-            f"training, {'dreaming' if horizon else 'taught'}: batch {batch}, {ranks} rank"
-            f"{'s' if ranks > 1 else ''}",
+            f"training, {'dreaming' if horizon else 'taught'}: batch {batch}, "
+            # One alone takes all cores; several have a thread each.
+            + (f"{ranks} ranks" if ranks > 1 else f"1 rank of {torch.get_num_threads()} threads"),
             batch * recipe.train.unroll / seconds,
             "steps/s",
             note=f"{first / seconds * batch / CASES[0][1]:.2f} times one rank's at batch "

@@ -53,7 +53,7 @@ def test_int8_computes_wide_convolutions_in_integers_per_channel(graphs: Path) -
     full, small = (onnx.load(graphs / f"step.{v}.onnx") for v in ("fp32", "int8"))
     known = shapes(full)
     wide = [n for n in full.graph.node if n.op_type == "Conv" and known[n.input[1]][2:] == (3, 3)]
-    assert len(wide) == 2  # mix and one block
+    assert len(wide) == 2  # one that looks, one that draws
     made = {i.name: numpy_helper.to_array(i) for i in small.graph.initializer}
     weights = [w for w in made.values() if w.dtype == np.int8 and w.ndim == 4]
     assert sorted(w.shape for w in weights) == sorted(known[n.input[1]] for n in wide)
