@@ -84,6 +84,7 @@ PALETTE = np.array(
 
 # What follows from the numbers above.
 RADIUS = BALL_SIZE / 2
+HAIR = 1e-4
 SUBSTEPS = max(1, math.ceil(BALL_SPEED / 2))  # Moves of at most 2 px pass through nothing.
 PADDLE_END = RIGHT - PADDLE_WIDTH
 BRICK_LEFT = BRICKS_AT[0] + (BRICK_WIDTH + BRICK_GAP) * np.arange(BRICK_COLUMNS)
@@ -103,8 +104,11 @@ CHANCE, START, WANDER, AIM, MOOD = 0, 1, 2, 3, 4
 
 
 def pixel(position: Array) -> Array:
-    """Return the first pixel of something whose left (or top) edge is at `position`."""
-    return np.floor(position + 0.5)
+    """Return the first pixel of something whose left (or top) edge is at `position`.
+
+    What arithmetic has left a hair before a pixel is in it: rounding must not be seen.
+    """
+    return np.floor(position + 0.5 + HAIR)
 
 
 class Breakout(Sim):
