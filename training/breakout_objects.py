@@ -117,7 +117,8 @@ def read(frames: Array) -> Objects:
     """Read frames uint8 [..., 64, 64, >= 3] into objects [...].
 
     `ball_x`, `ball_y`: its middle in px, NaN unless exactly one of about nine pixels is there;
-    `balls`: bright centres. `paddle`: its left edge in px, NaN where more than two of its pixels
+    `balls`: bright centres; `pair` [..., 2, 2]: the middles (x, y) of two, where an edited sim has
+    two, else NaN. `paddle`: its left edge in px, NaN where more than two of its pixels
     are wrong; `slack`: how far it may be off, because the ball hides an end. `bricks` bool
     [..., rows, columns]; `torn`: bricks that are neither whole nor gone. `lives`. `scars`: wrong
     pixels of walls and life icons; `strays`: pixels on the field that belong to nothing.
@@ -139,6 +140,9 @@ def _read(frames: Array) -> Objects:
     y, x = place // b.WIDTH, place % b.WIDTH
     pixels = ball.sum((1, 2))
     one = (balls == 1) & (pixels >= 6) & (pixels <= 12)
+    two = (balls == 2) & (pixels >= 10) & (pixels <= 24)
+    other = b.HEIGHT * b.WIDTH - 1 - centre.reshape(n, -1)[:, ::-1].argmax(1)
+    pair = np.stack([[x, y], [other % b.WIDTH, other // b.WIDTH]]).transpose(2, 0, 1) + 0.5
 
     paddle, slack = _paddle(picture, ball)
     brick = picture[:, *_BRICK_PIXELS]
@@ -151,6 +155,7 @@ def _read(frames: Array) -> Objects:
         "ball_x": np.where(one, x + 0.5, np.nan),
         "ball_y": np.where(one, y + 0.5, np.nan),
         "balls": balls,
+        "pair": np.where(two[:, None, None], pair, np.nan),
         "paddle": paddle,
         "slack": slack,
         "bricks": right * 2 > area,
@@ -212,6 +217,7 @@ def truth(state: dict[str, Array]) -> Objects:
         "ball_x": ball[:, 0],
         "ball_y": ball[:, 1],
         "balls": state["flying"].astype(np.int64),
+        "pair": np.full((n, 2, 2), np.nan),
         "paddle": b.pixel(state["paddle"]),
         "slack": np.zeros(n),
         "bricks": state["bricks"].copy(),
@@ -227,6 +233,11 @@ def compare(mine: Objects, true: Objects) -> dict[str, Array]:
     absent = np.isnan(true["ball_x"])
     distance = np.hypot(mine["ball_x"] - true["ball_x"], mine["ball_y"] - true["ball_y"])
     held = np.where(absent, mine["balls"] == 0, np.nan_to_num(distance, nan=99.0) <= 2)
+    gaps = np.linalg.norm(mine["pair"][..., :, None, :] - true["pair"][..., None, :, :], axis=-1)
+    straight = gaps[..., [0, 1], [0, 1]].max(-1)  # which ball is which is not to be seen
+    crossed = gaps[..., [0, 1], [1, 0]].max(-1)
+    both = np.nan_to_num(np.minimum(straight, crossed), nan=99.0) <= 2
+    held = np.where(true["balls"] == 2, both, held)
     return {
         "ball_held": held.astype(np.float64),
         "ball_error": distance,

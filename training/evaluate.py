@@ -231,9 +231,9 @@ class Sample:
     def make(
         cls, sim_class: type[Sim], recipe: Recipe, history: int, rollouts: int, steps: int
     ) -> Sample | None:
-        """Play the sim from held-out seeds; None for a world without a detector."""
+        """Play the sim from held-out seeds; None without rollouts, or a detector of the world."""
         detector = DETECTORS.get(recipe.world)
-        if detector is None:
+        if detector is None or not rollouts:
             return None
         scene = make_scene(sim_class, recipe, SAMPLE_SEED, history, steps, rollouts)
         starts = autonomy.openings(sim_class, recipe, SAMPLE_SEED + 1, history, rollouts)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.models.laws import EXPLAINED
 from training.recipe import Train
 from training.streams import Guess, Source
 
-EXPLAINED = 0.01  # of half the range: nearer than this, a way is what happened
-LEFT_WEIGHT = 10.0  # of the laws that are learned, and of the network's own values
+LEFT_WEIGHT = 10.0  # of the network's own values
 SPREAD = ((1.0, 0.002), (0.002, 0.02), (0.0001, 0.3))
 TURN = 0.02  # of half the range: a sensor this far from its forecast has been turned by something
 
@@ -101,25 +101,16 @@ def sensor_loss(
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of the sensors that were foreseen, and what they are taken to be."""
     true = model.laws.parts(now["state"])
-    # The median of what follows: what does, if nothing gets in the way.
-    ahead = model.laws.parts(model.laws.ahead(now["sensors"], now["action"])) - true
-    forecast = F.smooth_l1_loss(ahead, torch.zeros_like(ahead), beta=0.0002)
-    turned = ahead.detach().abs() > TURN
     settled = model.laws.decide(choice.detach(), ways.detach())
-    tally.add("turn_error", ((model.laws.parts(settled) - true).abs() * turned).sum(), turned.sum())
     off = (ways - true[:, :, None]).abs()
-    # Each law that is learned, and then the network's own value, is taught by what is left: what
-    # neither the forecast nor a law before it explains.
-    learned = off.shape[2] - model.config.laws - 1
-    left = off[:, :, :learned].detach().amin(2) > EXPLAINED
-    rest = torch.zeros_like(true)
-    for way in off[:, :, learned:].unbind(2):
-        rest = (
-            rest + F.smooth_l1_loss(way, torch.zeros_like(way), beta=0.002, reduction="none") * left
-        )
-        left = left & (way.detach() > EXPLAINED)
+    turned = off[:, :, 0] > TURN
+    tally.add("turn_error", ((model.laws.parts(settled) - true).abs() * turned).sum(), turned.sum())
+    # The network's own value is taught by what neither the forecast nor a law explains.
+    left = off[:, :, :-1].amin(2) > EXPLAINED
+    own = off[:, :, -1]
+    rest = F.smooth_l1_loss(own, torch.zeros_like(own), beta=0.002, reduction="none") * left
     loss = surprise(choice, off) + LEFT_WEIGHT * rest
-    return forecast + (loss * torch.where(turned, plan.turned_weight, 1.0)).mean(), settled
+    return (loss * torch.where(turned, plan.turned_weight, 1.0)).mean(), settled
 
 
 def frame_loss(

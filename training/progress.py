@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from tqdm import tqdm
 
+WRITTEN = 0.5  # seconds between two writings of the file
 BAR = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
 
 
@@ -16,7 +20,7 @@ class Progress:
     """Show `title`, progress towards `total` and the time left, on stderr.
 
     On a terminal a tqdm bar; elsewhere one plain line every `interval` seconds and one at the
-    end. Use as a context manager.
+    end. Where WMSITE_PROGRESS names a file, that tells it too, as JSON. Use as a context manager.
     """
 
     def __init__(
@@ -33,6 +37,8 @@ class Progress:
         self.metrics: dict[str, float | str] = {}
         self.bar: Any = None
         self.began = self.told = time.monotonic()
+        self.file = os.environ.get("WMSITE_PROGRESS")
+        self.written = 0.0
         self.began_at = 0.0  # Work that an earlier run did says nothing about this one's pace.
 
     def __enter__(self) -> Self:
@@ -62,6 +68,8 @@ class Progress:
             self.bar.update(min(amount, self.total - self.bar.n))
         elif time.monotonic() - self.told >= self.interval:
             self._tell()
+        if self.file and time.monotonic() - self.written >= WRITTEN:
+            self._write()
 
     def __exit__(
         self,
@@ -79,13 +87,35 @@ class Progress:
             f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.metrics.items()
         )
 
+    def _left(self) -> float | None:
+        """Return the seconds left at the pace so far."""
+        gained = self.done - self.began_at
+        spent = time.monotonic() - self.began
+        return spent * (self.total - self.done) / gained if gained > 0 else None
+
+    def _write(self) -> None:
+        """Tell the file, in whole, how far this is, and the shares of what is right so far."""
+        self.written = time.monotonic()
+        told = {
+            "model": self.title,
+            "share": self.done / self.total if self.total else 1.0,
+            "left": self._left(),
+            "figures": {
+                name.replace("_", " "): value
+                for name, value in self.metrics.items()
+                if isinstance(value, float) and "held" in name
+            },
+        }
+        aside = Path(f"{self.file}.{os.getpid()}")
+        aside.write_text(json.dumps(told))
+        aside.replace(str(self.file))
+
     def _tell(self, end: str = "") -> None:
         self.told = time.monotonic()
         spent = self.told - self.began
-        gained = self.done - self.began_at
         if not end:
-            left = spent * (self.total - self.done) / gained if gained > 0 else 0.0
-            end = f"{_clock(left)} left" if gained > 0 else "time left unknown"
+            left = self._left()
+            end = "time left unknown" if left is None else f"{_clock(left)} left"
         share = 100 * self.done / self.total if self.total else 100.0
         amount = "" if self.unit == "%" else f" ({self.done:.0f}/{self.total:.0f} {self.unit})"
         line = f"{self.title}: {share:.0f}%{amount}, {_clock(spent)} gone, {end}"

@@ -7,7 +7,7 @@ import math
 import tomllib
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -47,6 +47,7 @@ class Train:
     ema: float = 0.999  # how slowly the saved average of the weights follows them
     checkpoint_minutes: float = 2.0
     validate_minutes: float = 2.0
+    validate_steps: int = 100  # most steps of the held-out games that are played to validate
     teacher_share: float = 0.5  # share of the budget before any step on the model's own frames
     dream_share: float = 0.5  # share of the games that are dreamt, from then on
     dream: int = 200  # most steps of a dream; it begins at 8 and grows for half the budget
@@ -70,6 +71,9 @@ class Evaluate:
     steps: int  # length of these rollouts; events are counted over all of it
     games: int = 60  # rollouts under a player that sees only the model's frames
     play_steps: int = 1000  # their length
+    accept: float = (
+        0.0  # % of rollouts still followed at the last horizon, or an edit isn't learned
+    )
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,22 @@ class Export:
     variants: list[str]
     tolerance: dict[str, float]
     calibration: int  # recorded states that int8 is calibrated on
+    rollouts: int = 24  # games that each variant plays, to be compared with fp32's play
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """What is done when training starts from weights that are there: some keys changed."""
+
+    data: Data
+    train: Train
+    evaluate: Evaluate
+    export: Export
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a model besides the code; `finetune` is `train` with some keys changed."""
+    """All that decides a model besides the code."""
 
     world: str
     family: str
@@ -93,7 +108,13 @@ class Recipe:
     evaluate: Evaluate
     export: Export
     model: dict[str, Any] = field(default_factory=dict)
-    finetune: Train | None = None
+    finetune: Finetune | None = None
+
+    @property
+    def tuned(self) -> Recipe:
+        """The recipe by which weights that are there follow an edited sim."""
+        parts = vars(self.finetune) if self.finetune else {}
+        return replace(self, **parts, finetune=None)
 
 
 def load(path: Path) -> Recipe:
@@ -111,11 +132,14 @@ def load(path: Path) -> Recipe:
 def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """Make a recipe of plain values (TOML's, or `to_json`'s); UserError as `load`."""
     values = dict(values)
-    finetune, train = values.get("finetune"), values.get("train")
-    if isinstance(finetune, dict) and isinstance(train, dict):
-        values["finetune"] = train | finetune
+    changed = values.get("finetune")
+    if isinstance(changed, dict):
+        parts = {part.name: values.get(part.name) for part in fields(Finetune)}
+        merged = {k: v | changed.get(k, {}) for k, v in parts.items() if isinstance(v, dict)}
+        values["finetune"] = changed | merged
     recipe: Recipe = _build(Recipe, values, where, "")
-    _check_shares(recipe.data, where)
+    for one in (recipe, recipe.tuned):
+        _check_shares(one.data, where)
     return recipe
 
 

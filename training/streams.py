@@ -89,7 +89,7 @@ class Recorded:
             self.rows[slot] = self._place()
         rows = self.rows
         drawn = self.eventful[rows] | (self.rng.random(len(rows)) < plan.draw_share)
-        drawn[0] |= not drawn.any()
+        drawn[:1] |= not drawn.any()
         out = Tick(
             seen=a.frames[rows],
             sensors=a.state[rows],
@@ -210,13 +210,13 @@ class Both:
         n = self.dreams = round(size * recipe.train.dream_share)
         self.awake = Recorded(arrays, n, recipe.train, seed)  # until the live ones dream
         self.recorded = Recorded(arrays, size - n, recipe.train, seed + 1)
-        self.live = Live(sim_class(n), recipe, arrays.palette, n, seed)
+        self.live = Live(sim_class(max(1, n)), recipe, arrays.palette, max(1, n), seed)
 
     def tick(self, guess: Guess | None) -> Tick:
         """Advance one step."""
         n = self.dreams
         mine = guess and Guess(guess.frames[:n], guess.sensors[:n])
-        dreamt = self.live.tick(mine) if self.live.horizon else self.awake.tick()
+        dreamt = self.live.tick(mine) if n and self.live.horizon else self.awake.tick()
         return joined(dreamt, self.recorded.tick())
 
 

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from training.progress import Progress
 from training.ranks import Ranks, device, launch
 from training.recipe import Recipe, Train, to_json
 from training.streams import Both
-from training.weights import build, start_from
+from training.weights import build, fit, start_from
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -131,12 +130,13 @@ def schedule(plan: Train, progress: float) -> tuple[float, int]:
 def validate(run: Run, arrays: Arrays, world: str, samples: int = 64) -> dict[str, float]:
     """Play held-out windows open loop on the averaged weights; shares 0..1 of what is right.
 
-    They are 100 steps long, or less where no held-out game is as long; {} without any.
+    They are `validate_steps` long, or less where no held-out game is as long; {} without any.
     `val_moved_right` counts pixels that move, over all steps; with a detector, its figures of
     shares follow, at steps 30 and 100 (`val_ball_held_30`).
     """
     model = run.model
-    steps = next((n for n in (100, 30, 8, 1) if len(arrays.windows(n))), 0)
+    lengths = sorted({min(n, run.plan.validate_steps) for n in (100, 30, 8, 1)}, reverse=True)
+    steps = next((n for n in lengths if len(arrays.windows(n))), 0)
     if not steps:  # The recording holds nothing out.
         return {}
     device = next(model.parameters()).device
@@ -185,20 +185,19 @@ def train(
     """Train the recipe's model on a dataset; write weights, provenance and curve into `out`.
 
     `sim_class` is the sim that was recorded. Goes on from the checkpoint of a killed run in `out`.
-    `init` is a weights folder to fine-tune from, with the recipe's [finetune] budget. `keys` (sim,
-    data and train hashes) go into the provenance as they are. Raises UserError for a recipe or
-    dataset that can't be used.
+    `init` is a weights folder to start from; see `Recipe.tuned`. `keys` (sim, data and train
+    hashes) go into the provenance as they are. Raises UserError for a recipe or dataset that can't
+    be used.
     """
-    plan = recipe.finetune if init is not None and recipe.finetune else recipe.train
     out.mkdir(parents=True, exist_ok=True)
     dataset = Dataset.open(dataset_dir)
 
     def work(ranks: Ranks) -> None:
-        run = _train(replace(recipe, train=plan), dataset, out, sim_class, init, ranks)
+        run = _train(recipe, dataset, out, sim_class, init, ranks)
         if ranks.rank == 0:
             finish(run, recipe, keys, init)
 
-    launch(plan.ranks, work)
+    launch(recipe.train.ranks, work)
 
 
 def _train(
@@ -211,8 +210,9 @@ def _train(
     where = device(ranks)
     arrays = dataset.load("train")
     model = build(recipe, arrays, dataset.spec).to(where)
+    arrays = fit(model, arrays)
     if init is not None:
-        start_from(model, init)
+        start_from(model, init, arrays)
     run = Run(model, plan, out)
     resumed = run.resume()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -15,7 +18,12 @@ from sims.errors import UserError
 from training.dataset import Arrays
 from training.lerobot import state_names
 from training.models import family
+from training.models.units import find_units
 from training.recipe import Recipe
+
+MOST_EDITED = 4  # colours that may have been edited, to be tried in every order
+LOOKED = 4000  # recorded frames in which shapes are found
+TRIED = 48  # recorded frames that they are tried on
 
 
 def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
@@ -37,6 +45,7 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
         "sensor_whole": tuple(
             "int" in s["dtype"] for s in spec["sensors"] for _ in range(math.prod(s["shape"]))
         ),
+        "units": find_units(arrays.frames, len(arrays.palette)),
         "reward_scale": float(max(1.0, np.abs(arrays.rewards).max())),
     }
     known = set(module.Config.__dataclass_fields__) - set(sizes)
@@ -49,6 +58,25 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
     told = dict(recipe.model)
     told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told.get("landmarks", ()))
     return module.Model(module.Config(**sizes, **told))
+
+
+def fit(model: Any, arrays: Arrays) -> Arrays:
+    """Find in the data what a model isn't taught; return them with the event "unforeseen".
+
+    Those are steps that the model's forecast doesn't tell, and that are no other event.
+    """
+    rows = arrays.windows(1)
+    parts = (arrays.state[rows], arrays.actions[rows], arrays.chances[rows], arrays.state[rows + 1])
+    where = next(model.parameters()).device
+    turned = model.fit(*(torch.from_numpy(part).to(where) for part in parts))
+    known = np.concatenate([np.zeros(0, np.int64), *arrays.events.values()])
+    some = np.random.default_rng(0).choice(rows, min(LOOKED, len(rows)), replace=False)
+    shown = (
+        torch.from_numpy(part[np.sort(some)]).to(where) for part in (arrays.frames, arrays.state)
+    )
+    model.fit_shapes(*shown)
+    unforeseen = np.setdiff1d(rows[turned.cpu().numpy()], known)
+    return replace(arrays, events=arrays.events | {"unforeseen": unforeseen})
 
 
 def _landmark(
@@ -88,11 +116,50 @@ def load_model(folder: Path) -> Any:
     return model.eval()
 
 
-def start_from(model: Any, folder: Path) -> int:
-    """Copy all weights whose name and shape match from a weights folder; return how many did."""
-    mine = model.state_dict()
-    old = load_file(folder / "weights.safetensors")
-    buffers = {name for name, _ in model.named_buffers()}
-    same = {k: v for k, v in old.items() if k in mine and v.shape == mine[k].shape}
-    model.load_state_dict({k: v for k, v in same.items() if k not in buffers}, strict=False)
-    return len(same)
+def start_from(model: Any, folder: Path, arrays: Arrays) -> int:
+    """Copy all that was trained, where name and shape match; return how many weights did.
+
+    What was found in the data (ranges, laws) is the model's own. Colours that were edited are told
+    apart by trying which of the old ones each is, in the recording `arrays`.
+    """
+    mine = dict(model.named_parameters())
+    saved = load_file(folder / "weights.safetensors")
+    old = {k: v for k, v in saved.items() if k in mine and v.shape == mine[k].shape}
+    orders = _orders(saved["palette"][:, :3].int().tolist(), arrays.palette.tolist())
+    if len(orders) > 1 and len(old) == len(mine):
+        misses = []
+        for order in orders:
+            model.load_state_dict(model.recoloured(old, order), strict=False)
+            misses.append(_misses(model, arrays))
+        old = model.recoloured(old, orders[int(np.argmin(misses))])
+    elif orders and len(old) == len(mine):
+        old = model.recoloured(old, orders[0])
+    model.load_state_dict(old, strict=False)
+    return len(old)
+
+
+def _orders(old: list[list[int]], new: list[list[int]]) -> list[list[int]]:
+    """Return in which orders the old colours may be the new ones; those in both are known."""
+    left = [k for k, colour in enumerate(old) if colour not in new]
+    if len(old) != len(new) or len(left) > MOST_EDITED:
+        return []
+    orders = []
+    for guess in itertools.permutations(left):
+        rest = iter(guess)
+        orders.append([old.index(colour) if colour in old else next(rest) for colour in new])
+    return orders
+
+
+@torch.no_grad()
+def _misses(model: Any, arrays: Arrays) -> float:
+    """Return how many pixels one step from some recorded frames gets wrong."""
+    rows = np.random.default_rng(0).choice(arrays.windows(1), TRIED)
+    where = next(model.parameters()).device
+    seen, state, action, chance = (
+        torch.from_numpy(part[rows]).to(where)
+        for part in (arrays.frames, arrays.state, arrays.actions, arrays.chances)
+    )
+    hidden = torch.zeros(TRIED, model.config.memory, *model.grid, device=where)
+    logits, *_ = model.advance(model.one_hot(model.pack(seen)), state, hidden, action, chance)
+    drawn = model.unpack(model.choose(logits)).cpu().numpy()
+    return float((drawn != arrays.frames[rows + 1]).sum())

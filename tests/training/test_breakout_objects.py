@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sims import breakout as b
 from sims.breakout import Breakout
 from training import breakout_objects
-from training.breakout_objects import events, read, truth
+from training.breakout_objects import compare, events, read, truth
 from training.scenes import rgba, stacked
 
 KNOWN = ("ball_x", "ball_y", "balls", "bricks", "torn", "lives", "scars", "strays")
@@ -86,3 +89,27 @@ def test_what_is_wrong_in_a_frame_is_seen(paint: tuple, wanted: dict[str, float]
     for name, value in wanted.items():
         np.testing.assert_array_equal(seen[name], [value], err_msg=name)
     assert any(not np.array_equal(seen[k], whole[k], equal_nan=True) for k in whole)
+
+
+def test_two_balls_of_an_edited_sim_are_followed_as_a_pair() -> None:
+    sim = b.Breakout(1)
+    sim.reset(np.zeros(1, np.int64))
+    empty = rgba(sim)[:, 0].copy()
+
+    def shown(*places: tuple[int, int]) -> dict[str, NDArray[Any]]:
+        frame = empty.copy()
+        for x, y in places:
+            frame[:, y - 1 : y + 2, x - 1 : x + 2, :3] = b.BALL
+            frame[:, y, x, :3] = b.BALL_CENTRE
+        return read(frame)
+
+    both = shown((20, 40), (50, 44))
+    assert np.isnan(both["ball_x"]).all() and both["balls"][0] == 2
+    assert both["pair"][0].tolist() == [[20.5, 40.5], [50.5, 44.5]]
+    near, far = shown((21, 41), (50, 43)), shown((21, 41), (50, 40))
+    # Read from above: the order may be another.
+    turned = shown((50, 43), (20, 44))
+    others = near, far, turned, shown((20, 40))
+    held = [float(compare(one, both)["ball_held"][0]) for one in others]
+    assert held == [1.0, 0.0, 0.0, 0.0]
+    assert compare(shown((50, 45), (20, 41)), shown((20, 42), (50, 43)))["ball_held"][0] == 1.0

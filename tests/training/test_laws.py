@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from sims.breakout import Breakout
 from training.models.landmarks import Landmarks
 from training.models.laws import GIVEN, Laws
 from training.objective import surprise
+from training.scenes import one_hot, sensor_matrix
 
 LOW, HIGH = (0.0, -1.5, 1.0), (62.0, 1.5, 51.0)  # a place, a speed, another place
 
@@ -14,16 +17,14 @@ LOW, HIGH = (0.0, -1.5, 1.0), (62.0, 1.5, 51.0)  # a place, a speed, another pla
 def laws() -> Laws:
     torch.manual_seed(0)
     marks = Landmarks(((0, -1, -1, 0.0, 8.0), (2, -1, -1, 6.5, 59.0)), 3, 64, 64, 4)
-    return Laws(LOW, HIGH, (False, False, True), marks, actions=2, wide=8, learned=2)
+    return Laws(LOW, HIGH, (False, False, True), marks, actions=2, chance=1, wide=8, found=2)
 
 
 def foreseen(laws: Laws, sensors: torch.Tensor) -> torch.Tensor:
     """All ways that the sensors may go, in their own units, [B, S, ways]."""
-    b = len(sensors)
-    whole = torch.floor(sensors[:, [0, 2]] + torch.tensor([0.0, 6.5]))
-    rows = torch.tensor([8.0, 59.0]).expand(b, 2)
-    places = torch.cat([whole / 32, rows / 32, torch.zeros(b, laws.linear.in_features - 12)], 1)
-    _, ways = laws.foresee(torch.zeros(b, 8), sensors, sensors, torch.zeros(b, 2), places)
+    b, given = len(sensors), (torch.zeros(len(sensors), 2), torch.zeros(len(sensors), 1))
+    places = laws.places(sensors)
+    _, ways = laws.foresee(torch.zeros(b, 8), sensors, sensors, *given, places)
     return torch.stack([laws.units(ways[:, :, k]) for k in range(ways.shape[2])], 2)
 
 
@@ -42,6 +43,49 @@ def test_given_laws_are_exact(laws: Laws) -> None:
     torch.testing.assert_close(known[0, 0, 5:], 13 + half)
     torch.testing.assert_close(known[1, 0, 5:], 40 + half)
     torch.testing.assert_close(known[1, 2, 5:], 9 + half - 6.5)
+
+
+def test_the_forecast_and_the_laws_are_found_in_play() -> None:
+    """Free flight, the serve, the angle off the paddle: what a few thousand steps show, exactly."""
+    sim = Breakout(64)
+    sim.reset(np.arange(64), "half")
+    parts: list[list[torch.Tensor]] = [[], [], [], []]
+    for step in range(500):
+        sim.reset(1000 * step + np.arange(64), "half", sim.state["lives"] == 0)
+        action = sim.act(("good", "random", "bad")[step // 50 % 3])
+        values = [sensor_matrix(sim), one_hot(sim, action), sim.draw()]
+        sim.step(action, values[2])
+        for part, value in zip(parts, [*values, sensor_matrix(sim)], strict=True):
+            part.append(torch.from_numpy(value.copy()))
+    sensors, action, chance, after = (torch.cat(part) for part in parts)
+    low, high = (tuple(v.tolist()) for v in (sensors.amin(0), sensors.amax(0)))
+    whole = (False,) * 5 + (True,) * 2
+    marks = Landmarks(((0, 1, 6, 0.0, 0.0), (4, -1, -1, 6.5, 59.0)), 7, 64, 64, 4)
+    laws = Laws(low, high, whole, marks, actions=3, chance=1, wide=8, found=2)
+    laws.fit(sensors, action, chance, after)
+
+    ahead = laws.ahead(sensors, action)
+    assert torch.isclose(ahead[:, 4], after[:, 4], atol=1e-4).all()  # the paddle, walls and all
+    assert torch.isclose(ahead, after, atol=1e-4).all(1).float().mean() > 0.9
+    free = laws.settle(ahead)
+    judged = torch.zeros(len(free), 8)
+    _, ways = laws.foresee(judged, sensors, free, action, chance, laws.places(free))
+    ways = torch.stack([laws.units(ways[:, :, k]) for k in range(1 + GIVEN + 2)], 2)
+    off = (ways - after[:, :, None]).abs().amin(2)
+    served = (sensors[:, 6] == 0) & (after[:, 6] == 1)
+    # (a game over stays as it is, and is put anew)
+    saved = (sensors[:, 3] > 0) & (after[:, 3] < 0) & (after[:, 1] > 50)
+    assert served.sum() > 100 and saved.sum() > 100
+    assert off[served].quantile(0.95) < 0.002 and off[saved].quantile(0.95) < 0.002
+    # The given laws alone explain neither.
+    given = (ways[:, :, : 1 + GIVEN] - after[:, :, None]).abs().amin(2)
+    assert (given[served].amax(1) > 0.1).float().mean() > 0.9
+
+
+def test_too_little_play_leaves_laws_unfound(laws: Laws) -> None:
+    sensors = torch.rand(20, 3) * 3
+    laws.fit(sensors, torch.zeros(20, 2), torch.zeros(20, 1), sensors.flip(0))
+    assert not laws.weight[:, GIVEN:].any()
 
 
 def test_one_way_is_picked_whole_and_settled(laws: Laws) -> None:

@@ -25,8 +25,6 @@ steps = 100
 batch = 4
 unroll = 4
 learning_rate = 1e-3
-[finetune]
-minutes = 0.5
 [evaluate]
 seeds = 3
 rollouts = 4
@@ -36,6 +34,10 @@ steps = 100
 variants = ["fp32", "int8"]
 tolerance = {ball = 0.5}
 calibration = 16
+[finetune.train]
+minutes = 0.5
+[finetune.data]
+steps = 200
 """
 
 
@@ -51,7 +53,10 @@ def test_a_recipe_is_read_whole(tmp_path: Path) -> None:
     assert recipe.model == {"channels": 32}
     assert recipe.train.minutes == 10.0 and isinstance(recipe.train.minutes, float)
     assert recipe.finetune is not None
-    assert (recipe.finetune.minutes, recipe.finetune.batch) == (0.5, 4)
+    tuned = recipe.tuned
+    assert (tuned.train.minutes, tuned.train.batch, tuned.data.steps) == (0.5, 4, 200)
+    assert (tuned.evaluate, tuned.export) == (recipe.evaluate, recipe.export)
+    assert tuned.finetune is None and tuned.tuned == tuned
     again = from_json(json.loads(json.dumps(to_json(recipe), sort_keys=True)))
     assert again == recipe
 
@@ -60,7 +65,9 @@ def test_a_recipe_is_read_whole(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("learning_rate", "lerning_rate", "unknown key train.lerning_rate; nearest is train.l"),
-        ("[finetune]", "[finetune]\nminute = 1", "unknown key finetune.minute; nearest is finetun"),
+        ("minutes = 0.5", "minute = 1", "unknown key finetune.train.minute; nearest is finetun"),
+        ("[finetune.data]", "[finetune.date]", "unknown key finetune.date; nearest is finetune.d"),
+        ("steps = 200\n", "steps = 0\n", "data.steps is 0; it must be at least 1"),
         ("[model]", "[modle]", "unknown key modle; nearest is model"),
         ("steps = 1000\n", "", "missing key data.steps (a whole number)"),
         ("steps = 1000", 'steps = "1000"', "data.steps is '1000'; it must be a whole number"),

@@ -8,6 +8,7 @@ from sims import breakout
 from sims.errors import UserError
 from training.models import family, watch
 from training.models.recurrent import Config, Model
+from training.palette import colour_codes, index_by_code
 from training.scenes import rgba, sensor_matrix
 
 PALETTE = tuple(tuple(int(v) for v in colour) for colour in breakout.PALETTE)
@@ -136,6 +137,33 @@ def test_shapes_are_lifted_from_where_they_were_and_stamped_where_they_are(
         expected[game, colour, y1, x1] += 5
         expected[game, colour, y0, x0 + 1] -= 3
     torch.testing.assert_close(planes, expected)
+
+
+def test_shapes_are_found_where_sensors_say_that_landmarks_are(model: Model) -> None:
+    sim, shown, told = breakout.Breakout(64), [], []
+    sim.reset(np.arange(64), "half")
+    lookup = index_by_code(breakout.PALETTE)
+    for step in range(150):
+        sim.step(sim.act("good" if step % 2 else "random"))
+        if step % 6 == 0:
+            shown.append(lookup[colour_codes(rgba(sim))])
+            told.append(sensor_matrix(sim))
+    index, sensors = torch.from_numpy(np.concatenate(shown)), torch.from_numpy(np.concatenate(told))
+    model.fit_shapes(index, sensors)
+    ball, paddle = model.shapes
+    palette = [tuple(colour) for colour in breakout.PALETTE.tolist()]
+    # The ball is drawn last: its nine pixels are always its own.
+    expected = torch.zeros(13, 13)
+    expected[5:8, 5:8] = 1
+    centre = torch.zeros(13, 13)
+    centre[6, 6] = 1
+    drawn, bright = palette.index(breakout.BALL), palette.index(breakout.BALL_CENTRE)
+    assert torch.equal((ball[drawn] > 10).float(), expected - centre)
+    assert torch.equal((ball[bright] > 10).float(), centre)
+    # The paddle may have a ball over it.
+    whole = paddle[palette.index(breakout.PADDLE), 5:7]
+    assert bool((whole[:, :12] > 3).all()) and not paddle[palette.index(breakout.PADDLE), 7:].any()
+    model.shapes.zero_()
 
 
 def test_sensors_stay_in_their_range_and_whole_ones_whole(model: Model) -> None:

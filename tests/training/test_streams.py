@@ -155,6 +155,21 @@ def test_dreams_take_the_place_of_recorded_games(tiny_recipe: Recipe, tiny_datas
     assert tick.drawn[: GAMES // 2].all()
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_all_games_may_dream_or_none(tiny_recipe: Recipe, tiny_dataset: Path, share: float) -> None:
+    arrays = Dataset.open(tiny_dataset).load("train")
+    recipe = dataclasses.replace(
+        tiny_recipe, train=dataclasses.replace(tiny_recipe.train, dream_share=share)
+    )
+    source = Both(arrays, Breakout, recipe, GAMES, 0)
+    tick = source.tick(None)
+    assert len(tick.seen) == GAMES and tick.drawn.any()
+    source.live.horizon = 10
+    for _ in range(3):
+        tick = source.tick(exact(tick))
+    assert len(tick.seen) == GAMES and (tick.own == bool(share)).all()
+
+
 def test_a_world_that_nobody_can_move_is_left_when_frames_differ(tiny_recipe: Recipe) -> None:
     recipe: Any = dataclasses.replace(tiny_recipe, world="unknown")
     live = Live(Breakout(GAMES), recipe, PALETTE, GAMES, seed=5, horizon=40)

@@ -11,14 +11,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from sims.breakout import Breakout
+from sims.breakout import BALL, LIFE, PADDLE, Breakout
 from sims.errors import UserError
 from training.dataset import Dataset
 from training.evaluate import evaluate
-from training.recipe import Recipe, to_json
+from training.recipe import Recipe, load, to_json
 from training.train import schedule, train
 from training.weights import build, load_model, start_from
 
@@ -29,6 +30,7 @@ SMALL = {
     "history": 4,
     "landmarks": [{"x": "ball.0", "y": "ball.1", "present": "ball_present"}],
 }
+ROOT = Path(__file__).parents[2]
 KEYS = {"sim": "s", "data": "d", "train": "t"}
 
 
@@ -124,14 +126,40 @@ def test_fine_tuning_starts_from_the_nearest_weights(
     dataset = Dataset.open(tiny_dataset)
     arrays = dataset.load("train")
     fresh = build(recipe, arrays, dataset.spec)
-    copied = start_from(fresh, tmp_path / "first")
-    old = load_model(tmp_path / "first").state_dict()
-    assert copied == len(old)
-    assert all(torch.equal(value, old[name]) for name, value in fresh.state_dict().items())
+    copied = start_from(fresh, tmp_path / "first", arrays)
+    old, mine = load_model(tmp_path / "first").state_dict(), dict(fresh.named_parameters())
+    assert copied == len(mine)
+    assert all(torch.equal(value, old[name]) for name, value in mine.items())
     wider = build(
         dataclasses.replace(recipe, model={**SMALL, "channels": 24}), arrays, dataset.spec
     )
-    assert 0 < start_from(wider, tmp_path / "first") < copied
+    assert 0 < start_from(wider, tmp_path / "first", arrays) < copied
+
+
+def test_edited_colours_are_told_apart(tiny_dataset: Path) -> None:
+    dataset = Dataset.open(tiny_dataset)
+    arrays = dataset.load("train")
+    recipe = load(ROOT / "recipes" / "breakout" / "recurrent.toml")
+    shipped = ROOT / "weights" / "breakout" / "recurrent"
+    # Three colours become others, and with that all of them may stand in another order.
+    edits = {BALL: (3, 200, 7), PADDLE: (250, 251, 1), LIFE: (9, 9, 9)}
+    now = [edits.get(tuple(c), tuple(c)) for c in arrays.palette.tolist()]
+    order = sorted(range(len(now)), key=lambda k: now[k])
+    place = np.argsort(order).astype(np.uint8)
+    edited = dataclasses.replace(
+        arrays,
+        palette=np.array([now[k] for k in order], np.uint8),
+        frames=place[arrays.frames],
+    )
+    assert order != sorted(order)
+    model = build(recipe, edited, dataset.spec)
+    start_from(model, shipped, edited)
+    old = load_model(shipped)
+    for name, axis in (("stamp", 1), ("write.bias", 0)):
+        known = dict(old.named_parameters())[name]
+        mine = dict(model.named_parameters())[name]
+        parts = known.reshape(*known.shape[:axis], len(order), -1, *known.shape[axis + 1 :])
+        assert torch.equal(mine, parts.index_select(axis, torch.tensor(order)).reshape(mine.shape))
 
 
 def test_the_schedule_grows_from_teaching_to_playing(tiny_recipe: Recipe) -> None:

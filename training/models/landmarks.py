@@ -13,6 +13,9 @@ from torch import Tensor, nn
 # Sensor values that are its x and y and say that it is there (-1: none), and px added to x and y.
 Landmark = tuple[int, int, int, float, float]
 NEAR = 12  # px: farther apart is just far
+OFTEN, SEEN = 0.99, 30  # a share of frames, and their number, from which a colour is a shape's
+ALWAYS = 16.0  # log-odds of what is always so
+EDGE = 1e-4  # px: what is rounded to just before a pixel is in it
 
 
 class Landmarks(nn.Module):
@@ -44,7 +47,7 @@ class Landmarks(nn.Module):
         """Return each landmark's x and y in px, and 1.0 if it is there, [B, landmarks] each."""
         padded = torch.cat([sensors, sensors.new_tensor([[0.0, 1.0]]).expand(len(sensors), 2)], 1)
         x, y, present = (padded[:, index] for index in self.sources)
-        return x + self.shift[0], y + self.shift[1], (present > 0.5).float()
+        return x + self.shift[0] + EDGE, y + self.shift[1] + EDGE, (present > 0.5).float()
 
     def same(self, sensors: Tensor, other: Tensor) -> Tensor:
         """Return bool [B]: is every landmark in the same pixel, or absent, in both."""
@@ -110,3 +113,23 @@ class Landmarks(nn.Module):
         rows = (torch.arange(self.height, device=device) == down).float()
         columns = (torch.arange(self.width, device=device) == across).float()
         return rows * there[:, :, None, None], columns
+
+
+@torch.no_grad()
+def find_shapes(cells: Tensor, marks: Landmarks, sensors: Tensor, size: int) -> Tensor:
+    """Return how likely each colour is around each landmark, as log-odds [L, planes, size, size].
+
+    `cells` [R, planes, H, W] show what is where the `sensors` [R, S] say. What is always so counts
+    as ALWAYS, what is seldom so as 0: that is for a network to say.
+    """
+    rows, columns = marks.window(sensors, size)
+    seen = cells.new_zeros(marks.count, cells.shape[1], size, size)
+    inside = cells.new_zeros(marks.count, 1, size, size)
+    for mark in range(marks.count):
+        down, across = rows[:, mark], columns[:, mark]
+        part = torch.einsum("bgh,bchw,bvw->cgv", down, cells, across)
+        seen[mark] = part
+        inside[mark, 0] = torch.einsum("bg,bv->gv", down.sum(2), across.sum(2))
+    share = seen / inside.clamp_min(1)
+    known = (share >= OFTEN) & (inside >= SEEN)
+    return torch.where(known, torch.logit(share, 1e-6).clamp(max=ALWAYS), torch.zeros(()))

@@ -1,8 +1,8 @@
 """How sensors move on: each value by one of several laws, picked whole by a network.
 
 In the order of the choice: a linear forecast (as if nothing got in the way), laws that many worlds
-know, linear laws that are learned, and a value of the network's own (switching linear dynamics;
-Linderman et al., 2017, arXiv:1610.08466).
+know, linear laws that are found in the data, and a value of the network's own (switching linear
+dynamics; Linderman et al., 2017, arXiv:1610.08466).
 """
 
 from __future__ import annotations
@@ -12,96 +12,156 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.models.landmarks import Landmarks
+from training.regression import regress
 
 GIVEN = 12  # laws that many worlds know
+CURVES = 5  # functions of each chance number
+EXPLAINED = 0.01  # of half the range: nearer than this, a way is what happened
+ROWS = 10_000  # that a law is found in, at most
 
 
 class Laws(nn.Module):
     """The next values of S sensors: float32 [B, S] in their own units, -1..1 over their range.
 
     `low`, `high` and `whole`, each of S values, are the range in the data, and whether a sensor is
-    a whole number. `wide` units of the network judge; `learned` laws are learned for each sensor.
+    a whole number. `wide` units of the network judge; `found` laws are found for each sensor.
     """
 
     low: Tensor
     span: Tensor
     whole: Tensor
+    drift: Tensor
     weight: Tensor
-    bias: Tensor
 
     def __init__(
         self, low: tuple[float, ...], high: tuple[float, ...], whole: tuple[bool, ...],
-        marks: Landmarks, actions: int, wide: int, learned: int,
+        marks: Landmarks, actions: int, chance: int, wide: int, found: int,
     ) -> None:  # fmt: skip
         super().__init__()
         sensors = len(low)
-        self.learned = learned
+        self.marks, self.found = marks, found
         ends = torch.tensor([low, high], dtype=torch.float32)
         self.register_buffer("low", ends[0])
         self.register_buffer("span", (ends[1] - ends[0]).clamp_min(1e-6) / 2)
         self.register_buffer("whole", torch.tensor(whole, dtype=torch.float32))
-        self.forecast = nn.Linear(sensors + actions, sensors)
-        # A law is linear in sensors, forecast, actions, landmarks' pixels, and distances.
-        inputs = 2 * sensors + actions + 2 * marks.count
-        self.linear = nn.Linear(inputs + marks.distances, learned * sensors)
+        # Weights, the bias last: of how the forecast differs from now, and of the laws.
+        self.register_buffer("drift", torch.zeros(sensors, sensors + actions + 1))
+        inputs = 2 * sensors + actions + CURVES * chance + 2 * marks.count + marks.distances
+        self.register_buffer("weight", torch.zeros(sensors, GIVEN + found, inputs + 1))
         # To each value: how likely every law and a value of its own are; and that value.
-        self.rule = nn.Linear(wide, (GIVEN + 3 + learned) * sensors)
-        weight, bias = self.given(marks, sensors + sensors + actions)
-        self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("bias", bias, persistent=False)
+        self.rule = nn.Linear(wide, (GIVEN + 3 + found) * sensors)
+        self.give(2 * sensors + actions + CURVES * chance)
         with torch.no_grad():
-            self.forecast.weight.zero_()
-            self.forecast.bias.zero_()
-            self.linear.weight.normal_(0, 0.1)
-            self.linear.weight[:, inputs:] = 0
-            self.linear.bias.normal_(0, 0.3)
             # The forecast, unless another is meant.
-            self.rule.bias.view(sensors, GIVEN + 3 + learned)[:, 0] = 2.0
+            self.rule.bias.view(sensors, GIVEN + 3 + found)[:, 0] = 2.0
 
-    def given(self, marks: Landmarks, first: int) -> tuple[Tensor, Tensor]:
-        """Return laws that many worlds know: stay, turn round, stop at 0, an edge, or a pixel.
+    def give(self, first: int) -> None:
+        """Give laws that many worlds know: stay, turn round, stop at 0, an edge, or a pixel.
 
-        Their weights [S * laws, inputs] and biases, as of those that are learned; `first` is the
-        first input that is a landmark's pixel.
+        `first` is the first input that is a landmark's pixel.
         """
-        sensors = len(self.low)
         middle = (self.low / self.span + 1).tolist()
-        weight = torch.zeros(sensors, GIVEN, self.linear.in_features)
-        bias = torch.zeros(sensors, GIVEN)
-        for j in range(sensors):
-            weight[j, :, j] = 1.0
-            weight[j, 1, j], bias[j, 1] = -1.0, -2 * middle[j]
-            weight[j, 2:5, j], bias[j, 2:5] = 0.0, torch.tensor([-middle[j], -1.0, 1.0])
+        for j, weight in enumerate(self.weight):
+            weight[0, j] = 1.0
+            weight[1, j], weight[1, -1] = -1.0, -2 * middle[j]
+            weight[2:5, -1] = torch.tensor([-middle[j], -1.0, 1.0])
+            weight[5:GIVEN, j] = 1.0
             for axis in range(2):
-                for i in torch.nonzero(marks.sources[axis] == j)[:, 0].tolist():
-                    at = first + axis * marks.count + i
-                    half = torch.arange(-2, 5) / 2 - marks.shift[axis, i]
-                    weight[j, 5:, j], weight[j, 5:, at] = 0.0, 32 / self.span[j]
-                    bias[j, 5:] = half / self.span[j] - middle[j]
-        return weight.flatten(0, 1), bias.flatten()
+                for i in torch.nonzero(self.marks.sources[axis] == j)[:, 0].tolist():
+                    at = first + axis * self.marks.count + i
+                    weight[5:GIVEN, j], weight[5:GIVEN, at] = 0.0, 32 / self.span[j]
+                    half = torch.arange(-2, 5) / 2 - self.marks.shift[axis, i]
+                    weight[5:GIVEN, -1] = half / self.span[j] - middle[j]
+
+    @torch.no_grad()
+    def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> None:
+        """Find the forecast and the laws in steps of the sim, [R, ...] each, by regression.
+
+        The forecast is what happens most of the time, of each sensor alone. The first law found is
+        what happens most often where neither the forecast nor a given law says what does; the next
+        what does where that law doesn't either. What too few steps show is not looked for.
+        """
+        rng = torch.Generator().manual_seed(0)
+
+        def some(rows: Tensor) -> Tensor:
+            return rows[torch.randperm(len(rows), generator=rng)[:ROWS].to(rows.device)]
+
+        s, true = self.parts(sensors), self.parts(after)
+        self.weight[:, GIVEN:] = 0
+        every = some(torch.arange(len(s), device=s.device))
+        inputs = torch.cat([s, action], 1)
+        for j in range(s.shape[1]):
+            # What has come to an end of its range may have been stopped there.
+            inside = some(torch.nonzero(true[:, j].abs() < 1)[:, 0])
+            found, best = torch.zeros_like(self.drift[j]), -1.0  # that it stays
+            for rows in (every[:0], every, inside):
+                if len(rows) >= 2 * inputs.shape[1]:
+                    found = regress(inputs[rows], (true - s)[rows, j : j + 1])[:, 0].to(found)
+                made = (inputs[every] @ found[:-1] + found[-1] + s[every, j]).clamp(-1, 1)
+                told = float(((made - true[every, j]).abs() < EXPLAINED).float().mean())
+                if told > best:
+                    self.drift[j], best = found, told
+        free = self.settle(self.ahead(sensors, action))
+        turned = torch.nonzero(self.turned(sensors, action, after))[:, 0]
+        parts = (value[turned] for value in (sensors, action, chance, free, true))
+        sensors, action, chance, free, true = parts
+        places = self.places(free)
+        inputs = self.inputs(sensors, free, action, chance, places)
+        for law in range(GIVEN, GIVEN + self.found):
+            ways = torch.cat([self.parts(free)[:, :, None], self.follow(inputs)], 2)
+            left = (ways - true[:, :, None]).abs().amin(2) > EXPLAINED
+            rows = some(torch.nonzero(left.any(1))[:, 0])
+            if len(rows) < 2 * inputs.shape[1]:
+                return
+            self.weight[:, law] = regress(inputs[rows], true[rows], left[rows]).T
 
     def ahead(self, sensors: Tensor, action: Tensor) -> Tensor:
         """Forecast the sensors, in their own units, as if nothing got in the way."""
         s = self.parts(sensors)
-        return self.units((s + self.forecast(torch.cat([s, action], 1))).clamp(-1, 1))
+        drift = F.linear(torch.cat([s, action], 1), self.drift[:, :-1], self.drift[:, -1])
+        return self.units((s + drift).clamp(-1, 1))
+
+    def turned(self, sensors: Tensor, action: Tensor, after: Tensor) -> Tensor:
+        """Return bool [R]: was a sensor not as it was forecast."""
+        off = self.parts(self.ahead(sensors, action)) - self.parts(after)
+        return (off.abs() > EXPLAINED).any(1)
+
+    def places(self, free: Tensor) -> Tensor:
+        """Return what laws are told of landmarks where `free` has them: pixels and distances."""
+        return torch.cat([self.marks.pixels(free), self.marks.apart(free)], 1)
+
+    def inputs(
+        self, sensors: Tensor, free: Tensor, action: Tensor, chance: Tensor, places: Tensor
+    ) -> Tensor:
+        """Return what laws are linear in: `free` is the forecast.
+
+        Chance is told as Chebyshev polynomials of it, so that laws may be smooth functions of it.
+        """
+        drawn = 2 * chance - 1
+        curves = [torch.ones_like(drawn), drawn]
+        for _ in range(CURVES - 1):
+            curves.append(2 * drawn * curves[-1] - curves[-2])
+        return torch.cat([self.parts(sensors), self.parts(free), action, *curves[1:], places], 1)
+
+    def follow(self, inputs: Tensor) -> Tensor:
+        """Return what each law, given or found, makes of each sensor: [B, S, laws]."""
+        weight = self.weight.flatten(0, 1)
+        ways = F.linear(inputs, weight[:, :-1], weight[:, -1])
+        return ways.reshape(len(inputs), *self.weight.shape[:2])
 
     def foresee(
-        self, judged: Tensor, sensors: Tensor, free: Tensor, action: Tensor, places: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, judged: Tensor, sensors: Tensor, free: Tensor, action: Tensor, chance: Tensor,
+        places: Tensor,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Return what each sensor's next value may be, and how likely: logits and values.
 
-        Both [B, S, laws + 2], the values as parts. `free` is the forecast, `places` the landmarks'
-        pixels and distances in it.
+        Both [B, S, laws + 2], the values as parts. `free` is the settled forecast, `places` the
+        landmarks' pixels and distances in it.
         """
-        b, count = sensors.shape
-        s, ahead = self.parts(sensors), self.parts(free)
-        inputs = torch.cat([s, ahead, action, places], 1)
-        known = F.linear(inputs, self.weight, self.bias).reshape(b, count, GIVEN)
-        learned = self.linear(inputs).reshape(b, count, self.learned)
-        rule = self.rule(judged).reshape(b, count, GIVEN + 3 + self.learned)
-        ahead = ahead[:, :, None]
-        own = ahead + rule[:, :, -1:]
-        return rule[:, :, :-1], torch.cat([ahead, known, learned, own], 2)
+        known = self.follow(self.inputs(sensors, free, action, chance, places))
+        rule = self.rule(judged).reshape(len(judged), len(self.low), GIVEN + 3 + self.found)
+        ahead = self.parts(free)[:, :, None]
+        return rule[:, :, :-1], torch.cat([ahead, known, ahead + rule[:, :, -1:]], 2)
 
     def decide(self, choice: Tensor, ways: Tensor) -> Tensor:
         """Take the likeliest next value of each sensor, in its own units, settled."""

@@ -10,15 +10,15 @@ Beside the frame the model predicts the sim's sensors and is given its own predi
 them it carries what a frame doesn't show, such as sub-pixel positions and velocities. They are
 predicted first. Each value goes one of several ways, and a network picks one whole, so that what
 is exact stays exact: a linear forecast (to fly on), laws that many worlds know (to turn round, to
-stop, to meet an edge or a pixel's border), laws that it learned, or a value of its own.
+stop, to meet an edge or a pixel's border), laws found in the data, or a value of its own.
 
 Landmarks say which sensors are places in the frame. The network sees what is around each in a
 window with the landmark's pixel in its middle, and there the next frame is drawn, after the sensors
 are known: landmarks have shapes, lifted from where they were and stamped where they are, and what
 becomes of the pixels around them is decided by the same layers that judged how they move.
 Convolutions finish that draft. So ball and frame can't disagree, and an uncertain ball is a ball
-somewhere, not a smear. A few channels of memory a cell stay for what neither frame nor sensors
-tell.
+somewhere, not a smear. Pixels that go together in the data are decided as one. A few channels of
+memory a cell stay for what neither frame nor sensors tell.
 
 Ideas: action-conditional recurrent simulators (Chiappa et al., 2017, arXiv:1704.02254), switching
 linear dynamics (Linderman et al., 2017, arXiv:1610.08466), glimpses (Mnih et al., 2014,
@@ -36,10 +36,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.models.landmarks import Landmark, Landmarks
+from training.models.landmarks import Landmark, Landmarks, find_shapes
 from training.models.laws import Laws
+from training.models.units import Unit, Units
 
 State = dict[str, Tensor]
+# The weights that know colours, and along which axis.
+COLOURED = {
+    "read.weight": 1, "copy.weight": 1, "shade.weight": 1, "stamp": 1,
+    "colour.weight": 0, "write.weight": 0, "write.bias": 0,
+}  # fmt: skip
 
 
 class Looked(NamedTuple):
@@ -64,6 +70,7 @@ class Config:
     sensor_high: tuple[float, ...] = ()
     sensor_whole: tuple[bool, ...] = ()
     landmarks: tuple[Landmark, ...] = ()
+    units: tuple[Unit, ...] = ()  # pixels that in the data show a colour together or not at all
     height: int = 64
     width: int = 64
     cameras: int = 1
@@ -77,7 +84,7 @@ class Config:
     shades: int = 4  # planes that a glimpse shows the colours in, and that a trace is drawn in
     glance: int = 128  # values that a glimpse is summed up in
     wide: int = 256  # units of the layers that predict the sensors
-    laws: int = 1  # linear laws that each sensor learns
+    laws: int = 2  # linear laws that are found for each sensor
     history: int = 4  # frames watched before the model goes on alone
     reward_scale: float = 1.0  # the largest reward in the data; the head predicts fractions of it
 
@@ -95,6 +102,7 @@ class Model(nn.Module):
     """
 
     palette: Tensor
+    shapes: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -109,6 +117,8 @@ class Model(nn.Module):
         sensors, marks = len(config.sensor_low), len(config.landmarks)
         given = config.actions + config.chance
         self.marks = Landmarks(config.landmarks, sensors, config.height, config.width, p)
+        shape = (config.cameras, config.height, config.width)
+        self.units = Units(config.units, self.colours, shape, p)
         self.read = nn.Conv2d(packed, c, 1)
         self.recall = nn.Conv2d(config.memory + 2 * self.marks.told, c, 1, bias=False)
         self.control = nn.Linear(given + sensors, c)
@@ -127,7 +137,7 @@ class Model(nn.Module):
         )  # fmt: skip
         self.laws = Laws(
             config.sensor_low, config.sensor_high, config.sensor_whole,
-            self.marks, config.actions, config.wide, config.laws,
+            self.marks, config.actions, config.chance, config.wide, config.laws,
         )  # fmt: skip
         self.trace = nn.Sequential(
             nn.Linear(config.glance + config.wide + 2 * sensors, config.glance), nn.ReLU(),
@@ -135,6 +145,8 @@ class Model(nn.Module):
         )  # fmt: skip
         # What is drawn over the frame: landmarks where they are and were, and what happens there.
         self.stamp = nn.Parameter(torch.zeros(2 * marks, planes, config.glimpse, config.glimpse))
+        shapes = torch.zeros(marks, planes, config.glimpse, config.glimpse)
+        self.register_buffer("shapes", shapes)  # what the data shows of them, as log-odds
         self.colour = nn.Conv2d(config.shades, planes, 1, bias=False)
         self.copy = nn.Conv2d(packed, c, 1)
         self.plan = nn.Conv2d(c + marks * p * p + self.marks.told, c, 1)
@@ -155,6 +167,27 @@ class Model(nn.Module):
         linear = [m for part in (self.glance, self.judge, self.trace[:1]) for m in part.modules()]
         layers += [m for m in linear if isinstance(m, nn.Linear)]
         return [p for layer in layers for name, p in layer.named_parameters() if name == "weight"]
+
+    def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
+        """Find laws in R steps of the sim, [R, ...] each; return bool [R]: not as forecast."""
+        self.laws.fit(sensors, action, chance, after)
+        return self.laws.turned(sensors, action, after)
+
+    def fit_shapes(self, index: Tensor, sensors: Tensor) -> None:
+        """Find how landmarks look in R (some) frames of palette indices [R, cams, H, W]."""
+        colours = torch.arange(self.colours, device=index.device, dtype=index.dtype)
+        planes = (index[:, None] == colours.view(1, -1, 1, 1, 1)).float().flatten(1, 2)
+        self.shapes[:] = find_shapes(planes, self.marks, sensors, self.config.glimpse)
+
+    def recoloured(self, weights: State, order: list[int]) -> State:
+        """Return weights whose colour `order[k]` is what is colour k here."""
+
+        def turned(value: Tensor, axis: int) -> Tensor:
+            size = value.shape
+            parts = value.reshape(*size[:axis], self.colours, -1, *size[axis + 1 :])
+            return parts.index_select(axis, torch.tensor(order)).reshape(size)
+
+        return weights | {name: turned(weights[name], axis) for name, axis in COLOURED.items()}
 
     def initial(self, frames: Tensor, sensors: Tensor) -> State:
         """Return the state that starts a game: its first frame, RGBA uint8, and its sensors."""
@@ -190,13 +223,12 @@ class Model(nn.Module):
     ) -> tuple[Looked, Tensor, Tensor]:
         """Look at what is there: (what was seen, and of each sensor's next values the choice).
 
-        That is logits of the forecast, the laws given and learned, and a value of the network's
+        That is logits of the forecast, the laws given and found, and a value of the network's
         own, [B, S, ways]; and these values, -1..1 over the range, the same shape.
         """
         given = torch.cat([action, chance], 1)
         s = self.laws.parts(sensors)
-        # Taught by itself (see `training.objective`), so that it stays what its name says.
-        free = self.laws.ahead(sensors, action).detach()
+        free = self.laws.ahead(sensors, action)
         ahead = self.laws.parts(free)
         free = self.laws.settle(free)
         here, there = self.marks.locate(sensors), self.marks.locate(free)
@@ -212,12 +244,11 @@ class Model(nn.Module):
         rows, columns = self.marks.window(free, self.config.glimpse)
         glance = self.glimpse(cells, rows, columns)
         phases = [place[:, :, 2:].flatten(1) for _, place in (here, there)]
-        apart = self.marks.apart(free)
+        places = self.laws.places(free)
+        apart = places[:, 2 * self.marks.count :]
         known = [seen.flatten(1), glance.flatten(1), *phases, apart, self.summary(x), s, ahead]
         judged = self.judge(torch.cat([*known, given], 1))
-        # Twice, so that laws learn what distances mean as fast as the rest.
-        places = torch.cat([self.marks.pixels(free), 2 * apart], 1)
-        choice, ways = self.laws.foresee(judged, sensors, free, action, places)
+        choice, ways = self.laws.foresee(judged, sensors, free, action, chance, places)
         return Looked(x, judged, glance, rows, columns), choice, ways
 
     def draw(
@@ -239,7 +270,8 @@ class Model(nn.Module):
             x = x + torch.relu(block(x))
         gate, candidate = self.gates(x).chunk(2, 1)
         hidden = hidden + torch.sigmoid(gate) * (torch.tanh(candidate) - hidden)
-        return draft + self.write(x), hidden, self.heads(torch.cat([self.summary(x), change], 1))
+        logits = self.units(draft + self.write(x))
+        return logits, hidden, self.heads(torch.cat([self.summary(x), change], 1))
 
     def glimpse(self, cells: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Sum up what is seen around each landmark, its pixel in the middle: [B, L, glance]."""
@@ -259,7 +291,8 @@ class Model(nn.Module):
         known = torch.cat([looked.judged, change], 1)[:, None].expand(-1, marks, -1)
         traces = self.trace(torch.cat([looked.glance, known], 2))
         traces = self.colour(traces.reshape(b * marks, -1, size, size))
-        stamps = self.stamp.flatten(1, 2).expand(b, -1, -1, -1)
+        stamps = torch.cat([self.stamp[:marks] + self.shapes, self.stamp[marks:]])
+        stamps = stamps.flatten(1, 2).expand(b, -1, -1, -1)
         patches = torch.cat([stamps, traces.reshape(b, marks, -1, size)], 1)  # [B, 3 * L, C * g, g]
         windows = [self.marks.window(at, size) for at in (after, sensors)]
         windows.append((looked.rows, looked.columns))
