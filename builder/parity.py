@@ -51,8 +51,8 @@ STEPS = 100
 ROLLOUTS = 24  # in onnxruntime
 IN_CHROMIUM = 8  # of those, in Chromium too
 STATES = 64  # compared step by step
-SAMPLE = (24, 300)  # held-out rollouts and their steps, to measure each variant's play
-SAMPLE_IN_CHROMIUM = (6, 100)  # fewer of them, to measure it in Chromium too
+SAMPLE = 300  # steps of the held-out rollouts that each variant's play is measured in
+SAMPLE_IN_CHROMIUM = 100  # steps of a quarter of them, to measure it in Chromium too
 ON_WEBGPU = 6  # of those on WebGPU, which may be a slow software one
 # What a variant may lose, in each metric's own unit. "pixels": percent of pixels that differ
 # from PyTorch's in one step from the same state. A recipe's [export.tolerance] changes and adds.
@@ -187,13 +187,9 @@ def make_graphs(
             files: dict[str, Path] = {"fp32": export.export(model, stage, metadata)}
             described = export.describe(model, files["fp32"])
             bar.update(1)
-            scene = recorded(
-                _held_out(dataset, model.config.history),
-                ROLLOUTS,
-                STEPS,
-                model.config.history,
-                recipe.seed,
-            )
+            history, games = model.config.history, recipe.export.rollouts
+            held_out = _held_out(dataset, history)
+            scene = recorded(held_out, ROLLOUTS, STEPS, history, recipe.seed)
             gate = Gate(described, scene, reference(model, scene, STATES), allowed, recipe.world)
             bar.update(1)
             if "fp16" in wanted:
@@ -209,13 +205,13 @@ def make_graphs(
             for verdict in verdicts:
                 gate.judge(verdict, "onnxruntime", native, files[verdict.variant], ROLLOUTS)
                 bar.update(1)
-            sample = Sample.make(sim_class, recipe, model.config.history, *SAMPLE)
+            sample = Sample.make(sim_class, recipe, history, games, SAMPLE)
             for verdict in verdicts:
                 if sample and not verdict.failures:
                     player = rehearsal.Graph(native, files[verdict.variant], described)
                     rehearse(sample, verdict, verdicts[0], player)
                 bar.update(1)
-            few = Sample.make(sim_class, recipe, model.config.history, *SAMPLE_IN_CHROMIUM)
+            few = Sample.make(sim_class, recipe, history, games // 4, SAMPLE_IN_CHROMIUM)
             seen = _in_chromium(gate, verdicts, files, few, warn)
             bar.update(1)
         _refuse(name, verdicts, warn)
@@ -297,13 +293,14 @@ def _in_chromium(
             for verdict in verdicts:
                 verdict.backends = [] if verdict.failures else ["wasm"]
             return False
+        places: dict[str, runtimes.Runtime] = {"onnxruntime": runtimes.Native(), "Chromium": wasm}
         for verdict in verdicts:
             if verdict.failures:
                 continue
             graph = files[verdict.variant]
             gate.judge(verdict, "wasm", wasm, graph, IN_CHROMIUM)
             if sample and not verdict.failures:
-                for where, runtime in (("onnxruntime", runtimes.Native()), ("Chromium", wasm)):
+                for where, runtime in places.items():
                     player = rehearsal.Graph(runtime, graph, gate.told)
                     verdict.samples[where] = sample.measure(player)
                 found, wanted = verdict.samples["Chromium"], verdict.samples["onnxruntime"]

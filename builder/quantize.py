@@ -22,7 +22,7 @@ from builder.export import shapes
 
 Array = NDArray[Any]
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-LARGE = 4096  # elements from which a weight is worth narrowing
+LARGE = 16_384  # elements from which a weight is worth narrowing: laws, to be exact, have fewer
 
 
 def to_half(source: Path, out: Path) -> None:
@@ -89,9 +89,8 @@ def to_int8(source: Path, out: Path, feeds: Iterable[Mapping[str, Array]]) -> No
     """Write a graph whose wide convolutions compute in int8 (QDQ, static, weights per channel).
 
     `feeds` are recorded inputs of the graph, carried states included: activations are scaled to
-    what they hold there. Convolutions of one pixel, and of few channels, stay float32: on wasm
-    they gain nothing (measured), and what they write, gates, colours and shapes, is what rounding
-    harms most.
+    what they hold there. Convolutions of one pixel stay float32: on wasm they gain nothing
+    (measured), and what they write, gates and colours, is what rounding harms most.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -113,8 +112,7 @@ def to_int8(source: Path, out: Path, feeds: Iterable[Mapping[str, Array]]) -> No
     left = [
         node.name
         for node in proto.graph.node
-        if node.op_type == "Conv"
-        and (max(known[node.input[1]][2:]) == 1 or known[node.input[1]][1] < 8)
+        if node.op_type == "Conv" and max(known[node.input[1]][2:]) == 1
     ]
     with tempfile.TemporaryDirectory(dir=out.parent) as folder, _quiet():
         aside = Path(folder) / "int8.onnx"
