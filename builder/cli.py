@@ -56,11 +56,11 @@ wait = click.option(
 family = click.option("--family", metavar="NAME", help="This model family alone.")
 training = click.option(
     "--train",
-    type=click.Choice(["auto", "never", "full"]),
+    type=click.Choice(["auto", "never", "later", "full"]),
     default="auto",
     show_default=True,
     help="auto: train what is out of date, from the nearest weights; never: take what is there; "
-    "full: train anew.",
+    "later: and models of the sim before an edit too, marked; full: train anew.",
 )
 only = click.option("--only", metavar="WORLD", help="Train this world alone.")
 strict = click.option("--strict", is_flag=True, help="Warnings fail the build.")
@@ -119,8 +119,9 @@ def serve(project: Path, /, host: str, port: int | None, **options: Any) -> None
     wmsite serve --train never          edit a sim without ever training
     wmsite serve --base /repo/          as it will be under a sub-path
 
-    A broken edit is told here and in the page, and the site stays as it was. --train counts for
-    the first build; edits are shown without training.
+    A broken edit is told here and in the page, and the site stays as it was. An edited sim is
+    shown at once, with the model that was there; a new one is trained in the background, told of
+    in the page, and played there when it is ready.
     """
     from builder.commands import build as builds
     from builder.commands import serve as verb

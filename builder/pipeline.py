@@ -16,12 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from builder import cache
+from builder import acceptance, cache
 from builder.project import PACKAGES, World
 from builder.terminal import Terminal
 from sims.errors import UserError
 
-Training = Literal["auto", "never", "full"]
+Training = Literal["auto", "never", "later", "full"]
 
 # The code that decides each step's numbers. Progress bars and the like are left out on purpose.
 # What is measured of a variant's play decides whether it ships.
@@ -46,12 +46,14 @@ CODE: dict[str, tuple[str, ...]] = {
         "training/muon.py",
         "training/objective.py",
         "training/ranks.py",
+        "training/regression.py",
         "training/scenes.py",
         "training/streams.py",
         "training/train.py",
         "training/weights.py",
         "training/models/landmarks.py",
         "training/models/laws.py",
+        "training/models/units.py",
         "training/models/{family}.py",
     ),
     "evaluate": EVALUATION,
@@ -94,14 +96,17 @@ class Entry:
         self.stem = f"{world.name}-{family}"
         self.weights = world.weights(family)
         self.home = world.project.cache
+        # Are the weights, or are they to be, fine-tuned: that has a recipe and keys of its own.
+        self.tuning = bool(self.provenance.get("finetuned_from"))
+        self._keys: dict[bool, dict[str, str]] = {}
 
     def lock(self, wait: bool = False) -> AbstractContextManager[None]:
         """Hold what training changes: the working folder and the committed weights."""
         return cache.lock(self.home / "locks" / self.stem, f"model {self.name}", wait)
 
     @cached_property
-    def recipe(self) -> Any:
-        """The recipe; UserError for one that can't be used."""
+    def asked(self) -> Any:
+        """The recipe as it is written; UserError for one that can't be used."""
         from training import recipe
 
         loaded = recipe.load(self.world.recipe(self.family))
@@ -112,9 +117,19 @@ class Entry:
             )
         return loaded
 
-    @cached_property
+    @property
+    def recipe(self) -> Any:
+        """The recipe that counts now: as written, or for fine-tuning."""
+        return self.asked.tuned if self.tuning else self.asked
+
+    @property
     def keys(self) -> dict[str, str]:
-        """The key of every step as things stand: sim, data, train, evaluate, graphs."""
+        """The key of every step as things stood first: sim, data, train, evaluate, graphs."""
+        if self.tuning not in self._keys:
+            self._keys[self.tuning] = self._find_keys()
+        return self._keys[self.tuning]
+
+    def _find_keys(self) -> dict[str, str]:
         from training import recipe
 
         asked = recipe.to_json(self.recipe)
@@ -206,9 +221,9 @@ def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = F
     Warns for a model that is left out. Raises UserError, with exit code 3, when something must
     be trained and torch is not installed.
     """
-    if training == "never":
+    if training in ("never", "later"):
         due = entry.due()
-        if entry.playable:
+        if entry.playable or (training == "later" and acceptance.fits(entry)):
             if due:
                 terminal.say(f"model {entry.name}: shipped as it is, though {due.why}")
             return True
@@ -221,9 +236,15 @@ def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = F
         return True
     with entry.lock(wait):
         cache.recover(entry.weights)
-        due = entry.due()  # Another process may have done it while this one waited.
         if training == "full":
-            due = Due(STEPS, "it is trained anew, as asked")
+            entry.tuning, due = False, Due(STEPS, "it is trained anew, as asked")
+        else:
+            due = entry.due()  # Another process may have done it while this one waited.
+            if "train" in due.steps:
+                entry.tuning = _tunes(entry)
+            if entry.tuning and (refused := acceptance.refused(entry)):
+                terminal.warn(refused)
+                return acceptance.fits(entry)
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if due and missing:
             if "train" in due.steps or not entry.playable:
@@ -235,18 +256,28 @@ def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = F
                 )
             terminal.say(f"model {entry.name}: shipped as it is, though {due.why}")
         elif due:
-            _make(entry, due, training, terminal)
+            return _make(entry, due, training, terminal)
     return True
 
 
-def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> None:
-    """Run the due steps in a working folder, and swap the whole weights folder in at the end."""
+def _tunes(entry: Entry) -> bool:
+    """Return whether training starts from the weights that are there: those of another sim."""
+    other = entry.tuning or entry.made.get("data") != entry.keys["data"]
+    return other and entry.asked.finetune is not None and whole(entry.weights / WEIGHTS)
+
+
+def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> bool:
+    """Run the due steps in a working folder, and swap the whole weights folder in at the end.
+
+    Where fine-tuned weights have not learned the edited sim, nothing is swapped. Returns whether
+    what is there then can be played.
+    """
     terminal.say(f"model {entry.name}: {' -> '.join(due.steps)}, because {due.why}")
     suffix = "-full" if training == "full" else ""
     work = entry.home / "train" / f"{entry.stem}-{entry.keys['train'][:16]}{suffix}"
     trained = "train" in due.steps
     if trained:
-        _train(entry, training, work)
+        _train(entry, work)
     else:
         copy(entry.weights, work)
 
@@ -259,6 +290,11 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> Non
 
         evaluate.evaluate(work, entry.world.load(), entry.recipe)
         stamp(work, {"evaluate": entry.keys["evaluate"]})
+    if trained and entry.tuning and (why := acceptance.shortfall(entry, work)):
+        acceptance.refuse(entry, why)
+        terminal.warn(why)
+        shutil.rmtree(work, ignore_errors=True)
+        return acceptance.fits(entry)
     if wanted("graphs"):
         from builder import parity
 
@@ -272,6 +308,7 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> Non
         logs.parent.mkdir(exist_ok=True)
         (work / "tensorboard").rename(logs)
     shutil.rmtree(work, ignore_errors=True)
+    return True
 
 
 def dataset(entry: Entry) -> Path:
@@ -317,18 +354,15 @@ def adopt(entry: Entry, terminal: Terminal) -> None:
     terminal.say(f"model {entry.name}: adopted; evaluation and graphs follow")
 
 
-def _train(entry: Entry, training: Training, work: Path) -> None:
-    """Train in `work`, going on where a killed run stopped; fine-tune where the recipe can."""
+def _train(entry: Entry, work: Path) -> None:
+    """Train in `work`, going on where a killed run stopped."""
     if _key(work, "train") == entry.keys["train"]:
         return  # Killed between training and publishing: the weights are there.
     folder = dataset(entry)
     from training import train
 
-    init = None
-    changed = entry.made.get("data") != entry.keys["data"]
-    if training == "auto" and changed and entry.recipe.finetune is not None:
-        init = entry.weights if whole(entry.weights / WEIGHTS) else None
     keys = {name: entry.keys[name] for name in ("sim", "data", "train")}
+    init = entry.weights if entry.tuning else None
     train.train(entry.recipe, folder, work, entry.world.load(), keys=keys, init=init)
 
 

@@ -123,6 +123,7 @@ def model(entry: Entry) -> tuple[manifest.Model, Path]:
             if value
         },
         "provenance": {key: made[key] for key in kept if key in made},
+        "older": entry.made.get("sim") != entry.keys["sim"],
     }
     try:
         return manifest.Model.model_validate(told), folder

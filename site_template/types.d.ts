@@ -51,6 +51,7 @@ export interface ModelEntry {
   variants: Variant[];
   metrics: Record<string, unknown>;
   provenance: Record<string, unknown>;
+  older: boolean;
 }
 export interface ActionSpec {
   name: string;

@@ -53,7 +53,8 @@ def run(options: Options, terminal: Terminal) -> Path:
         cache.recover(options.out)
         inputs = _inputs(project, base)
         stamp = cache.read_json(stamp_file) or {}
-        settled = stamp.get("complete") or options.train == "never"
+        # A build that trains nothing is as it was; one that may train has something to do.
+        settled = stamp.get("complete") or stamp.get("train") == options.train != "auto"
         same = stamp.get("key") == inputs and stamp.get("weights") == _weights(project)
         if same and settled and options.train != "full":
             files = _listing(options.out)
@@ -81,6 +82,7 @@ def run(options: Options, terminal: Terminal) -> Path:
             {
                 "key": inputs,
                 "weights": _weights(project),
+                "train": options.train,
                 "complete": not any(entry.due() for entry in entries),
                 "files": files,
                 "warnings": terminal.warnings,

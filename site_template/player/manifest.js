@@ -72,6 +72,7 @@ const model = {
   variants: list(part(variant)),
   metrics: dict(anything),
   provenance: dict(anything),
+  older: flag,
 };
 const spec = {
   name: text,

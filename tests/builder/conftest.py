@@ -8,8 +8,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from building import copy_of, run
 
 from training.recipe import Recipe, to_json
+
+# Of a model of the starter's world, hardly trained.
+RECIPE = """
+world = "catcher"
+family = "recurrent"
+seed = 1
+[data]
+steps = 2000
+worlds = 16
+episode_steps = 60
+splits = { train = 0.6, val = 0.2, test = 0.2 }
+[model]
+channels = 32
+blocks = 1
+[train]
+minutes = 5.0
+steps = 30
+batch = 4
+unroll = 4
+learning_rate = 2e-3
+[evaluate]
+seeds = 1
+rollouts = 4
+steps = 12
+horizons = [1, 12]
+[export]
+variants = ["fp32"]
+calibration = 8
+tolerance = {}
+[finetune.train]
+steps = 4
+[finetune.data]
+steps = 1000
+"""
+
 
 MODEL: dict[str, Any] = {
     "channels": 16,
@@ -37,6 +73,7 @@ def untrained(
         variants=["fp32", "fp16", "int8"],
         tolerance={"pixels": 1.0},
         calibration=32,
+        rollouts=8,
     )
     recipe = dataclasses.replace(tiny_recipe, model=MODEL, export=export)
     torch.manual_seed(1)
@@ -67,9 +104,26 @@ def graphs(
     weights, recipe = untrained
     out = tmp_path_factory.mktemp("exported") / "graphs"
     with pytest.MonkeyPatch.context() as patch:
-        few = {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2, "SAMPLE": (3, 40)}
-        few |= {"SAMPLE_IN_CHROMIUM": (2, 8)}
+        few = {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2, "SAMPLE": 30}
+        few |= {"SAMPLE_IN_CHROMIUM": 8}
         for name, count in few.items():
             patch.setattr(parity, name, count)
         parity.make_graphs(weights, tiny_dataset, Breakout, recipe, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def trained(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose world has a (hardly) trained model. To read only: copy it to change it."""
+    folder = copy_of(starter_site, tmp_path_factory.mktemp("trained") / "project")
+    (folder / "recipes" / "catcher" / "recurrent.toml").write_text(RECIPE)
+    sections = ("evaluation", "architecture", "data", "curves", "rollouts", "provenance")
+    fences = (f"```world-report\nworld: catcher\nsection: {s}\n```\n" for s in sections)
+    (folder / "docs" / "report.md").write_text("# Report\n\n" + "\n".join(fences))
+    from builder import parity
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WMSITE_CHROMIUM", "/nowhere/chromium")
+        patch.setattr(parity, "ROLLOUTS", 4)
+        run(folder)
+    return folder

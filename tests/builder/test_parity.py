@@ -27,8 +27,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         "ROLLOUTS": 2,
         "STEPS": 20,
         "STATES": 8,
-        "SAMPLE": (2, 10),
-        "SAMPLE_IN_CHROMIUM": (2, 10),
+        "SAMPLE": 10,
+        "SAMPLE_IN_CHROMIUM": 10,
     }
     for name, count in counts.items():
         monkeypatch.setattr(parity, name, count)

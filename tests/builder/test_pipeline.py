@@ -13,44 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
-from building import Lines, copy_of, edit, run
+from building import Lines, edit, run
 
-from builder import cache, parity, pipeline
+from builder import acceptance, cache, parity, pipeline
 from builder.commands import eval, train
 from builder.project import Project
 from builder.terminal import Terminal
 from sims.errors import UserError
-
-RECIPE = """
-world = "catcher"
-family = "recurrent"
-seed = 1
-[data]
-steps = 2000
-worlds = 16
-episode_steps = 60
-splits = { train = 0.6, val = 0.2, test = 0.2 }
-[model]
-channels = 32
-blocks = 1
-[train]
-minutes = 5.0
-steps = 30
-batch = 4
-unroll = 4
-learning_rate = 2e-3
-[finetune]
-steps = 4
-[evaluate]
-seeds = 1
-rollouts = 4
-steps = 12
-horizons = [1, 12]
-[export]
-variants = ["fp32"]
-calibration = 8
-tolerance = {}
-"""
 
 
 def entry(folder: Path) -> pipeline.Entry:
@@ -68,21 +37,6 @@ def without_chromium(monkeypatch: pytest.MonkeyPatch) -> None:
     # As on a machine that has none: parity in Chromium has tests of its own.
     monkeypatch.setenv("WMSITE_CHROMIUM", "/nowhere/chromium")
     monkeypatch.setattr(parity, "ROLLOUTS", 4)
-
-
-@pytest.fixture(scope="module")
-def trained(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose world has a (hardly) trained model. To read only: copy it to change it."""
-    folder = copy_of(starter_site, tmp_path_factory.mktemp("trained") / "project")
-    (folder / "recipes" / "catcher" / "recurrent.toml").write_text(RECIPE)
-    sections = ("evaluation", "architecture", "data", "curves", "rollouts", "provenance")
-    fences = (f"```world-report\nworld: catcher\nsection: {s}\n```\n" for s in sections)
-    (folder / "docs" / "report.md").write_text("# Report\n\n" + "\n".join(fences))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WMSITE_CHROMIUM", "/nowhere/chromium")
-        patch.setattr(parity, "ROLLOUTS", 4)
-        run(folder)
-    return folder
 
 
 @pytest.fixture
@@ -152,13 +106,66 @@ def test_another_sim_is_left_out_and_then_fine_tuned(project: Path) -> None:
     terminal = run(project, train="never")
     assert "its weights are of another sim" in terminal.warnings[0]
     assert shipped(project)[1]["models"] == []
+    # Until a new one is there, the old model can be shown: marked, and where it fits.
+    run(project, train="later")
+    (model,) = shipped(project)[1]["models"]  # type: ignore[misc]
+    assert model["older"] is True
     before = entry(project).provenance
     run(project)
     after = entry(project).provenance
     assert (before["finetuned_from"], after["finetuned_from"]) == (None, "recurrent")
     assert after["steps"] == 4 and before["steps"] == 30
     assert after["keys"] == entry(project).keys
-    assert shipped(project)[1]["models"]
+    assert after["recipe"]["data"]["steps"] == 1000
+    (model,) = shipped(project)[1]["models"]  # type: ignore[misc]
+    assert model["older"] is False
+    assert run(project).lines[-1] == "Nothing changed."
+
+
+def test_what_is_not_learned_leaves_the_old_model(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(project / "sims" / "catcher.py", "LIVES = 3", "LIVES = 4")
+    before = entry(project).provenance
+    monkeypatch.setattr(acceptance, "shortfall", lambda entry, work: "model x: it did not learn")
+    terminal = run(project)
+    assert terminal.warnings == ["model x: it did not learn"]
+    assert entry(project).provenance == before
+    (model,) = shipped(project)[1]["models"]  # type: ignore[misc]
+    assert model["older"] is True
+    # It is not tried again, until something that decides it is edited.
+    monkeypatch.setattr(acceptance, "shortfall", lambda entry, work: "")
+    assert run(project).warnings == ["model x: it did not learn"]
+    edit(project / "recipes" / "catcher" / "recurrent.toml", "steps = 4\n", "steps = 5\n")
+    assert run(project).warnings == []
+    assert entry(project).provenance["steps"] == 5
+
+
+def test_a_model_that_does_not_fit_the_edited_sim_is_not_shown(project: Path) -> None:
+    sim = project / "sims" / "catcher.py"
+    assert acceptance.fits(entry(project))
+    edit(sim, 'chance=("', 'chance=("more", "')
+    assert not acceptance.fits(entry(project))
+
+
+def test_what_counts_as_learned_is_the_recipes(tmp_path: Path) -> None:
+    breakout = pipeline.Entry(
+        Project.open(Path(__file__).parents[2]).world("breakout"), "recurrent"
+    )
+    breakout.tuning, breakout.home = True, tmp_path
+    asked = breakout.recipe.evaluate
+    for mean, learned in ((asked.accept + 1, True), (asked.accept - 1, False), (None, False)):
+        figure = None if mean is None else {"mean": mean}
+        values = {f"ball_held@{max(asked.horizons)}": figure}
+        (tmp_path / "metrics.json").write_text(json.dumps({"rows": [{"values": values}]}))
+        why = acceptance.shortfall(breakout, tmp_path)
+        assert (why == "") is learned
+    assert "at step 30 in 0 % of rollouts, 50 % are asked; the model of the sim before stays" in why
+    assert acceptance.refused(breakout) == ""
+    acceptance.refuse(breakout, why)
+    assert acceptance.refused(breakout) == why
+    breakout.tuning = False
+    assert acceptance.refused(breakout) == ""
 
 
 def test_a_tidied_sim_is_adopted_and_another_is_not(project: Path) -> None:
