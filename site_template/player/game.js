@@ -33,6 +33,8 @@ export class Game extends EventTarget {
     /** @type {Mode} */
     this.mode = options.mode ?? "overlay";
     this.choice = options.choice;
+    /** In neural mode the model is brought back to the sim after so many ticks; 0: never. */
+    this.resyncEvery = 0;
     const changed = () => this.emit("stages");
     /** @type {Record<StageName, Stage>} */
     this.stages = /** @type {any} */ (
@@ -252,7 +254,8 @@ export class Game extends EventTarget {
       if (enough) await model.start({ frame: this.simFrame, sensors }, past, age);
       // A game that only the model still plays has its chance from the page.
       const chance = this.read("terminated") ? this.chance().map(Math.random) : this.chance();
-      return await model.step(frame, sensors, action, chance, GROUNDED.has(this.mode) || !model.settled);
+      const again = this.resyncEvery > 0 && !this.dream && age % this.resyncEvery === 0;
+      return await model.step(frame, sensors, action, chance, again || GROUNDED.has(this.mode) || !model.settled);
     } catch (error) {
       modelFailed(this, error);
       return null;

@@ -8,6 +8,8 @@ import { choose } from "./load.js";
 /** @import {View} from "./view.js" */
 
 const BITS = { fp32: 32, fp16: 16, int8: 8 };
+/** Ticks after which the model is brought back to the sim; 0: never. */
+const RESYNC = [0, 300, 100, 30, 10, 1];
 const KEYS = /** @type {const} */ ([
   ["P", "Pause or play on"],
   [".", "One tick"],
@@ -50,11 +52,18 @@ function settings(view, game, { spec, models }) {
   const seed = h("input", { type: "number", min: 0, max: 999999999999999, step: 1, inputmode: "numeric" });
   const begin = () => void game.restart(Math.max(0, Math.floor(Number(seed.value) || 0)));
   seed.addEventListener("keydown", (event) => event.key === "Enter" && begin());
+  const families = models.map((m) => m.family);
   const variants = [...new Set(models.flatMap((m) => m.variants.map((v) => v.name)))];
   const backends = [...new Set(models.flatMap((m) => m.variants.flatMap((v) => v.backends)))];
   view.seed = seed;
   view.scenario = select("Start", spec.scenarios, (scenario) => void game.restart(game.sim?.now.seed, scenario));
   view.pilot = select("Who plays", ["you", ...spec.behaviours], (who) => game.autoplay(who === "you" ? null : who));
+  const resync = h("input", { type: "range", min: 0, max: RESYNC.length - 1, step: 1, value: 0, "data-do": "resync-every" });
+  const every = h("output", {}, "never");
+  resync.addEventListener("input", () => {
+    game.resyncEvery = RESYNC[Number(resync.value)];
+    every.value = game.resyncEvery ? `every ${game.resyncEvery} ticks` : "never";
+  });
   view.link = h("input", { type: "text", readonly: true, "aria-label": "Replay link", hidden: true });
   return [
     h(
@@ -63,12 +72,16 @@ function settings(view, game, { spec, models }) {
       h("label", { class: "wm-field" }, h("span", {}, "Seed"), seed),
       view.scenario,
       spec.behaviours.length ? view.pilot : null,
+      families.length > 1
+        ? select("Model", families, (family) => void choose(game, { family }), game.options.family ?? families[0])
+        : null,
       variants.length > 1
         ? select("Precision", ["auto", ...variants], (variant) => void choose(game, { variant }), game.choice.variant)
         : null,
       backends.length
         ? select("Model runs on", ["auto", ...backends], (backend) => void choose(game, { backend }), game.choice.backend)
         : null,
+      models.length ? h("label", { class: "wm-field" }, h("span", {}, "Back to the sim, in neural mode: ", every), resync) : null,
     ),
     h(
       "div",

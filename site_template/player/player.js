@@ -1,12 +1,13 @@
 // <wm-world>: the poster and Play button that the server sent become a world to play.
 //
 // Attributes: world, src (site.json), mode, model, backend (auto, wasm, webgpu), variant.
-// Properties: state, sources, shippedSources. Methods: play(), pause(), runSource(files), resetSource().
+// Properties: state, sources, shippedSources. Methods: play(), pause(), renew(), runSource(files), resetSource().
 // Events: wm-state, wm-error {stage, message}, wm-sim-error {message, file, line}.
 
 import { h } from "./dom.js";
 import { Game } from "./game.js";
 import { Input } from "./input.js";
+import { renew } from "./load.js";
 import { runSource } from "./recover.js";
 import { replayedWorld } from "./replay.js";
 import { rerun } from "./rerun.js";
@@ -227,6 +228,11 @@ export class WorldElement extends HTMLElement {
   /** Pause; only the player (or `play`) resumes. */
   pause() {
     this.game?.pause("you");
+  }
+
+  /** The site is new: take over what is, if the game can go on. @returns {Promise<boolean>} whether it does */
+  async renew() {
+    return this.game !== null && renew(this.game);
   }
 
   /** @returns {PlayerState | null} */

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,16 @@ class Served:
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, data
 
 
-@pytest.fixture(scope="module")
-def served(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = copy_of(starter_site, tmp_path_factory.mktemp("served") / "project")
+@contextmanager
+def serving(folder: Path, training: str, **environment: str) -> Iterator[Served]:
     command = [sys.executable, "-m", "builder.cli", "-C", str(folder), "serve"]
     process = subprocess.Popen(
-        [*command, "--train", "never", "--base", "r"],
+        [*command, "--train", training, "--base", "r"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        env=os.environ | environment,
     )
     assert process.stdout is not None
     port = 0
@@ -54,10 +55,33 @@ def served(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert port
     yield Served(folder, process, port)
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(timeout=20)
+    process.wait(timeout=30)
 
 
-def events(served: Served) -> Iterator[dict[str, str | None]]:
+@pytest.fixture(scope="module")
+def served(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = copy_of(starter_site, tmp_path_factory.mktemp("served") / "project")
+    with serving(folder, "never") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def following(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A served project whose model follows what is edited."""
+    folder = copy_of(trained, tmp_path_factory.mktemp("following") / "project")
+    with serving(folder, "auto", WMSITE_CHROMIUM="/nowhere/chromium") as one:
+        yield one
+
+
+def model_of(served: Served) -> dict[str, Any]:
+    """The first model of the world, as the site that is served has it."""
+    folder = json.loads(served.get("/r/wm/site.json")[2])["worlds"]["catcher"]
+    (model,) = json.loads(served.get(f"/r/wm/{folder}")[2])["models"]
+    assert isinstance(model, dict)
+    return model
+
+
+def events(served: Served) -> Iterator[dict[str, Any]]:
     """Yield what a page that listens is told."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
     connection.request("GET", "/r/__wmsite/events")
@@ -111,7 +135,7 @@ def test_an_edit_reaches_the_page_and_a_broken_one_says_so(served: Served) -> No
     own = re.search(r'<script src="/r/__wmsite/live\.js" data-version="(\w+)"', page)
     assert own
     stream = events(served)
-    assert next(stream) == {"version": own[1], "error": None}
+    assert next(stream) == {"version": own[1], "error": None, "training": None}
     sim = served.folder / "sims" / "catcher.py"
     good = sim.read_text()
     sim.write_text(good.replace("LIVES = 3", "LIVES = (3"))
@@ -154,10 +178,52 @@ def test_the_page_shows_edits_and_what_is_wrong_with_them(served: Served, browse
     page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
     page.goto(f"http://127.0.0.1:{served.port}/r/")
     page_file.write_text(good.replace("world: catcher", "world: pong", 1))
-    overlay = page.locator("#wmsite-live")
+    overlay = page.locator("#wmsite-alert")
     overlay.filter(has_text="world 'pong' is not in sims/").wait_for(timeout=30_000)
     page_file.write_text(good.replace("Apples fall", "Pears fall"))
     page.get_by_text("Pears fall").wait_for(timeout=30_000)
     assert not overlay.is_visible()
     assert problems == []
+    page.close()
+
+
+def test_a_model_follows_an_edit_and_then_the_newest(following: Served) -> None:
+    sim = following.folder / "sims" / "catcher.py"
+    stream = events(following)
+    first = next(stream)["version"]
+    assert model_of(following)["older"] is False
+    good = sim.read_text()
+    sim.write_text(good.replace("LIVES = 3", "LIVES = 4"))
+    told = next(one for one in stream if one["version"] != first)
+    assert told["error"] is None and model_of(following)["older"] is True
+    # While the model of that edit is made, another edit comes.
+    training = next(one["training"] for one in stream if one["training"])
+    assert 0 <= training["share"] <= 1 and training["model"]
+    sim.write_text(good.replace("LIVES = 3", "LIVES = 5"))
+    second = told["version"]
+    third = next(one for one in stream if one["version"] != second)["version"]
+    assert model_of(following)["older"] is True
+    last = next(one for one in stream if one["version"] != third)
+    assert last["error"] is None and last["training"] is None
+    model = model_of(following)
+    assert model["older"] is False and model["provenance"]["finetuned_from"] == "recurrent"
+    world = json.loads(following.get("/r/wm/site.json")[2])["worlds"]["catcher"]
+    assert b"LIVES = 5" in following.get(f"/r/wm/{world.rpartition('/')[0]}/sims/catcher.py")[2]
+
+
+def test_a_new_model_is_played_in_the_game_that_is_on(following: Served, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{following.port}/r/")
+    page.locator(".wm-play").click()
+    state = "document.querySelector('wm-world').state"
+    page.wait_for_function(f"() => {state}.tick > 20 && {state}.variant", timeout=60_000)
+    page.evaluate("() => { window.here = true; }")
+    # The same sim, another model: as far as the page can tell.
+    told = following.folder / "weights" / "catcher" / "recurrent" / "provenance.json"
+    made = json.loads(told.read_text())
+    told.write_text(json.dumps(made | {"device": "another"}))
+    page.get_by_text("A new model plays.").wait_for(timeout=60_000)
+    now = page.evaluate(f"() => {state}")
+    assert page.evaluate("() => window.here") is True
+    assert now["tick"] > 20 and now["variant"] and now["phase"] == "playing"
     page.close()
