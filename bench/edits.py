@@ -1,0 +1,216 @@
+"""How well a model follows an edit of its sim: before, after `wmsite build`, and on the old rules.
+
+Each edit is made in a copy of this project, and built there as a user would. Takes minutes an edit,
+so it is measured only when asked for: python -m bench edits
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.build import copy_project
+from bench.table import ROOT, Figure
+from sims.errors import UserError
+
+WORLD, FAMILY = "breakout", "recurrent"
+ROLLOUTS = 80
+STEP = 30
+
+# What a reader would try: (name, text of the sim, what it becomes) ...
+Edit = list[tuple[str, str]]
+FLOAT = '"flying": np.zeros(worlds, dtype=np.bool_),  # Is there a ball?'
+EDITS: dict[str, Edit] = {
+    "colours": [
+        ("BACKGROUND = (12, 14, 28)", "BACKGROUND = (30, 12, 40)"),
+        ("PADDLE = (96, 232, 255)", "PADDLE = (255, 200, 90)"),
+        ("BALL = (224, 128, 208)", "BALL = (140, 240, 120)"),
+    ],
+    "paddle of 16 px": [("PADDLE_WIDTH = 12", "PADDLE_WIDTH = 16")],
+    "gravity": [
+        (
+            "        # Up or down: the top wall, then bricks, then the paddle.\n",
+            "        vy += 0.02 * flying\n"
+            "        # Up or down: the top wall, then bricks, then the paddle.\n",
+        )
+    ],
+    "a second ball": [
+        (
+            FLOAT,
+            f"{FLOAT}\n"
+            '            "ball2": np.zeros((worlds, 4), dtype=np.float64),\n'
+            '            "flying2": np.zeros(worlds, dtype=np.bool_),',
+        ),
+        (
+            '            self._fly(s["ball"], s["flying"])\n',
+            '            self._fly(s["ball"], s["flying"])\n'
+            '            self._fly(s["ball2"], s["flying2"], spare=True)\n',
+        ),
+        (
+            '            self._serve(s["ball"], s["flying"], serve, chance)\n',
+            '            self._serve(s["ball"], s["flying"], serve, chance)\n'
+            "        # The second flies where the first would with the other chance.\n"
+            '        self._serve(s["ball2"], s["flying2"], alive & ~s["flying2"], 1 - chance)\n',
+        ),
+        (
+            "    def _fly(self, ball: Array, flying: Array) -> None:",
+            "    def _fly(self, ball: Array, flying: Array, spare: bool = False) -> None:",
+        ),
+        ("        s[\"lives\"] -= lost\n        life |= lost\n",
+         "        if not spare:\n            s[\"lives\"] -= lost\n            life |= lost\n"),
+        (
+            '        self._draw_ball(screen, s["ball"], s["flying"])\n',
+            '        self._draw_ball(screen, s["ball"], s["flying"])\n'
+            '        self._draw_ball(screen, s["ball2"], s["flying2"])\n',
+        ),
+        (
+            '            Sensor("paddle", (1,)',
+            '            Sensor("ball2", (4,), "float32", "px, px/step", -64, 64, "the second"),\n'
+            '            Sensor("ball2_present", (1,), "int64", "0 or 1", 0, 1, "is it in play"),\n'
+            '            Sensor("paddle", (1,)',
+        ),
+        (
+            '            "paddle": s["paddle"].astype(np.float32)[:, None],\n',
+            '            "ball2": s["ball2"].astype(np.float32),\n'
+            '            "ball2_present": s["flying2"].astype(np.int64)[:, None],\n'
+            '            "paddle": s["paddle"].astype(np.float32)[:, None],\n',
+        ),
+    ],
+    "a moving row of bricks": [
+        (
+            "        near_x = np.abs(x[:, None] - BRICK_X)\n",
+            "        near_x = np.abs(x[:, None, None] - BRICK_X - self._shift()[:, :, None])\n",
+        ),
+        (
+            "& rows[:, :, None] & (near_x < REACH_X)[:, None, :]\n",
+            "& rows[:, :, None] & (near_x < REACH_X)\n",
+        ),
+        (
+            "distance = near_y[hit][:, :, None] + near_x[hit][:, None, :]\n",
+            "distance = near_y[hit][:, :, None] + near_x[hit]\n",
+        ),
+        (
+            "        hit, _, column = self._break_brick(x, y, flying)\n",
+            "        hit, row, column = self._break_brick(x, y, flying)\n",
+        ),
+        (
+            "x[hit] = BRICK_X[column] - np.sign",
+            "x[hit] = BRICK_X[column] + self._shift()[hit, row] - np.sign",
+        ),
+        (
+            "    def _refill(",
+            "    def _shift(self) -> Array:\n"
+            '        """Return how far each row is shifted now, int64 [N, rows]."""\n'
+            "        shift = np.zeros((self.worlds, BRICK_ROWS), dtype=np.int64)\n"
+            '        shift[:, -1] = np.abs(self.state["tick"] // 8 % 4 - 2) - 1\n'
+            "        return shift\n\n"
+            "    def _refill(",
+        ),
+        (
+            "        w = np.arange(self.worlds)[:, None]\n        x = pixel(s[\"paddle\"])",
+            "        shift = self._shift()[:, -1]\n"
+            "        line = slice(int(BRICK_TOP[-1]), int(BRICK_TOP[-1]) + BRICK_HEIGHT)\n"
+            "        for step in (-1, 1):\n"
+            "            some = np.nonzero(shift == step)[0]\n"
+            "            field = screen[some, line, LEFT:RIGHT]\n"
+            "            screen[some, line, LEFT:RIGHT] = np.roll(field, step, axis=2)\n"
+            "        w = np.arange(self.worlds)[:, None]\n        x = pixel(s[\"paddle\"])",
+        ),
+    ],
+}  # fmt: skip
+LANDMARK = (
+    "landmarks = [\n",
+    'landmarks = [\n    { x = "ball2.0", y = "ball2.1", present = "ball2_present" },\n',
+)
+
+# Run in a process of its own, beside one project's sim: figures of a weights folder on it.
+ASK = """
+import dataclasses, json, shutil, sys, tempfile
+from pathlib import Path
+from builder.pipeline import Entry
+from builder.project import Project
+from training.evaluate import evaluate
+folder, weights, rollouts, step = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
+entry = Entry(Project.open(folder).world("breakout"), "recurrent")
+asked = dataclasses.replace(
+    entry.asked.evaluate, seeds=1, rollouts=rollouts, horizons=[step], steps=step, games=2,
+    play_steps=2,
+)
+with tempfile.TemporaryDirectory() as copy:
+    work = Path(copy) / "weights"
+    shutil.copytree(weights, work)
+    recipe = dataclasses.replace(entry.asked, evaluate=asked)
+    metrics = evaluate(work, entry.world.load(), recipe)
+print(json.dumps({
+    "held": metrics["rows"][0]["values"][f"ball_held@{step}"],
+    "control": metrics["checks"]["controllability"],
+}))
+"""
+
+
+def apply(folder: Path, name: str) -> None:
+    """Make an edit in a project; UserError where the sim no longer has what it changes."""
+    files = [(folder / "sims" / "breakout.py", EDITS[name])]
+    if name == "a second ball":
+        files.append((folder / "recipes" / WORLD / f"{FAMILY}.toml", [LANDMARK]))
+    for file, changes in files:
+        text = file.read_text()
+        for old, new in changes:
+            if old not in text:
+                raise UserError(f"bench edits: {file.name} has no {old.strip()[:60]!r}")
+            text = text.replace(old, new)
+        file.write_text(text)
+
+
+def ask(folder: Path, weights: Path) -> dict[str, Any] | None:
+    """Return the figures of weights on a project's sim; None where they don't fit it."""
+    done = _python(["-c", ASK, str(folder), str(weights), str(ROLLOUTS), str(STEP)])
+    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+
+
+def _python(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+def measure(names: list[str] | None = None) -> list[Figure]:
+    """Make each edit in a copy of this project and let its model follow."""
+    figures: list[Figure] = []
+    shipped = ROOT / "weights" / WORLD / FAMILY
+
+    def add(name: str, told: dict[str, Any] | None) -> None:
+        for key, label in (("control", "controllability"), ("held", f"ball held at step {STEP}")):
+            one = told and told[key]
+            note = f"[{one['low']:.0f}, {one['high']:.0f}]" if one else "does not fit, or failed"
+            figures.append(Figure(f"{name}: {label}", one and one["mean"], "%", note=note))
+
+    with tempfile.TemporaryDirectory(prefix="wmsite-edits-") as place:
+        old = Path(place) / "old"
+        old.mkdir()
+        copy_project(old)
+        add("old rules, shipped model", ask(old, shipped))
+        for name in names or EDITS:
+            folder = Path(place) / name.replace(" ", "-")
+            folder.mkdir()
+            copy_project(folder)
+            apply(folder, name)
+            add(f"{name}, model as shipped", ask(folder, shipped))
+            start = time.perf_counter()
+            done = _python(["-m", "builder.cli", "-C", str(folder), "build", "--train", "auto"])
+            seconds = time.perf_counter() - start
+            last = (done.stderr.strip().splitlines() or [""])[-1][:200]
+            figures.append(
+                Figure(f"{name}: build", seconds, "s", 120, note=last if done.returncode else "")
+            )
+            mine = folder / "weights" / WORLD / FAMILY
+            add(f"{name}, after the build", ask(folder, mine))
+            add(f"{name}, the same model on the old rules", ask(old, mine))
+    return figures
