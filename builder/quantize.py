@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ def to_half(source: Path, out: Path) -> None:
     proto = onnx.load(source)
     graph = proto.graph
     weights = {i.name: i for i in graph.initializer if i.data_type == FLOAT}
+    convolved = {name for node in graph.node if node.op_type == "Conv" for name in node.input}
     nodes: list[onnx.NodeProto] = []
     halved: dict[str, str] = {}
 
@@ -42,36 +43,43 @@ def to_half(source: Path, out: Path) -> None:
         if name not in halved:
             halved[name] = f"{name}_half"
             if name in weights:
-                values = numpy_helper.to_array(weights[name]).astype(np.float16)
-                graph.initializer.append(numpy_helper.from_array(values, halved[name]))
+                graph.initializer.append(_narrow(weights[name], halved[name]))
             else:
                 nodes.append(helper.make_node("Cast", [name], [halved[name]], to=HALF))
         return halved[name]
 
-    def wide(name: str) -> str:
-        """Return a value for float32 arithmetic: a large weight from its float16 twin."""
-        if name not in weights or np.prod(weights[name].dims) < LARGE:
-            return name
-        if f"{name}_wide" not in made:
-            made.add(f"{name}_wide")
-            nodes.append(helper.make_node("Cast", [half(name)], [f"{name}_wide"], to=FLOAT))
-        return f"{name}_wide"
-
-    made: set[str] = set()
     for node in list(graph.node):
         if node.op_type == "Conv":
             node.input[:] = [half(name) for name in node.input]
             name = node.output[0]
             node.output[0] = f"{name}_narrow"
-            widen = helper.make_node("Cast", [node.output[0]], [name], to=FLOAT)
-            nodes += [node, widen]
+            nodes += [node, helper.make_node("Cast", [node.output[0]], [name], to=FLOAT)]
         else:
-            node.input[:] = [wide(name) for name in node.input]
             nodes.append(node)
     used = {name for node in nodes for name in node.input}
     kept = [i for i in graph.initializer if i.name in used]
     _replace(proto, nodes, kept)
+    _keep_in_half(proto, convolved)
     _save(proto, out)
+
+
+def _narrow(weight: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    """Return a weight in float16, under another name."""
+    return numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), name)
+
+
+def _keep_in_half(proto: onnx.ModelProto, but: Collection[str] = ()) -> None:
+    """Keep large float32 weights in float16; they are made wide when the graph is loaded."""
+    weights, casts = [], []
+    for weight in proto.graph.initializer:
+        small = weight.data_type != FLOAT or np.prod(weight.dims) < LARGE
+        if small or weight.name in but:
+            weights.append(weight)
+            continue
+        name = f"{weight.name}_half"
+        weights.append(_narrow(weight, name))
+        casts.append(helper.make_node("Cast", [name], [weight.name], to=FLOAT))
+    _replace(proto, [*casts, *proto.graph.node], weights)
 
 
 def _replace(
@@ -87,6 +95,8 @@ def _replace(
 
 def to_int8(source: Path, out: Path, feeds: Iterable[Mapping[str, Array]]) -> None:
     """Write a graph whose wide convolutions compute in int8 (QDQ, static, weights per channel).
+
+    Other large weights are kept in float16, and computed with in float32.
 
     `feeds` are recorded inputs of the graph, carried states included: activations are scaled to
     what they hold there. Convolutions of one pixel stay float32: on wasm they gain nothing
@@ -130,7 +140,7 @@ def to_int8(source: Path, out: Path, feeds: Iterable[Mapping[str, Array]]) -> No
         )
         made = onnx.load(aside)
     helper.set_model_props(made, {p.key: p.value for p in proto.metadata_props})
-    made.graph.ClearField("value_info")
+    _keep_in_half(made)
     _save(made, out)
 
 

@@ -169,7 +169,8 @@ def _watch(
             if ended := following.ended():
                 _, error = ended
                 state.tell(version=version_of(options.out), error=error, training=None)
-                terminal.say("The models are up to date." if not error else "")
+                if not error:
+                    terminal.say("The models are up to date.")
             edited = [Path(path) for _, path in changes]
             if following.running:  # It writes there itself.
                 edited = [path for path in edited if not path.is_relative_to(weights)]
