@@ -104,7 +104,7 @@ def graphs(
     weights, recipe = untrained
     out = tmp_path_factory.mktemp("exported") / "graphs"
     with pytest.MonkeyPatch.context() as patch:
-        few = {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2, "SAMPLE": 30}
+        few = {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2, "SAMPLE": 40}
         few |= {"SAMPLE_IN_CHROMIUM": 8}
         for name, count in few.items():
             patch.setattr(parity, name, count)

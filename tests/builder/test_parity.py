@@ -72,7 +72,8 @@ def test_a_variant_that_fails_is_not_shipped_and_said_so(
     # As where nobody has a browser.
     monkeypatch.setenv("WMSITE_CHROMIUM", str(tmp_path / "none"))
     weights, recipe = untrained
-    export = dataclasses.replace(recipe.export, variants=["int8"])
+    # What is calibrated well is off by a tenth of a percent, as this one is by one.
+    export = dataclasses.replace(recipe.export, variants=["int8"], tolerance={"pixels": 0.5})
     calibrate = quantize.to_int8
 
     def badly(source: Path, out: Path, feeds: Any) -> None:

@@ -137,7 +137,7 @@ def test_what_is_not_learned_leaves_the_old_model(
     monkeypatch.setattr(acceptance, "shortfall", lambda entry, work: "")
     assert run(project).warnings == ["model x: it did not learn"]
     edit(project / "recipes" / "catcher" / "recurrent.toml", "steps = 4\n", "steps = 5\n")
-    assert run(project).warnings == []
+    assert "model x: it did not learn" not in run(project).warnings
     assert entry(project).provenance["steps"] == 5
 
 

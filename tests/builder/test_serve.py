@@ -73,6 +73,15 @@ def following(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield one
 
 
+def newer(stream: Iterator[dict[str, Any]], version: str) -> dict[str, Any]:
+    """The next that is told of another version; what goes wrong before it is not waited out."""
+    for told in stream:
+        assert told["error"] is None
+        if told["version"] != version:
+            return told
+    raise AssertionError("the stream has ended")
+
+
 def model_of(served: Served) -> dict[str, Any]:
     """The first model of the world, as the site that is served has it."""
     folder = json.loads(served.get("/r/wm/site.json")[2])["worlds"]["catcher"]
@@ -194,17 +203,15 @@ def test_a_model_follows_an_edit_and_then_the_newest(following: Served) -> None:
     assert model_of(following)["older"] is False
     good = sim.read_text()
     sim.write_text(good.replace("LIVES = 3", "LIVES = 4"))
-    told = next(one for one in stream if one["version"] != first)
-    assert told["error"] is None and model_of(following)["older"] is True
+    second = newer(stream, first)["version"]
+    assert model_of(following)["older"] is True
     # While the model of that edit is made, another edit comes.
     training = next(one["training"] for one in stream if one["training"])
     assert 0 <= training["share"] <= 1 and training["model"]
     sim.write_text(good.replace("LIVES = 3", "LIVES = 5"))
-    second = told["version"]
-    third = next(one for one in stream if one["version"] != second)["version"]
+    third = newer(stream, second)["version"]
     assert model_of(following)["older"] is True
-    last = next(one for one in stream if one["version"] != third)
-    assert last["error"] is None and last["training"] is None
+    assert newer(stream, third)["training"] is None
     model = model_of(following)
     assert model["older"] is False and model["provenance"]["finetuned_from"] == "recurrent"
     world = json.loads(following.get("/r/wm/site.json")[2])["worlds"]["catcher"]

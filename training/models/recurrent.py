@@ -184,7 +184,8 @@ class Model(nn.Module):
 
         def turned(value: Tensor, axis: int) -> Tensor:
             size = value.shape
-            parts = value.reshape(*size[:axis], self.colours, -1, *size[axis + 1 :])
+            each = size[axis] // self.colours
+            parts = value.reshape(*size[:axis], self.colours, each, *size[axis + 1 :])
             return parts.index_select(axis, torch.tensor(order)).reshape(size)
 
         return weights | {name: turned(weights[name], axis) for name, axis in COLOURED.items()}
