@@ -135,9 +135,10 @@ import dataclasses, json, shutil, sys, tempfile
 from pathlib import Path
 from builder.pipeline import Entry
 from builder.project import Project
-from training.evaluate import evaluate
 folder, weights, rollouts, step = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
 entry = Entry(Project.open(folder).world("breakout"), "recurrent")
+sim = entry.world.load()
+from training.evaluate import evaluate  # now, so that its detector is of this sim
 asked = dataclasses.replace(
     entry.asked.evaluate, seeds=1, rollouts=rollouts, horizons=[step], steps=step, games=2,
     play_steps=2,
@@ -146,7 +147,7 @@ with tempfile.TemporaryDirectory() as copy:
     work = Path(copy) / "weights"
     shutil.copytree(weights, work)
     recipe = dataclasses.replace(entry.asked, evaluate=asked)
-    metrics = evaluate(work, entry.world.load(), recipe)
+    metrics = evaluate(work, sim, recipe)
 print(json.dumps({
     "held": metrics["rows"][0]["values"][f"ball_held@{step}"],
     "control": metrics["checks"]["controllability"],
