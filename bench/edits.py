@@ -25,7 +25,7 @@ STEP = 30
 
 # What a reader would try: (name, text of the sim, what it becomes) ...
 Edit = list[tuple[str, str]]
-FLOAT = '"flying": np.zeros(worlds, dtype=np.bool_),  # Is there a ball?'
+FLYING = '"flying": np.zeros(worlds, dtype=np.bool_),  # Is there a ball?'
 EDITS: dict[str, Edit] = {
     "colours": [
         ("BACKGROUND = (12, 14, 28)", "BACKGROUND = (30, 12, 40)"),
@@ -42,8 +42,8 @@ EDITS: dict[str, Edit] = {
     ],
     "a second ball": [
         (
-            FLOAT,
-            f"{FLOAT}\n"
+            FLYING,
+            f"{FLYING}\n"
             '            "ball2": np.zeros((worlds, 4), dtype=np.float64),\n'
             '            "flying2": np.zeros(worlds, dtype=np.bool_),',
         ),

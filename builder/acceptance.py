@@ -28,34 +28,46 @@ def fits(entry: Entry) -> bool:
 
 
 def shortfall(entry: Entry, work: Path) -> str:
-    """Say how the weights in `work` fall short of what the recipe accepts, or ""."""
+    """Say how the weights in `work` fall short of what the recipe accepts, or "".
+
+    What counts is whether the model still follows the sim; without a detector that could tell, the
+    moved pixels that are right.
+    """
+    from training.agreement import PIXEL_LABELS
     from training.detectors import DETECTORS
 
     detector, asked = DETECTORS.get(entry.world.name), entry.recipe.evaluate
-    if detector is None or not asked.accept:
-        return ""
+    name = detector.held if detector else "moved"
+    label = (PIXEL_LABELS | (detector.labels if detector else {}))[name][0]
     step = max(horizon for horizon in asked.horizons if horizon <= asked.steps)
     metrics = cache.read_json(work / "metrics.json") or {"rows": [{"values": {}}]}
-    figure = metrics["rows"][0]["values"].get(f"{detector.held}@{step}")
+    figure = metrics["rows"][0]["values"].get(f"{name}@{step}")
     found = figure["mean"] if figure else 0.0
     if found >= asked.accept:
         return ""
     return (
-        f"model {entry.name}: it did not learn the edited sim: {detector.labels[detector.held][0]} "
-        f"at step {step} in {found:.0f} % of rollouts, {asked.accept:.0f} % are asked; the model "
-        f"of the sim before stays. Run: wmsite train {entry.world.name} --full"
+        f"model {entry.name}: it did not learn the edited sim: {label} at step {step}: "
+        f"{found:.0f} %, {asked.accept:.0f} % are asked; the model of the sim before stays. "
+        f"Run: wmsite train {entry.world.name} --full"
     )
 
 
 def refuse(entry: Entry, why: str) -> None:
     """Note that the sim as it is now was not learned, so that no build tries it again."""
-    cache.write_json(_note(entry), {"train": entry.keys["train"], "why": why})
+    cache.write_json(_note(entry), {"key": entry.keys_of(True)["evaluate"], "why": why})
 
 
 def refused(entry: Entry) -> str:
     """Say why the sim as it is now was not learned, or ""."""
     told = cache.read_json(_note(entry)) or {}
-    return str(told["why"]) if told.get("train") == entry.keys["train"] else ""
+    return str(told["why"]) if told.get("key") == entry.keys_of(True)["evaluate"] else ""
+
+
+def older(entry: Entry) -> str:
+    """Say that the committed weights are of the sim before an edit, and why still; or ""."""
+    if entry.made.get("sim") == entry.keys["sim"]:
+        return ""
+    return refused(entry) or "This model was made for the sim as it was before it was edited."
 
 
 def _note(entry: Entry) -> Path:

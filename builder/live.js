@@ -5,7 +5,7 @@ const script = /** @type {HTMLScriptElement} */ (document.currentScript);
 const home = new URL(".", script.src);
 let mine = script.dataset.version;
 
-/** @typedef {{model: string, share: number, left: number | null, figures: Record<string, number>}} Training */
+/** @typedef {{title: string, share: number, left: number | null, said: string}} Training */
 
 /** One box at the foot of the page. @param {string} role @param {string} colours */
 function box(role, colours) {
@@ -31,10 +31,9 @@ const alarm = box("alert", "background:#2b0d12;color:#ffd7dc;border-color:#ff487
 const report = box("status", "background:#0d1b2b;color:#d7ecff;border-color:#4890ff;left:auto;max-width:40rem");
 
 /** @param {Training} training */
-function progress({ model, share, left, figures }) {
+function progress({ title, share, left, said }) {
   const clock = left === null ? "" : `, ${Math.floor(left / 60)}:${String(Math.floor(left % 60)).padStart(2, "0")} left`;
-  const shown = Object.entries(figures).map(([name, value]) => `${name} ${(100 * value).toFixed(0)} %`);
-  return [`${model}: ${(100 * share).toFixed(0)} %${clock}`, ...shown].join(" · ");
+  return `${title}: ${(100 * share).toFixed(0)} %${clock} ${said}`;
 }
 
 // A service worker that keeps the old site must bring the new one first.

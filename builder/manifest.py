@@ -93,7 +93,7 @@ class Model(Part):
     variants: list[Variant]
     metrics: dict[str, Any]
     provenance: dict[str, Any]
-    older: bool = False  # it was trained on the sim as it was before an edit
+    older: str = ""  # what the page says of a model that is of the sim before an edit
 
 
 class World(Part):

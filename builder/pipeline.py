@@ -8,7 +8,6 @@ entry that is committed: its provenance.json names the keys that made it.
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from builder import acceptance, cache
+from builder import acceptance, cache, weights
 from builder.project import PACKAGES, World
 from builder.terminal import Terminal
 from sims.errors import UserError
@@ -68,9 +67,6 @@ CODE: dict[str, tuple[str, ...]] = {
     ),
 }
 STEPS = ("data", "train", "evaluate", "graphs")
-WEIGHTS = "weights.safetensors"
-PRODUCTS = (WEIGHTS, "provenance.json", "curve.json", "metrics.json")
-FOLDERS = ("figures", "graphs")
 NEEDED = ("torch", "pyarrow", "safetensors", "PIL", "onnx", "onnxruntime", "tensorboard")
 INSTALL = "pip install 'wmsite[train]'"
 
@@ -125,14 +121,18 @@ class Entry:
     @property
     def keys(self) -> dict[str, str]:
         """The key of every step as things stood first: sim, data, train, evaluate, graphs."""
-        if self.tuning not in self._keys:
-            self._keys[self.tuning] = self._find_keys()
-        return self._keys[self.tuning]
+        return self.keys_of(self.tuning)
 
-    def _find_keys(self) -> dict[str, str]:
+    def keys_of(self, tuning: bool) -> dict[str, str]:
+        """The same for weights trained from nothing, or for fine-tuned ones."""
+        if tuning not in self._keys:
+            self._keys[tuning] = self._find_keys(self.asked.tuned if tuning else self.asked)
+        return self._keys[tuning]
+
+    def _find_keys(self, written: Any) -> dict[str, str]:
         from training import recipe
 
-        asked = recipe.to_json(self.recipe)
+        asked = recipe.to_json(written)
         code = {
             step: cache.code_hash(PACKAGES / f.format(family=self.family) for f in files)
             for step, files in CODE.items()
@@ -165,7 +165,7 @@ class Entry:
     @property
     def trained(self) -> bool:
         """Whether there are committed weights that say how they were made."""
-        return bool(self.made) and (self.weights / WEIGHTS).is_file()
+        return bool(self.made) and (self.weights / weights.WEIGHTS).is_file()
 
     @property
     def playable(self) -> bool:
@@ -184,8 +184,8 @@ class Entry:
             return Due(STEPS, "what it records, or how, has changed")
         if made.get("train") != keys["train"]:
             return Due(STEPS[1:], "its recipe or the training code has changed")
-        if not whole(self.weights / WEIGHTS):
-            return Due(STEPS[1:], f"{WEIGHTS} is damaged")
+        if not weights.whole(self.weights / weights.WEIGHTS):
+            return Due(STEPS[1:], f"{weights.WEIGHTS} is damaged")
         steps, why = [], []
         if made.get("evaluate") != self.keys["evaluate"]:
             steps.append("evaluate")
@@ -263,7 +263,11 @@ def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = F
 def _tunes(entry: Entry) -> bool:
     """Return whether training starts from the weights that are there: those of another sim."""
     other = entry.tuning or entry.made.get("data") != entry.keys["data"]
-    return other and entry.asked.finetune is not None and whole(entry.weights / WEIGHTS)
+    return (
+        other
+        and entry.asked.finetune is not None
+        and weights.whole(entry.weights / weights.WEIGHTS)
+    )
 
 
 def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> bool:
@@ -279,17 +283,17 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> boo
     if trained:
         _train(entry, work)
     else:
-        copy(entry.weights, work)
+        weights.copy(entry.weights, work)
 
     def wanted(step: str) -> bool:
         # Of a run that was killed, what is done is done; what is committed may be damaged.
-        return step in due.steps and not (trained and _key(work, step) == entry.keys[step])
+        return step in due.steps and not (trained and weights.key(work, step) == entry.keys[step])
 
     if wanted("evaluate"):
         from training import evaluate
 
         evaluate.evaluate(work, entry.world.load(), entry.recipe)
-        stamp(work, {"evaluate": entry.keys["evaluate"]})
+        weights.stamp(work, {"evaluate": entry.keys["evaluate"]})
     if trained and entry.tuning and (why := acceptance.shortfall(entry, work)):
         acceptance.refuse(entry, why)
         terminal.warn(why)
@@ -300,8 +304,8 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> boo
 
         sim, out = entry.world.load(), work / "graphs"
         parity.make_graphs(work, dataset(entry), sim, entry.recipe, out, terminal.warn)
-        stamp(work, {"graphs": entry.keys["graphs"]})
-    publish(work, entry.weights)
+        weights.stamp(work, {"graphs": entry.keys["graphs"]})
+    weights.publish(work, entry.weights)
     if (work / "tensorboard").is_dir():
         logs = entry.home / "tensorboard" / work.name
         shutil.rmtree(logs, ignore_errors=True)
@@ -326,7 +330,7 @@ def adopt(entry: Entry, terminal: Terminal) -> None:
     were trained on is made anew, and must be the same bytes. Raises UserError otherwise.
     """
     made = entry.made
-    if not entry.trained or not whole(entry.weights / WEIGHTS):
+    if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
         raise UserError(f"model {entry.name}: it has no whole weights to adopt. Run: wmsite train")
     if made.get("data") != entry.keys["data"]:
         old = entry.home / "data" / f"{entry.world.name}-{made.get('data', '')[:16]}"
@@ -347,16 +351,16 @@ def adopt(entry: Entry, terminal: Terminal) -> None:
     keys = {step: entry.keys[step] for step in ("sim", "data", "train")}
     work = entry.home / "train" / f"{entry.stem}-adopted"
     shutil.rmtree(work, ignore_errors=True)
-    copy(entry.weights, work)
-    stamp(work, keys)
-    publish(work, entry.weights)
+    weights.copy(entry.weights, work)
+    weights.stamp(work, keys)
+    weights.publish(work, entry.weights)
     shutil.rmtree(work, ignore_errors=True)
     terminal.say(f"model {entry.name}: adopted; evaluation and graphs follow")
 
 
 def _train(entry: Entry, work: Path) -> None:
     """Train in `work`, going on where a killed run stopped."""
-    if _key(work, "train") == entry.keys["train"]:
+    if weights.key(work, "train") == entry.keys["train"]:
         return  # Killed between training and publishing: the weights are there.
     folder = dataset(entry)
     from training import train
@@ -364,52 +368,3 @@ def _train(entry: Entry, work: Path) -> None:
     keys = {name: entry.keys[name] for name in ("sim", "data", "train")}
     init = entry.weights if entry.tuning else None
     train.train(entry.recipe, folder, work, entry.world.load(), keys=keys, init=init)
-
-
-def whole(file: Path) -> bool:
-    """Return whether a safetensors file is there and has all the bytes that its header tells."""
-    try:
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            header = json.loads(opened.read(min(length, 100_000_000)))
-        header.pop("__metadata__", None)
-        end = max(tensor["data_offsets"][1] for tensor in header.values())
-        return file.stat().st_size == 8 + length + int(end)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
-def publish(work: Path, weights: Path) -> None:
-    """Put what a working folder made in the place of a weights folder, in whole."""
-    stage = weights.with_name(f".{weights.name}.wmsite-new")
-    shutil.rmtree(stage, ignore_errors=True)
-    try:
-        copy(work, stage)
-        cache.swap(stage, weights)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a weights folder's products, and nothing else that lies there."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in PRODUCTS:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
-    for name in FOLDERS:
-        shutil.rmtree(target / name, ignore_errors=True)
-        if (source / name).is_dir():
-            shutil.copytree(source / name, target / name)
-
-
-def _key(work: Path, step: str) -> str | None:
-    told = cache.read_json(work / "provenance.json") or {}
-    key = told.get("keys", {}).get(step)
-    return str(key) if key else None
-
-
-def stamp(work: Path, keys: dict[str, str]) -> None:
-    """Note in a working folder's provenance with which keys steps were done."""
-    told = cache.read_json(work / "provenance.json")
-    told["keys"] |= keys
-    cache.write_json(work / "provenance.json", told)

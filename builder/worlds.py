@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from builder import cache, manifest
+from builder import acceptance, cache, manifest
 from builder.pipeline import Entry
 from builder.project import World
 from sims.errors import UserError
@@ -123,7 +123,7 @@ def model(entry: Entry) -> tuple[manifest.Model, Path]:
             if value
         },
         "provenance": {key: made[key] for key in kept if key in made},
-        "older": entry.made.get("sim") != entry.keys["sim"],
+        "older": acceptance.older(entry),
     }
     try:
         return manifest.Model.model_validate(told), folder

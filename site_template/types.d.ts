@@ -51,7 +51,7 @@ export interface ModelEntry {
   variants: Variant[];
   metrics: Record<string, unknown>;
   provenance: Record<string, unknown>;
-  older: boolean;
+  older: string;
 }
 export interface ActionSpec {
   name: string;

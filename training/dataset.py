@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,6 @@ from training.lerobot import DATA_PATH, VERSION, decode_png
 from training.palette import colour_codes, index_by_code
 from training.record import FORMAT, MANIFEST
 
-T = TypeVar("T")
 ROWS_AT_ONCE = 4096  # images decoded together; bounds the memory that decoding takes
 
 
@@ -59,43 +57,14 @@ class Arrays:
     episodes: Array
     episode_index: Array  # int64 [T]
     frame_index: Array  # int64 [T]
-    _windows: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _windows: dict[int, Array] = field(default_factory=dict, repr=False)
 
     def windows(self, length: int) -> Array:
         """Return int64 first rows of all windows of `length` steps (`length` + 1 frames)."""
-        return self._remember(("windows", length), lambda: self._starts(length))
-
-    def event_windows(self, length: int, after: int = 0) -> dict[str, Array]:
-        """Return, for each event, first rows of the windows whose steps have it.
-
-        Only steps from `after` on count, such as those past a burn-in.
-        """
-        return self._remember(("events", length, after), lambda: self._eventful(length, after))
-
-    def sensor_matrix(self) -> Array:
-        """Return float32 [T, S]: all sensors as parts 0..1 of what the dataset ranges over."""
-        low, high = self.state_range
-        wide = np.where(high > low, high - low, 1)
-        return self._remember("state", lambda: ((self.state - low) / wide).astype(np.float32))
-
-    def _starts(self, length: int) -> Array:
-        spans = [np.arange(a, b - length) for a, b in self.episodes if b - a > length]
-        return np.concatenate(spans) if spans else np.zeros(0, np.int64)
-
-    def _eventful(self, length: int, after: int) -> dict[str, Array]:
-        valid = np.zeros(len(self.rewards) + 1, np.bool_)
-        valid[self.windows(length)] = True
-        back = np.arange(after, length)
-        out = {}
-        for name, rows in self.events.items():
-            starts = np.maximum(rows[:, None] - back, -1)  # -1: the entry that is never valid
-            out[name] = np.unique(starts[valid[starts]])
-        return out
-
-    def _remember(self, key: Any, make: Callable[[], T]) -> T:
-        if key not in self._windows:
-            self._windows[key] = make()
-        return cast(T, self._windows[key])
+        if length not in self._windows:
+            spans = [np.arange(a, b - length) for a, b in self.episodes if b - a > length]
+            self._windows[length] = np.concatenate(spans) if spans else np.zeros(0, np.int64)
+        return self._windows[length]
 
 
 class Dataset:

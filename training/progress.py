@@ -94,18 +94,10 @@ class Progress:
         return spent * (self.total - self.done) / gained if gained > 0 else None
 
     def _write(self) -> None:
-        """Tell the file, in whole, how far this is, and the shares of what is right so far."""
+        """Tell the file, in whole, how far this is, and what the bar says beside it."""
         self.written = time.monotonic()
-        told = {
-            "model": self.title,
-            "share": self.done / self.total if self.total else 1.0,
-            "left": self._left(),
-            "figures": {
-                name.replace("_", " "): value
-                for name, value in self.metrics.items()
-                if isinstance(value, float) and "held" in name
-            },
-        }
+        share = self.done / self.total if self.total else 1.0
+        told = {"title": self.title, "share": share, "left": self._left(), "said": self._suffix()}
         aside = Path(f"{self.file}.{os.getpid()}")
         aside.write_text(json.dumps(told))
         aside.replace(str(self.file))

@@ -126,14 +126,9 @@ def start_from(model: Any, folder: Path, arrays: Arrays) -> int:
     saved = load_file(folder / "weights.safetensors")
     old = {k: v for k, v in saved.items() if k in mine and v.shape == mine[k].shape}
     orders = _orders(saved["palette"][:, :3].int().tolist(), arrays.palette.tolist())
-    if len(orders) > 1 and len(old) == len(mine):
-        misses = []
-        for order in orders:
-            model.load_state_dict(model.recoloured(old, order), strict=False)
-            misses.append(_misses(model, arrays))
-        old = model.recoloured(old, orders[int(np.argmin(misses))])
-    elif orders and len(old) == len(mine):
-        old = model.recoloured(old, orders[0])
+    if orders and len(old) == len(mine):
+        tried = [model.recoloured(old, order) for order in orders]
+        old = min(tried, key=lambda weights: _misses(model, weights, arrays))
     model.load_state_dict(old, strict=False)
     return len(old)
 
@@ -151,8 +146,9 @@ def _orders(old: list[list[int]], new: list[list[int]]) -> list[list[int]]:
 
 
 @torch.no_grad()
-def _misses(model: Any, arrays: Arrays) -> float:
-    """Return how many pixels one step from some recorded frames gets wrong."""
+def _misses(model: Any, weights: dict[str, torch.Tensor], arrays: Arrays) -> float:
+    """Return how many pixels one step from some recorded frames gets wrong with these weights."""
+    model.load_state_dict(weights, strict=False)
     rows = np.random.default_rng(0).choice(arrays.windows(1), TRIED)
     where = next(model.parameters()).device
     seen, state, action, chance = (

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from builder import cache, pipeline
+from builder import cache, pipeline, weights
 from builder.commands.train import entries
 from builder.terminal import Terminal
 from sims.errors import UserError
@@ -33,7 +33,7 @@ def run(
 
 
 def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
-    if not entry.trained or not pipeline.whole(entry.weights / pipeline.WEIGHTS):
+    if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
         what = "its weights are damaged" if entry.trained else "it has no weights to measure"
         raise UserError(f"model {entry.name}: {what}. Run: wmsite train {entry.world.name}")
     if entry.made.get("sim") != entry.keys["sim"]:
@@ -56,7 +56,7 @@ def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
         )
     work = entry.home / "evaluate" / entry.stem
     shutil.rmtree(work, ignore_errors=True)
-    pipeline.copy(entry.weights, work)
+    weights.copy(entry.weights, work)
     from training import evaluate
 
     metrics = evaluate.evaluate(work, entry.world.load(), entry.recipe)
@@ -72,8 +72,8 @@ def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
             )
         terminal.say(f"model {entry.name}: no figure is worse than the committed ones.")
     else:
-        pipeline.stamp(work, {"evaluate": entry.keys["evaluate"]})
-        pipeline.publish(work, entry.weights)
+        weights.stamp(work, {"evaluate": entry.keys["evaluate"]})
+        weights.publish(work, entry.weights)
         shutil.rmtree(work, ignore_errors=True)
 
 

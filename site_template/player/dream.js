@@ -1,5 +1,6 @@
 // A dream: the model alone, from a state of the sim that the player chose, and the way back to it.
 
+import { joinModel } from "./join.js";
 import { modelFailed, recover } from "./recover.js";
 
 /** @import {Mode} from "../types" */
@@ -23,7 +24,7 @@ export async function dream(game) {
       const past = game.past.map((m) => ({ ...m, frame: m.frame.slice() }));
       game.dream = { save, past, mode: game.mode };
       Object.assign(game, { mode: "neural", drift: null, replaying: null, replayState: "none" });
-      await game.joinModel().catch((error) => modelFailed(game, error));
+      await joinModel(game).catch((error) => modelFailed(game, error));
     });
     game.resume();
   } catch (error) {

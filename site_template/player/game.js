@@ -1,5 +1,6 @@
 // One world being played: sim and model stepped side by side, modes, pauses, replays and recovery. No DOM.
 
+import { joinModel } from "./join.js";
 import { load } from "./load.js";
 import { Samples } from "./loop.js";
 import { modelFailed, recover } from "./recover.js";
@@ -105,21 +106,6 @@ export class Game extends EventTarget {
   /** Load all that is not here yet, and play. A second call retries what failed. */
   start() {
     return load(this);
-  }
-
-  /** The model starts from what the sim shows now. */
-  async joinModel() {
-    if (!this.model?.ready || !this.simFrame || !this.sim) return;
-    if (!this.model.fits(this.sim.spec)) {
-      this.modelOn = false;
-      this.say({ text: "The model rests: the edited sim has other frames, actions or chance than it was trained on." });
-      return this.changed();
-    }
-    await this.model.start({ frame: this.simFrame, sensors: this.sensors() }, this.past, this.sim.now.actions.length);
-    this.modelOn = true;
-    this.modelFrame = new Uint8ClampedArray(this.simFrame);
-    this.emit("frame");
-    this.changed();
   }
 
   /** Python has worked on one call for `waited` ms, or (0) has answered. @param {number} waited */
@@ -344,7 +330,7 @@ export class Game extends EventTarget {
 
   /** Bring the model back to what the sim shows, between ticks. */
   resync() {
-    return this.exclusively(() => this.joinModel()).catch((error) => modelFailed(this, error));
+    return this.exclusively(() => joinModel(this)).catch((error) => modelFailed(this, error));
   }
 
   /** Let a scripted behaviour play; null: the player. @param {string | null} behaviour */

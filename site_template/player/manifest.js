@@ -72,7 +72,7 @@ const model = {
   variants: list(part(variant)),
   metrics: dict(anything),
   provenance: dict(anything),
-  older: flag,
+  older: text,
 };
 const spec = {
   name: text,

@@ -1,7 +1,7 @@
 // What opens below the stage: figures, the game's settings, the keys. The source's is editor-panel.js.
 
 import { h, icon } from "./dom.js";
-import { choose } from "./load.js";
+import { choose } from "./join.js";
 
 /** @import {PlayerState, World} from "../types" */
 /** @import {Game} from "./game.js" */

@@ -7,7 +7,7 @@
 import { h } from "./dom.js";
 import { Game } from "./game.js";
 import { Input } from "./input.js";
-import { renew } from "./load.js";
+import { renew } from "./join.js";
 import { runSource } from "./recover.js";
 import { replayedWorld } from "./replay.js";
 import { rerun } from "./rerun.js";

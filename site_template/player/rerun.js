@@ -1,5 +1,6 @@
 // A game from a link: read it, play it, say whether it ended as it did where it was made.
 
+import { joinModel } from "./join.js";
 import { fromFragment, ReplayError, toFragment } from "./replay.js";
 import { recover } from "./recover.js";
 
@@ -64,7 +65,7 @@ export async function skip(game) {
       const shown = await game.sim.run(replay.actions.slice(at));
       if (shown) game.take(shown);
       await endReplay(game);
-      await game.joinModel();
+      await joinModel(game);
     })
     .catch((error) => recover(game, error));
   game.emit("frame");

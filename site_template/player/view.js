@@ -5,7 +5,7 @@ import { format, h, icon } from "./dom.js";
 import { Painter } from "./draw.js";
 import { canDream, dream, wake } from "./dream.js";
 import { DriftLine } from "./drift-line.js";
-import { loadModel } from "./load.js";
+import { loadModel } from "./join.js";
 import { build, figures } from "./panels.js";
 import { share, skip } from "./rerun.js";
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,7 @@ def test_the_forecast_and_the_laws_are_found_in_play() -> None:
 
 
 def test_too_little_play_leaves_laws_unfound(laws: Laws) -> None:
+    laws = copy.deepcopy(laws)
     sensors = torch.rand(20, 3) * 3
     laws.fit(sensors, torch.zeros(20, 2), torch.zeros(20, 1), sensors.flip(0))
     assert not laws.weight[:, GIVEN:].any()

@@ -93,14 +93,16 @@ class Laws(nn.Module):
         for j in range(s.shape[1]):
             # What has come to an end of its range may have been stopped there.
             inside = some(torch.nonzero(true[:, j].abs() < 1)[:, 0])
-            found, best = torch.zeros_like(self.drift[j]), -1.0  # that it stays
-            for rows in (every[:0], every, inside):
+            drifts = [torch.zeros_like(self.drift[j])]  # that it stays
+            for rows in (every, inside):
                 if len(rows) >= 2 * inputs.shape[1]:
-                    found = regress(inputs[rows], (true - s)[rows, j : j + 1])[:, 0].to(found)
-                made = (inputs[every] @ found[:-1] + found[-1] + s[every, j]).clamp(-1, 1)
-                told = float(((made - true[every, j]).abs() < EXPLAINED).float().mean())
-                if told > best:
-                    self.drift[j], best = found, told
+                    found = regress(inputs[rows], (true - s)[rows, j : j + 1])
+                    drifts.append(found[:, 0].to(s))
+            told = []
+            for drift in drifts:
+                made = (inputs[every] @ drift[:-1] + drift[-1] + s[every, j]).clamp(-1, 1)
+                told.append(int(((made - true[every, j]).abs() < EXPLAINED).sum()))
+            self.drift[j] = drifts[told.index(max(told))]
         free = self.settle(self.ahead(sensors, action))
         turned = torch.nonzero(self.turned(sensors, action, after))[:, 0]
         parts = (value[turned] for value in (sensors, action, chance, free, true))

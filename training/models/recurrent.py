@@ -175,8 +175,7 @@ class Model(nn.Module):
 
     def fit_shapes(self, index: Tensor, sensors: Tensor) -> None:
         """Find how landmarks look in R (some) frames of palette indices [R, cams, H, W]."""
-        colours = torch.arange(self.colours, device=index.device, dtype=index.dtype)
-        planes = (index[:, None] == colours.view(1, -1, 1, 1, 1)).float().flatten(1, 2)
+        planes = self.one_hot(index)
         self.shapes[:] = find_shapes(planes, self.marks, sensors, self.config.glimpse)
 
     def recoloured(self, weights: State, order: list[int]) -> State:
