@@ -12,7 +12,7 @@ import torch
 from bench.table import ROOT, Figure, median
 from builder.project import Project
 from training.dataset import Dataset
-from training.objective import Carried, chunk_loss
+from training.objective import chunk_loss
 from training.ranks import Ranks, launch
 from training.recipe import Recipe, load
 from training.record import record
@@ -70,11 +70,11 @@ def _time(
     games = ranks.share(batch)
     source = Both(arrays, sim_class, recipe, games, ranks.rank)
     source.live.horizon = horizon
-    carried = Carried.nothing(model, games)
+    carried = None
     times = []
     for _ in range(WARM + STEPS):
         start = time.perf_counter()
-        loss, _, carried = chunk_loss(model, source, carried, recipe.train)
+        loss, _, carried = chunk_loss(model, source, carried, recipe.train, 0.0)
         run.update(loss, 0.1, ranks, 0.0)
         times.append(time.perf_counter() - start)
     return times

@@ -75,9 +75,26 @@ def step_graph(model: Any) -> Graph:
     )
 
 
-def export(model: Any, out: Path, metadata: Mapping[str, str]) -> Path:
-    """Write step.fp32.onnx into `out`; return its path.
+def samplers(model: Any) -> list[Any]:
+    """Return the model as it may be played: once, or with each number of evaluations it offers.
 
+    The first is the model as it was evaluated.
+    """
+    if not hasattr(model, "sampled"):
+        return [model]
+    first = model.config.evaluations
+    return [model, *(model.sampled(n) for n in model.config.offered if n != first)]
+
+
+def evaluations(model: Any) -> int:
+    """Return how often a model's network is evaluated for a frame."""
+    return getattr(model.config, "evaluations", 1)
+
+
+def export(model: Any, out: Path, metadata: Mapping[str, str]) -> Path:
+    """Write the step's fp32 graph into `out`; return its path.
+
+    A network that is evaluated several times stands in the graph as often, with its weights once.
     `metadata` is kept in the file, with the model's config. Raises UserError if the exporter or
     ONNX's checker refuses the model, for a shape that isn't static, and for operators that the
     page's runtimes can't run well.
@@ -87,7 +104,8 @@ def export(model: Any, out: Path, metadata: Mapping[str, str]) -> Path:
     _strip(proto)
     checked = check(proto)
     onnx.helper.set_model_props(checked, kept)
-    path = out / "step.fp32.onnx"
+    times = evaluations(model)
+    path = out / (f"step.{times}.fp32.onnx" if times > 1 else "step.fp32.onnx")
     path.write_bytes(checked.SerializeToString())
     return path
 
@@ -223,7 +241,6 @@ def describe(model: Any, step: Path) -> dict[str, Any]:
     frame = inputs[f"state_{FRAME}"]
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "macs": count_macs(proto),
         "history": model.config.history,
         "state": [s.model_dump() for s in state],
         "inputs": [tensor(name, value).model_dump() for name, value in inputs.items()],

@@ -66,16 +66,23 @@ class StateTensor(Part):
 
 
 class Variant(Part):
-    """One precision of the model that passed the parity gate, and the backends it passed on."""
+    """One precision of the model that passed the parity gate, and the backends it passed on.
+
+    `evaluations`: how often its network is evaluated for a frame, all within the graph; `macs`: the
+    multiply-accumulates of that frame.
+    """
 
     name: Literal["fp32", "fp16", "int8"]
     backends: list[Literal["wasm", "webgpu"]]
+    evaluations: int = 1
+    macs: int
     step: File
     parity: dict[str, float]
 
 
 class Model(Part):
     """One world model. The page takes the first variant that the device runs.
+
 
     step: (state..., action, chance) -> (frame, state..., reward, terminated).
     It starts from states of zeros, and is brought to what the sim shows by steps through `history`
@@ -85,7 +92,6 @@ class Model(Part):
     family: str
     label: str
     parameters: int
-    macs: int
     history: int
     state: list[StateTensor]
     inputs: list[Tensor]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from builder import cache, manifest, tables
 from builder.charts import Line, chart
+from builder.terminal import size
 
 ABSENT = '<p class="wm-absent">{what}</p>'
+TIME = "Milliseconds a frame, onnxruntime-web on one thread, where it was made"
 NO_DETECTOR = "Not measured: nothing reads this world's objects from its frames yet."
 
 
@@ -55,6 +57,51 @@ def curve(told: Mapping[str, Any], x_label: str) -> str:
     return chart(told["label"], x_label, lines, told["unit"])
 
 
+def comparison(models: Sequence[tuple[manifest.Model, Path]]) -> str:
+    """All models of a world side by side: fidelity, arithmetic, bytes and time."""
+    rows: list[dict[str, Any]] = []
+    lines: list[list[str]] = [["Parameters"], ["Million multiplications a frame"], ["Size"], [TIME]]
+    columns: dict[str, Any] = {}
+    series: dict[str, dict[str, Any]] = {}
+    for model, weights in models:
+        metrics = cache.read_json(weights / "metrics.json") or {}
+        tables_of = [metrics, metrics.get("events", {}), metrics.get("autonomy", {})]
+        checks = {k: v for k, v in metrics.get("checks", {}).items() if "mean" in v}
+        steps = sorted({column["step"] for column in metrics.get("columns", [])})
+        some = {steps[0], steps[len(steps) // 2], steps[-1]} if steps else set()
+        for column in (c for part in tables_of for c in part.get("columns", [])):
+            if column.get("step") in {None, *some}:
+                columns.setdefault(column["key"], column)
+        columns |= {key: {"key": key, **value} for key, value in checks.items()}
+        for name in (model.family, *metrics.get("samplers", [])):
+            own = name == model.family
+            found = {
+                key: value
+                for part in tables_of
+                for row in part.get("rows", [])
+                if row["name"] == name
+                for key, value in row["values"].items()
+            }
+            shown = name if own else f"{model.family}, {name}"
+            rows.append({"name": shown, "values": found | (checks if own else {})})
+            times = model.variants[0].evaluations if own else int(name.split()[0])
+            fast = next((v for v in model.variants if v.evaluations == times), None)
+            lines[0].append(f"{model.parameters:,}")
+            lines[1].append(f"{fast.macs / 1e6:.1f}" if fast else "–")
+            lines[2].append(f"{size(fast.step.bytes)} ({fast.name})" if fast else "–")
+            lines[3].append(f"{fast.parity['ms']:.1f}" if fast and "ms" in fast.parity else "–")
+            for key, one in metrics.get("curves", {}).items():
+                if name in one["series"]:
+                    drawn = series.setdefault(key, {**one, "series": {}})
+                    drawn["series"][shown] = one["series"][name]
+    names = [html.escape(row["name"]) for row in rows]
+    return (
+        tables.figures(list(columns.values()), rows)
+        + tables.table(["Cost", *names], lines, "wm-figures")
+        + "".join(curve(one, "steps played alone") for one in series.values())
+    )
+
+
 def events(model: manifest.Model, weights: Path, home: str) -> str:
     """Whether what happens in the sim happens in the model, and when."""
     told = (cache.read_json(weights / "metrics.json") or {}).get("events")
@@ -94,7 +141,10 @@ def variants(model: manifest.Model, weights: Path, home: str) -> str:
     told, fewer = parity.get("sample"), parity.get("browser_sample")
     if not told:
         return ABSENT.format(what=NO_DETECTOR)
-    shipped = {variant.name for variant in model.variants}
+    shipped = {
+        variant.name + (f", {n} evaluations" if (n := variant.evaluations) > 1 else "")
+        for variant in model.variants
+    }
     rows = [
         row if row["name"] in shipped else {**row, "name": f"{row['name']}, not shipped"}
         for row in told["rows"]

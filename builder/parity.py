@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 
 from builder import cache, export, manifest, quantize, rehearsal, runtimes
 from builder.replay import (
@@ -31,7 +32,6 @@ from builder.replay import (
     labels_of,
     one_step,
     play,
-    recorded,
     reference,
 )
 from sims.contract import Sim
@@ -41,7 +41,7 @@ from training.evaluate import Sample
 from training.players import Player
 from training.progress import Progress
 from training.recipe import Recipe
-from training.scenes import Scene
+from training.scenes import Scene, recorded
 from training.weights import load_model
 
 Variant = Literal["fp32", "fp16", "int8"]
@@ -66,12 +66,23 @@ class Verdict:
     """Whether a variant ships, the backends it passed on, its figures, and why not."""
 
     variant: Variant
+    evaluations: int = 1
+    macs: int = 0  # of a frame
     backends: list[runtimes.Backend] = field(default_factory=list)
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     sample: dict[str, Any] = field(default_factory=dict)  # its play, as `Sample.measure`
     # and of fewer rollouts, by runtime
     samples: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        return (
+            f"{self.variant}, {self.evaluations} evaluations"
+            if self.evaluations > 1
+            else self.variant
+        )
 
     @property
     def passes(self) -> bool:
@@ -178,60 +189,84 @@ def make_graphs(
     model = load_model(weights_dir)
     told = json.loads((weights_dir / "provenance.json").read_text())
     dataset = Dataset.open(dataset_dir)
+    history, games = model.config.history, recipe.export.rollouts
+    played = export.samplers(model)
     stage = out.with_name(f".{out.name}.wmsite-new")
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     try:
-        with Progress(f"export {name}", 4 + 2 * len(wanted), "graphs") as bar:
+        with Progress(f"export {name}", len(played) * (4 + 2 * len(wanted)), "graphs") as bar:
             metadata = {"sim": str(told["keys"].get("sim", "")), "family": recipe.family}
-            files: dict[str, Path] = {"fp32": export.export(model, stage, metadata)}
-            described = export.describe(model, files["fp32"])
-            bar.update(1)
-            history, games = model.config.history, recipe.export.rollouts
-            held_out = _held_out(dataset, history)
-            scene = recorded(held_out, ROLLOUTS, STEPS, history, recipe.seed)
-            gate = Gate(described, scene, reference(model, scene, STATES), allowed, recipe.world)
-            bar.update(1)
-            if "fp16" in wanted:
-                files["fp16"] = stage / "step.fp16.onnx"
-                quantize.to_half(files["fp32"], files["fp16"])
-            if "int8" in wanted:
-                files["int8"] = stage / "step.int8.onnx"
-                states = _calibration(model, dataset, recipe)
-                quantize.to_int8(files["fp32"], files["int8"], _rows(states, files["fp32"]))
-            bar.update(1)
-            verdicts = [Verdict(v) for v in wanted]
-            native = runtimes.Native()
-            for verdict in verdicts:
-                gate.judge(verdict, "onnxruntime", native, files[verdict.variant], ROLLOUTS)
-                bar.update(1)
+            scene = recorded(_held_out(dataset, history), ROLLOUTS, STEPS, history, recipe.seed)
             sample = Sample.make(sim_class, recipe, history, games, SAMPLE)
-            for verdict in verdicts:
-                if sample and not verdict.failures:
-                    player = rehearsal.Graph(native, files[verdict.variant], described)
-                    rehearse(sample, verdict, verdicts[0], player)
-                bar.update(1)
             few = Sample.make(sim_class, recipe, history, games // 4, SAMPLE_IN_CHROMIUM)
-            seen = _in_chromium(gate, verdicts, files, few, warn)
-            bar.update(1)
+            gates: list[Gate] = []
+            verdicts: list[Verdict] = []
+            files: dict[str, Path] = {}
+            seen = True
+            for one in played:
+                times = export.evaluations(one)
+                full = export.export(one, stage, metadata)
+                described = export.describe(one, full)
+                bar.update(1)
+                # As many evaluations each: the more a frame takes, the fewer rollouts.
+                part = head(scene, max(1, ROLLOUTS // times))
+                truth = reference(one, part, STATES)
+                gate = Gate(described, part, truth, allowed, recipe.world)
+                gates.append(gate)
+                bar.update(1)
+                macs = export.count_macs(onnx.load(full))
+                judged = [Verdict(variant, times, macs) for variant in wanted]
+                files |= _graphs(one, judged, full, dataset, recipe)
+                bar.update(1)
+                native = runtimes.Native()
+                for verdict in judged:
+                    gate.judge(
+                        verdict, "onnxruntime", native, files[verdict.name], len(part.actions)
+                    )
+                    bar.update(1)
+                for verdict in judged:
+                    if sample and not verdict.failures:
+                        player = rehearsal.Graph(native, files[verdict.name], described)
+                        rehearse(sample, verdict, judged[0], player)
+                    bar.update(1)
+                seen &= _in_chromium(gate, judged, files, few, warn)
+                bar.update(1)
+                verdicts += judged
         _refuse(name, verdicts, warn)
-        _write(stage, described, recipe, [v for v in verdicts if v.passes], files, seen)
+        _write(stage, gates[0].told, recipe, [v for v in verdicts if v.passes], files, seen)
         cache.write_json(
             stage / "parity.json",
             {
-                "pytorch": gate.wanted(ROLLOUTS),
+                "pytorch": gates[0].wanted(len(gates[0].scene.actions)),
                 "variants": [
                     {k: v for k, v in vars(one).items() if "sample" not in k} for one in verdicts
                 ],
-                "sample": rehearsal.table(sample, {v.variant: v.sample for v in verdicts}),
+                "sample": rehearsal.table(sample, {v.name: v.sample for v in verdicts}),
                 "browser_sample": rehearsal.table(
-                    few, {f"{v.variant}, {k}": f for v in verdicts for k, f in v.samples.items()}
+                    few, {f"{v.name}, {k}": f for v in verdicts for k, f in v.samples.items()}
                 ),
             },
         )
         cache.swap(stage, out)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _graphs(
+    model: Any, verdicts: list[Verdict], full: Path, dataset: Dataset, recipe: Recipe
+) -> dict[str, Path]:
+    """Write the other precisions of an fp32 graph beside it; return all by their verdict's name."""
+    files = {}
+    for verdict in verdicts:
+        file = full.with_name(full.name.replace("fp32", verdict.variant))
+        if verdict.variant == "fp16":
+            quantize.to_half(full, file)
+        if verdict.variant == "int8":
+            states = _calibration(model, dataset, recipe)
+            quantize.to_int8(full, file, _rows(states, full))
+        files[verdict.name] = file
+    return files
 
 
 def rehearse(sample: Sample, verdict: Verdict, full: Verdict, player: Player) -> None:
@@ -297,8 +332,9 @@ def _in_chromium(
         for verdict in verdicts:
             if verdict.failures:
                 continue
-            graph = files[verdict.variant]
-            gate.judge(verdict, "wasm", wasm, graph, IN_CHROMIUM)
+            graph = files[verdict.name]
+            rollouts = max(1, IN_CHROMIUM // verdict.evaluations)
+            gate.judge(verdict, "wasm", wasm, graph, rollouts)
             if sample and not verdict.failures:
                 for where, runtime in places.items():
                     player = rehearsal.Graph(runtime, graph, gate.told)
@@ -313,7 +349,7 @@ def _in_chromium(
             continue
         try:
             with runtimes.open_browser("webgpu", half=verdict.variant == "fp16") as webgpu:
-                gate.judge(verdict, "webgpu", webgpu, files[verdict.variant], 0)
+                gate.judge(verdict, "webgpu", webgpu, files[verdict.name], 0)
                 if "webgpu" not in verdict.failures:
                     verdict.backends.append("webgpu")
         except UserError as error:
@@ -327,7 +363,7 @@ def _refuse(name: str, verdicts: list[Verdict], warn: Callable[[str], None]) -> 
         if verdict.passes:
             continue
         where, why = next(iter(verdict.failures.items()))
-        line = f"model {name}: {verdict.variant} fails the parity gate in {where}: {why}"
+        line = f"model {name}: {verdict.name} fails the parity gate in {where}: {why}"
         if verdict.variant == "fp32":
             raise UserError(f"{line}. Run: mend its export; nothing was changed")
         warn(f"{line}; it is not shipped")
@@ -344,11 +380,13 @@ def _write(
     """Write model.json, and drop the graphs of what did not pass."""
     shipped = []
     for verdict in passed:
-        path = files[verdict.variant]
+        path = files[verdict.name]
         measured = verdict.figures["wasm" if seen else "onnxruntime"]
         shipped.append(
             manifest.Variant(
                 name=verdict.variant,
+                evaluations=verdict.evaluations,
+                macs=verdict.macs,
                 backends=verdict.backends,
                 parity={**measured, "chromium": float(seen)},
                 step=manifest.File(

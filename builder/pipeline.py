@@ -39,21 +39,14 @@ EVALUATION = (
 CODE: dict[str, tuple[str, ...]] = {
     "data": ("training/record.py", "training/lerobot.py", "training/palette.py"),
     "train": (
-        "training/breakout_objects.py",
-        "training/breakout_relabel.py",
         "training/dataset.py",
         "training/muon.py",
         "training/objective.py",
         "training/ranks.py",
-        "training/regression.py",
         "training/scenes.py",
         "training/streams.py",
         "training/train.py",
         "training/weights.py",
-        "training/models/landmarks.py",
-        "training/models/laws.py",
-        "training/models/units.py",
-        "training/models/{family}.py",
     ),
     "evaluate": EVALUATION,
     "graphs": (
@@ -65,6 +58,19 @@ CODE: dict[str, tuple[str, ...]] = {
         "builder/replay.py",
         "builder/runtimes.py",
     ),
+}
+# And what only one family is trained with.
+FAMILY: dict[str, tuple[str, ...]] = {
+    "recurrent": (
+        "training/models/recurrent.py",
+        "training/breakout_objects.py",
+        "training/breakout_relabel.py",
+        "training/regression.py",
+        "training/models/landmarks.py",
+        "training/models/laws.py",
+        "training/models/units.py",
+    ),
+    "denoiser": ("training/models/denoiser.py", "training/denoising.py"),
 }
 STEPS = ("data", "train", "evaluate", "graphs")
 NEEDED = ("torch", "pyarrow", "safetensors", "PIL", "onnx", "onnxruntime", "tensorboard")
@@ -133,10 +139,8 @@ class Entry:
         from training import recipe
 
         asked = recipe.to_json(written)
-        code = {
-            step: cache.code_hash(PACKAGES / f.format(family=self.family) for f in files)
-            for step, files in CODE.items()
-        }
+        files = CODE | {"train": CODE["train"] + FAMILY.get(self.family, ())}
+        code = {step: cache.code_hash(PACKAGES / f for f in some) for step, some in files.items()}
         keys = {"sim": self.world.hash}
         keys["data"] = cache.key(
             sim=keys["sim"], recipe=asked["data"], seed=asked["seed"], code=code["data"]

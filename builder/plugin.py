@@ -195,10 +195,9 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
 
         try:
             options = self._options(source, {"world", "section", "model"}, {"world", "section"})
-            if options["section"] not in report.SECTIONS:
-                raise self._wrong(
-                    f"section {options['section']!r} is none of {', '.join(report.SECTIONS)}"
-                )
+            known = ("comparison", *report.SECTIONS)
+            if options["section"] not in known:
+                raise self._wrong(f"section {options['section']!r} is none of {', '.join(known)}")
             if not current or not self.page:
                 return '<p class="wm-absent">This report is made by <code>wmsite build</code>.</p>'
             shown = self._shown(options["world"])

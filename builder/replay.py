@@ -16,9 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from builder import runtimes
-from sims.errors import UserError
 from training.agreement import PIXEL_LABELS, pixel_figures
-from training.dataset import Arrays
 from training.detectors import DETECTORS
 from training.models import watch
 from training.scenes import Scene
@@ -38,39 +36,6 @@ class Reference:
     frames: dict[Mode, Array]
     states: dict[str, Array]
     after: dict[str, Array]
-
-
-def recorded(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int) -> Scene:
-    """Cut rollouts out of a recording, at most `steps` long: shorter where its episodes are.
-
-    Raises UserError if no episode is longer than the history.
-    """
-    longest = int((arrays.episodes[:, 1] - arrays.episodes[:, 0]).max(initial=0))
-    steps = min(steps, longest - history)
-    starts = arrays.windows(history - 1 + steps) if steps > 0 else np.zeros(0, np.int64)
-    if not len(starts):
-        raise UserError(
-            f"export: no recorded episode is longer than the model's history of {history} frames. "
-            "Run: raise data.episode_steps in the recipe, then build again"
-        )
-    rng = np.random.default_rng(seed)
-    picked = rng.choice(starts, rollouts, replace=len(starts) < rollouts)
-    rows = picked[:, None] + np.arange(history + steps)
-    palette = np.concatenate([arrays.palette, np.full((len(arrays.palette), 1), 255, np.uint8)], 1)
-    frames = palette[arrays.frames[rows]]
-    k = history - 1
-    return Scene(
-        history=frames[:, :history],
-        history_sensors=arrays.state[rows[:, :history]],
-        history_actions=arrays.actions[rows[:, :k]],
-        history_chances=arrays.chances[rows[:, :k]],
-        start={},
-        frames=frames[:, history:],
-        sensors=arrays.state[rows[:, history:]],
-        actions=arrays.actions[rows[:, k:-1]],
-        chances=arrays.chances[rows[:, k:-1]],
-        alive=np.ones((rollouts, steps), np.bool_),
-    )
 
 
 def head(scene: Scene, rollouts: int) -> Scene:
@@ -153,15 +118,24 @@ def one_step(
 ) -> dict[str, float]:
     """Compare one step from given states with PyTorch's.
 
-    Returns `pixels`, the percentage that differ, and `hidden`, the largest difference of the
-    carried states.
+    Returns `pixels`, the percentage that differ, `hidden`, the largest difference of the carried
+    states, and `ms`, the median time of a step there, in milliseconds.
     """
     feeds = {e["name"]: truth.states[e["name"]][:count] for e in told["inputs"]}
     keep = [s["output"] for s in told["state"]]
-    made = runtime.run(graph, feeds, {}, keep).outputs
+    ran = runtime.run(graph, feeds, {}, keep)
+    made = ran.outputs
     wrong = np.any(made["frame"] != truth.after["frame"][:count], -1)
-    gaps = [np.abs(made[k] - truth.after[k][:count]).max() for k in keep if k != "frame"]
-    return {"pixels": float(100 * wrong.mean()), "hidden": float(max(gaps, default=0.0))}
+    gaps = [
+        np.abs(made[k].astype(np.float64) - truth.after[k][:count]).max()
+        for k in keep
+        if k != "frame"
+    ]
+    return {
+        "pixels": float(100 * wrong.mean()),
+        "hidden": float(max(gaps, default=0.0)),
+        "ms": float(np.median(ran.ms)),
+    }
 
 
 def figures(scene: Scene, frames: Array, world: str) -> dict[str, float]:

@@ -21,6 +21,9 @@ def section(shown: Shown, name: str, root: str, family: str | None = None) -> st
     models = [m for m in shown.manifest.models if family in (None, m.family)]
     if not models:
         return ABSENT.format(title=html.escape(shown.manifest.title))
+    if name == "comparison":
+        body = measured.comparison([(model, shown.weights[model.family]) for model in models])
+        return f'<div class="wm-report">{body}</div>'
     model = models[0]
     body = SECTIONS[name](model, shown.weights[model.family], f"{root}{shown.folder}{model.family}")
     return f'<div class="wm-report">{body}</div>'
@@ -32,7 +35,7 @@ def architecture(model: manifest.Model, weights: Path, home: str) -> str:
     drawing = DRAWN.get(model.family, _plain)(model, told.get("config") or {})
     facts = [
         ["Parameters", f"{model.parameters:,}"],
-        ["Multiplications a step", f"{model.macs / 1e6:.1f} million"],
+        ["Multiplications a step", f"{model.variants[0].macs / 1e6:.1f} million"],
         ["Frames looked back on", str(model.history)],
     ]
     shapes = [
@@ -69,27 +72,32 @@ def _recurrent(model: manifest.Model, config: dict[str, Any]) -> str:
     """The step of `training.models.recurrent`, as its `advance` does it."""
     if "channels" not in config:
         return _plain(model, config)
-    c, p = config["channels"], config["patch"]
+    c, p, sensors = config["channels"], config["patch"], len(config["sensor_low"])
     grid = f"{config['height'] // p} × {config['width'] // p}"
     boxes = [
         Box("frame", f"{config['height']} × {config['width']} pixels", 0, 0, "input"),
-        Box("action, chance", f"{config['actions']} + {config['chance']} numbers", 0, 1, "input"),
-        Box("hidden state", f"{c} channels, {grid}", 0, 2, "input"),
-        Box("cells", f"{p} × {p} px, {len(config['palette'])} colours", 1, 0),
-        Box("drive and bias", f"linear, 2 × {c}", 1, 1),
-        Box("pool", f"{config['pooled']} ch., mean and max", 1, 2),
-        Box("read", f"1 × 1, {c}, + place", 2, 0),
-        Box("mix", f"3 × 3, {2 * c} → {c}", 2, 1),
-        Box("blocks", f"{config['blocks']} × 3 × 3, residual", 2, 2),
-        Box("write", "1 × 1, + last frame", 3, 0),
-        Box("heads", "reward, end", 3, 1),
-        Box("gate", "sigmoid, tanh", 3, 2),
+        Box("memory", f"{config['memory']} channels, {grid}", 0, 1, "input"),
+        Box("action, chance", f"{config['actions']} + {config['chance']} numbers", 0, 2, "input"),
+        Box("sensors", f"{sensors} numbers", 0, 3, "input"),
+        Box("look", f"{c} ch., {config['blocks']} × 3 × 3", 1, 0.5),
+        Box(
+            "glimpses",
+            f"{len(config['landmarks'])} of {config['glimpse']} × {config['glimpse']} px",
+            1,
+            1.5,
+        ),
+        Box("forecast", "linear, found", 1, 3),
+        Box("judge", f"2 × {config['wide']} units", 2, 1.5),
+        Box("laws", f"given, {config['laws']} found, own", 2, 3),
+        Box("draw", f"{c} ch., {config['drawing']} × 3 × 3", 3, 0.5),
+        Box("pick", "one law a sensor", 3, 3),
         Box("next frame", "likeliest colour a pixel", 4, 0, "output"),
-        Box("reward, terminated", "2 numbers", 4, 1, "output"),
-        Box("next hidden state", f"{c} channels, {grid}", 4, 2, "output"),
+        Box("next memory", f"{config['memory']} channels, {grid}", 4, 1, "output"),
+        Box("reward, terminated", "2 numbers", 4, 2, "output"),
+        Box("next sensors", f"{sensors} numbers", 4, 3, "output"),
     ]
-    arrows = [(0, 3), (1, 4), (2, 5), (3, 6), (4, 6), (4, 7), (5, 7), (6, 7), (7, 8)]
-    arrows += [(8, 9), (8, 10), (8, 11), (9, 12), (10, 13), (11, 14)]
+    arrows = [(0, 4), (1, 4), (2, 4), (0, 5), (2, 6), (3, 6), (6, 5), (4, 7), (5, 7), (6, 8)]
+    arrows += [(7, 10), (8, 10), (4, 9), (7, 9), (10, 9), (9, 11), (9, 12), (9, 13), (10, 14)]
     return diagram(model.label, boxes, arrows)
 
 
@@ -175,7 +183,7 @@ def provenance(model: manifest.Model, weights: Path, home: str) -> str:
         rows.append(["Fine-tuned from", html.escape(str(told["finetuned_from"]))])
     ships = [
         [
-            variant.name,
+            variant.name + (f", {n} evaluations" if (n := variant.evaluations) > 1 else ""),
             size(variant.step.bytes),
             ", ".join(variant.backends),
             ", ".join(

@@ -36,6 +36,8 @@ export type Backend = "wasm" | "webgpu";
 export interface Variant {
   name: Precision;
   backends: Backend[];
+  evaluations: number;
+  macs: number;
   step: FileEntry;
   parity: Record<string, number>;
 }
@@ -43,7 +45,6 @@ export interface ModelEntry {
   family: string;
   label: string;
   parameters: number;
-  macs: number;
   history: number;
   state: StateEntry[];
   inputs: TensorEntry[];

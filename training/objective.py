@@ -25,13 +25,7 @@ class Carried:
     """What goes from one optimiser step to the next: memory, and the last guess."""
 
     hidden: Tensor
-    guess: Guess | None = None
-
-    @classmethod
-    def nothing(cls, model: Any, size: int) -> Carried:
-        """Return what `size` streams carry before their first step."""
-        where = next(model.parameters()).device
-        return cls(torch.zeros(size, model.config.memory, *model.grid, device=where))
+    guess: Guess | None
 
 
 class Tally:
@@ -53,22 +47,27 @@ class Tally:
 
 
 def chunk_loss(
-    model: Any, source: Source, carried: Carried, plan: Train
+    model: Any, source: Source, carried: Carried | None, plan: Train, progress: float
 ) -> tuple[Tensor, dict[str, float], Carried]:
     """Play `unroll` steps of all streams; return the loss, figures to log and what is carried.
+
+    `carried` is None at first; `progress` is of no matter here.
 
     Frames are drawn for the true next sensors, so that what is hard to foresee is learned once;
     in a dream for those that the model foresees, and there a frame only counts where the landmarks
     are in the pixels that they should be in. All pixels are handled packed in cells.
     """
-    hidden, guess = carried.hidden.detach(), carried.guess
-    total, tally = torch.zeros((), device=hidden.device), Tally()
+    where = next(model.parameters()).device
+    total, tally = torch.zeros((), device=where), Tally()
+    hidden, guess = (carried.hidden.detach(), carried.guess) if carried else (None, None)
     for _ in range(plan.unroll):
         tick = source.tick(guess)
         now = {
-            name: torch.from_numpy(np.ascontiguousarray(value)).to(hidden.device)
+            name: torch.from_numpy(np.ascontiguousarray(value)).to(where)
             for name, value in vars(tick).items()
         }
+        if hidden is None:
+            hidden = torch.zeros(len(tick.seen), model.config.memory, *model.grid, device=where)
         hidden = hidden * ~now["placed"][:, None, None, None]
         cells = model.one_hot(corrupt(model.pack(now["seen"]), plan.corruption, model.colours))
         given = now["action"], now["chance"]
@@ -93,6 +92,7 @@ def chunk_loss(
         frames = np.zeros_like(tick.target)
         frames[tick.drawn] = model.unpack(pick).cpu().numpy()
         guess = Guess(frames, settled.cpu().numpy())
+    assert hidden is not None
     return total / plan.unroll, tally.means(), Carried(hidden, guess)
 
 

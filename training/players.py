@@ -40,16 +40,19 @@ class Model:
 
     def __init__(self, model: Any, *, act: bool = True, carry: bool = True) -> None:
         self.model, self.act, self.carry = model, act, carry
+        self.where = next(model.parameters()).device
         self.state: dict[str, torch.Tensor] = {}
 
     @torch.inference_mode()
     def watch(self, scene: Scene, rows: Array | None = None) -> None:
         """Start from a scene's history; see `Player`."""
         past = scene.history_parts
-        given = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in past.items()}
+        given = {
+            k: torch.from_numpy(np.ascontiguousarray(v)).to(self.where) for k, v in past.items()
+        }
         state = watch(self.model, **given)
         if rows is not None:
-            at = torch.from_numpy(rows)
+            at = torch.from_numpy(rows).to(self.where)
             state = {k: v.index_copy(0, at, state[k]) for k, v in self.state.items()}
         self.state = state
 
@@ -59,10 +62,10 @@ class Model:
         state = self.state
         if not self.carry:
             state = {k: v if k == "frame" else torch.zeros_like(v) for k, v in state.items()}
-        action = torch.from_numpy(actions)
+        action, chance = (torch.from_numpy(part).to(self.where) for part in (actions, chances))
         action = action if self.act else torch.zeros_like(action)
-        frame, self.state, _ = self.model.step(state, action, torch.from_numpy(chances))
-        return np.asarray(frame.numpy())
+        frame, self.state, _ = self.model.step(state, action, chance)
+        return np.asarray(frame.cpu().numpy())
 
 
 class Still:

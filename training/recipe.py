@@ -50,6 +50,7 @@ class Train:
     validate_steps: int = 100  # most steps of the held-out games that are played to validate
     teacher_share: float = 0.5  # share of the budget before any step on the model's own frames
     dream_share: float = 0.5  # share of the games that are dreamt, from then on
+    distil_share: float = 0.0  # last share of the budget, in which a denoiser is distilled too
     dream: int = 200  # most steps of a dream; it begins at 8 and grows for half the budget
     event_share: float = 0.7  # share of recorded games that go on shortly before an event
     draw_share: float = 0.25  # share of recorded games whose next frame is asked for too

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sims.contract import Sim
+from sims.errors import UserError
+from training.dataset import Arrays
 from training.detectors import DETECTORS, Objects
 from training.recipe import Recipe
 from training.record import plan
@@ -168,6 +170,39 @@ def make_scene(
         alive=~over,
         truth=stacked(truth),
         events=stacked(events),
+    )
+
+
+def recorded(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int) -> Scene:
+    """Cut rollouts out of a recording, at most `steps` long: shorter where its episodes are.
+
+    Raises UserError if no episode is longer than the history.
+    """
+    longest = int((arrays.episodes[:, 1] - arrays.episodes[:, 0]).max(initial=0))
+    steps = min(steps, longest - history)
+    starts = arrays.windows(history - 1 + steps) if steps > 0 else np.zeros(0, np.int64)
+    if not len(starts):
+        raise UserError(
+            f"recording: no episode is longer than the model's history of {history} frames. "
+            "Run: raise data.episode_steps in the recipe, then build again"
+        )
+    rng = np.random.default_rng(seed)
+    picked = rng.choice(starts, rollouts, replace=len(starts) < rollouts)
+    rows = picked[:, None] + np.arange(history + steps)
+    palette = np.concatenate([arrays.palette, np.full((len(arrays.palette), 1), 255, np.uint8)], 1)
+    frames = palette[arrays.frames[rows]]
+    k = history - 1
+    return Scene(
+        history=frames[:, :history],
+        history_sensors=arrays.state[rows[:, :history]],
+        history_actions=arrays.actions[rows[:, :k]],
+        history_chances=arrays.chances[rows[:, :k]],
+        start={},
+        frames=frames[:, history:],
+        sensors=arrays.state[rows[:, history:]],
+        actions=arrays.actions[rows[:, k:-1]],
+        chances=arrays.chances[rows[:, k:-1]],
+        alive=np.ones((rollouts, steps), np.bool_),
     )
 
 

@@ -29,7 +29,8 @@ class Tick:
     The model is given `seen` and `sensors`, float32 [B, S]; `target` and `state` follow.
     `placed`, bool [B]: the stream has just been put here, and what the model carries is void.
     `own`, bool [B]: frame and sensors are the model's own. `drawn`, bool [B]: the next frame is
-    asked for too, not the sensors alone.
+    asked for too, not the sensors alone. `past`, uint8 [B, P, cams, H, W], are the frames before
+    `seen`, oldest first: as many as the model's family asks for, and live games tell none.
     """
 
     seen: Array
@@ -43,6 +44,7 @@ class Tick:
     placed: Array
     own: Array
     drawn: Array
+    past: Array
 
 
 @dataclass
@@ -63,8 +65,8 @@ class Source(Protocol):
 class Recorded:
     """Replay recorded games; a stream that comes to an end goes on at another place."""
 
-    def __init__(self, arrays: Arrays, size: int, plan: Train, seed: int) -> None:
-        self.arrays, self.plan = arrays, plan
+    def __init__(self, arrays: Arrays, size: int, plan: Train, seed: int, past: int = 0) -> None:
+        self.arrays, self.plan, self.past = arrays, plan, np.arange(past, 0, -1)
         self.rng = np.random.default_rng(seed)
         lengths = arrays.episodes[:, 1] - arrays.episodes[:, 0]
         self.starts, self.stops = np.repeat(arrays.episodes, lengths, axis=0).T
@@ -90,6 +92,7 @@ class Recorded:
         rows = self.rows
         drawn = self.eventful[rows] | (self.rng.random(len(rows)) < plan.draw_share)
         drawn[:1] |= not drawn.any()
+        before = np.maximum(rows[:, None] - self.past, self.starts[rows][:, None])
         out = Tick(
             seen=a.frames[rows],
             sensors=a.state[rows],
@@ -102,6 +105,7 @@ class Recorded:
             placed=self.fresh,
             own=np.zeros(len(rows), bool),
             drawn=drawn,
+            past=a.frames[before],
         )
         self.rows = rows + 1
         self.fresh = self.rows + 1 >= self.stops[rows]
@@ -190,6 +194,7 @@ class Live:
             placed=self.fresh,
             own=dreaming,
             drawn=np.ones(len(dreaming), bool),
+            past=seen[:, None][:, :0],
         )
         over = terminated | truncated
         self.cast.reset(over)
@@ -202,14 +207,18 @@ class Live:
 
 
 class Both:
-    """Recorded games and, while something is dreamt, live ones in the place of some of them."""
+    """Recorded games and, while something is dreamt, live ones in the place of some of them.
+
+    A model that looks back on frames dreams in recorded games, which have a past.
+    """
 
     def __init__(
-        self, arrays: Arrays, sim_class: type[Sim], recipe: Recipe, size: int, seed: int
-    ) -> None:
-        n = self.dreams = round(size * recipe.train.dream_share)
-        self.awake = Recorded(arrays, n, recipe.train, seed)  # until the live ones dream
-        self.recorded = Recorded(arrays, size - n, recipe.train, seed + 1)
+        self, arrays: Arrays, sim_class: type[Sim], recipe: Recipe, size: int, seed: int,
+        past: int = 0,
+    ) -> None:  # fmt: skip
+        n = self.dreams = 0 if past else round(size * recipe.train.dream_share)
+        self.awake = Recorded(arrays, n, recipe.train, seed, past)  # until the live ones dream
+        self.recorded = Recorded(arrays, size - n, recipe.train, seed + 1, past)
         self.live = Live(sim_class(max(1, n)), recipe, arrays.palette, max(1, n), seed)
 
     def tick(self, guess: Guess | None) -> Tick:

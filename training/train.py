@@ -13,6 +13,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,27 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from sims.contract import Sim
+from training.agreement import pixel_figures
 from training.dataset import Arrays, Dataset
+from training.denoising import denoising_loss
 from training.detectors import DETECTORS
 from training.muon import Muon
-from training.objective import Carried, chunk_loss
+from training.objective import chunk_loss
+from training.players import Model, play
 from training.progress import Progress
 from training.ranks import Ranks, device, launch
 from training.recipe import Recipe, Train, to_json
+from training.scenes import recorded
 from training.streams import Both
 from training.weights import build, fit, start_from
 
 CHECKPOINT = "checkpoint.pt"
+TOLD = {"loss": "frame_loss", "moved": "moved_right"}  # of a step's figures, by the bar
+# By family: (model, source, what was carried or None, plan, progress) -> (loss, figures, carried).
+LOSSES: dict[str, Callable[..., tuple[Tensor, dict[str, float], Any]]] = {
+    "recurrent": chunk_loss,
+    "denoiser": denoising_loss,
+}
 
 
 class Run:
@@ -126,51 +137,33 @@ def schedule(plan: Train, progress: float) -> tuple[float, int]:
     return rate, round(8 * (max(8, plan.dream) / 8) ** grown)
 
 
-@torch.no_grad()
 def validate(run: Run, arrays: Arrays, world: str, samples: int = 64) -> dict[str, float]:
     """Play held-out windows open loop on the averaged weights; shares 0..1 of what is right.
 
     They are `validate_steps` long, or less where no held-out game is as long; {} without any.
-    `val_moved_right` counts pixels that move, over all steps; with a detector, its figures of
-    shares follow, at steps 30 and 100 (`val_ball_held_30`).
+    `val_moved_right` counts pixels that have moved, over all steps; with a detector, its figures
+    of shares follow, at steps 30 and 100 (`val_ball_held_30`).
     """
-    model = run.model
-    lengths = sorted({min(n, run.plan.validate_steps) for n in (100, 30, 8, 1)}, reverse=True)
-    steps = next((n for n in lengths if len(arrays.windows(n))), 0)
-    if not steps:  # The recording holds nothing out.
+    model, history = run.model, run.model.config.history
+    longest = int((arrays.episodes[:, 1] - arrays.episodes[:, 0]).max(initial=0))
+    if longest <= history:  # The recording holds nothing out.
         return {}
-    device = next(model.parameters()).device
+    scene = recorded(arrays, samples, run.plan.validate_steps, history, 0)
     live = {k: v.clone() for k, v in model.state_dict().items()}
     model.load_state_dict(run.average)
-    starts = np.random.default_rng(0).choice(arrays.windows(steps), samples)
-    hidden = torch.zeros(samples, model.config.memory, *model.grid, device=device)
-    sensors = torch.from_numpy(arrays.state[starts]).to(device)
-    right = moved = 0.0
-    out = {}
-    seen = arrays.frames[starts]
-    for t in range(steps):
-        rows = starts + t
-        logits, sensors, hidden, _ = model.advance(
-            model.one_hot(model.pack(torch.from_numpy(seen).to(device))),
-            sensors,
-            hidden,
-            torch.from_numpy(arrays.actions[rows]).to(device),
-            torch.from_numpy(arrays.chances[rows]).to(device),
-        )
-        target = arrays.frames[rows + 1]
-        seen = model.unpack(model.choose(logits)).to(torch.uint8).cpu().numpy()
-        changed = (target != arrays.frames[rows]) | (seen != arrays.frames[rows])
-        right += float((changed & (seen == target)).sum())
-        moved += float(changed.sum())
-        after = t + 1
-        if world in DETECTORS and after in (30, 100):
-            read = DETECTORS[world].read
-            mine, true = (read(arrays.palette[frames[:, 0]]) for frames in (seen, target))
-            for name, values in DETECTORS[world].compare(mine, true).items():
-                if DETECTORS[world].labels[name][1] == "%":
-                    out[f"val_{name}_{after}"] = float(np.mean(values))
+    frames = play(Model(model), scene)
     model.load_state_dict(live)
-    return {"val_moved_right": right / max(1.0, moved), **out}
+    out = {"val_moved_right": float(np.nanmean(pixel_figures(scene, frames)["moved"]))}
+    if world in DETECTORS:
+        detector = DETECTORS[world]
+        for after in (30, 100):
+            if after > frames.shape[1]:
+                break
+            mine, true = (detector.read(part[:, after - 1, 0]) for part in (frames, scene.frames))
+            for name, values in detector.compare(mine, true).items():
+                if detector.labels[name][1] == "%":
+                    out[f"val_{name}_{after}"] = float(np.nanmean(values))
+    return out
 
 
 def train(
@@ -219,12 +212,12 @@ def _train(
     games = ranks.share(plan.batch)
     seed = recipe.seed + 7919 * run.step + 104_729 * ranks.rank
     torch.manual_seed(seed)
-    source = Both(arrays, sim_class, recipe, games, seed)
-    carried = Carried.nothing(model, games)
+    source = Both(arrays, sim_class, recipe, games, seed, model.past)
+    learn, carried = LOSSES[recipe.family], None
     if not first:
         while run.progress < 1.0:
             rate, source.live.horizon = schedule(plan, run.progress)
-            loss, _, carried = chunk_loss(model, source, carried, plan)
+            loss, _, carried = learn(model, source, carried, plan, run.progress)
             run.update(loss, rate, ranks, 0.0)
         return run
     held_out = dataset.load("val")
@@ -236,7 +229,7 @@ def _train(
         clock = time.monotonic()
         while run.progress < 1.0:
             rate, source.live.horizon = schedule(plan, run.progress)
-            loss, figures, carried = chunk_loss(model, source, carried, plan)
+            loss, figures, carried = learn(model, source, carried, plan, run.progress)
             before, now = run.progress, time.monotonic()
             run.update(loss, rate, ranks, run.minutes + (now - clock) / 60)
             clock = now
@@ -254,8 +247,7 @@ def _train(
             last = run.curve[-1] if run.curve else {}
             bar.update(
                 100 * (run.progress - before),
-                loss=figures["frame_loss"],
-                moved=figures["moved_right"],
+                **{name: figures[key] for name, key in TOLD.items() if key in figures},
                 **{k[4:]: v for k, v in last.items() if k.startswith("val_")},
             )
             if run.minutes - saved_at >= plan.checkpoint_minutes:

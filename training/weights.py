@@ -33,7 +33,7 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
     """
     module = family(recipe.family)
     cameras, height, width = arrays.frames.shape[1:]
-    sizes = {
+    sizes: dict[str, Any] = {
         "palette": tuple(tuple(int(v) for v in colour) for colour in arrays.palette),
         "actions": arrays.actions.shape[1],
         "chance": arrays.chances.shape[1],
@@ -45,10 +45,13 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
         "sensor_whole": tuple(
             "int" in s["dtype"] for s in spec["sensors"] for _ in range(math.prod(s["shape"]))
         ),
-        "units": find_units(arrays.frames, len(arrays.palette)),
         "reward_scale": float(max(1.0, np.abs(arrays.rewards).max())),
     }
-    known = set(module.Config.__dataclass_fields__) - set(sizes)
+    fields = module.Config.__dataclass_fields__
+    if "units" in fields:
+        sizes["units"] = find_units(arrays.frames, len(arrays.palette))
+    sizes = {name: value for name, value in sizes.items() if name in fields}
+    known = set(fields) - set(sizes)
     for key in recipe.model:
         if key not in known:
             raise UserError(
@@ -56,15 +59,19 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
                 f"Known keys: {', '.join(sorted(known))}"
             )
     told = dict(recipe.model)
-    told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told.get("landmarks", ()))
+    if "landmarks" in told:
+        told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told["landmarks"])
     return module.Model(module.Config(**sizes, **told))
 
 
 def fit(model: Any, arrays: Arrays) -> Arrays:
     """Find in the data what a model isn't taught; return them with the event "unforeseen".
 
-    Those are steps that the model's forecast doesn't tell, and that are no other event.
+    Those are steps that the model's forecast doesn't tell, and that are no other event. Of a family
+    that is taught all there is to know, they are returned as they are.
     """
+    if not hasattr(model, "fit"):
+        return arrays
     rows = arrays.windows(1)
     parts = (arrays.state[rows], arrays.actions[rows], arrays.chances[rows], arrays.state[rows + 1])
     where = next(model.parameters()).device
@@ -126,7 +133,7 @@ def start_from(model: Any, folder: Path, arrays: Arrays) -> int:
     saved = load_file(folder / "weights.safetensors")
     old = {k: v for k, v in saved.items() if k in mine and v.shape == mine[k].shape}
     orders = _orders(saved["palette"][:, :3].int().tolist(), arrays.palette.tolist())
-    if orders and len(old) == len(mine):
+    if orders and len(old) == len(mine) and hasattr(model, "recoloured"):
         tried = [model.recoloured(old, order) for order in orders]
         old = min(tried, key=lambda weights: _misses(model, weights, arrays))
     model.load_state_dict(old, strict=False)

@@ -132,6 +132,9 @@ def _fill(
             for entry, playable in ships.items()
             if playable and entry.world is world
         ]
+        models.sort(
+            key=lambda model: model[0].variants[0].macs
+        )  # The page plays the first: the lightest.
         made[world.name] = worlds.assemble(world, work / "wm" / "worlds", models)
         icons = icons or worlds.facts(world).icons
     app, app_files = render.app(work / "wm")

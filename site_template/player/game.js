@@ -36,6 +36,8 @@ export class Game extends EventTarget {
     this.choice = options.choice;
     /** In neural mode the model is brought back to the sim after so many ticks; 0: never. */
     this.resyncEvery = 0;
+    /** The share of pixels that are spoilt in what the model sees. */
+    this.noise = 0;
     const changed = () => this.emit("stages");
     /** @type {Record<StageName, Stage>} */
     this.stages = /** @type {any} */ (
@@ -241,7 +243,8 @@ export class Game extends EventTarget {
       // A game that only the model still plays has its chance from the page.
       const chance = this.read("terminated") ? this.chance().map(Math.random) : this.chance();
       const again = this.resyncEvery > 0 && !this.dream && age % this.resyncEvery === 0;
-      return await model.step(frame, sensors, action, chance, again || GROUNDED.has(this.mode) || !model.settled);
+      const grounded = again || GROUNDED.has(this.mode) || !model.settled;
+      return await model.step(frame, sensors, action, chance, grounded, this.noise);
     } catch (error) {
       modelFailed(this, error);
       return null;

@@ -55,6 +55,8 @@ const tensor = { name: text, dtype: one("float32", "uint8"), shape: list(number)
 const variant = {
   name: one("fp32", "fp16", "int8"),
   backends: list(one("wasm", "webgpu")),
+  evaluations: number,
+  macs: number,
   step: part(file),
   parity: dict(number),
 };
@@ -62,7 +64,6 @@ const model = {
   family: text,
   label: text,
   parameters: number,
-  macs: number,
   history: number,
   state: list(
     part({ input: text, output: text, dtype: tensor.dtype, shape: tensor.shape, observed: flag }),

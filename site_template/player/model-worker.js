@@ -54,9 +54,22 @@ const begin = (g, sight) => {
   observe(g, sight);
 };
 
-/** Run the step graph once and carry its state. @param {Game} g @param {Float32Array} action @param {Float32Array} chance */
-const advance = async (g, action, chance) => {
+/** Put pixels of a frame in the place of others: as many of it as `share` says. @param {Uint8Array} frame @param {number} share */
+const spoilt = (frame, share) => {
+  const pixels = new Uint32Array(frame.slice().buffer);
+  const any = () => Math.floor(Math.random() * pixels.length);
+  for (let left = Math.round(share * pixels.length); left > 0; left--) pixels[any()] = pixels[any()];
+  return new Uint8Array(pixels.buffer);
+};
+
+/**
+ * Run the step graph once and carry its state; `noise` is the share of pixels that are spoilt in what it sees.
+ * @param {Game} g @param {Float32Array} action @param {Float32Array} chance @param {number} [noise]
+ */
+const advance = async (g, action, chance, noise = 0) => {
   const feeds = { ...g.state };
+  const seen = g.model.inputs.find((t) => t.name === "state_frame");
+  if (noise && seen) feeds.state_frame = tensor(seen, spoilt(feeds.state_frame.data, noise));
   for (const t of g.model.inputs) {
     if (t.name === "action") feeds.action = tensor(t, action);
     if (t.name === "chance") feeds.chance = tensor(t, chance);
@@ -173,20 +186,20 @@ serve({
 
   /**
    * Step the model. `frame` and `sensors` are the sim's newest, before this step; `grounded`: the model
-   * starts from them. The frame's buffer comes back with the model's frame in it.
+   * starts from them. `noise`: see `advance`. The frame's buffer comes back with the model's frame in it.
    * @param {{
    *   name: string, frame: Uint8Array<ArrayBuffer>, sensors: number[], action: number[], chance: number[],
-   *   grounded: boolean,
+   *   grounded: boolean, noise: number,
    * }} args
    */
-  async step({ name, frame, grounded, ...args }) {
+  async step({ name, frame, grounded, noise, ...args }) {
     const g = game(name);
     const action = Float32Array.from(args.action);
     const chance = Float32Array.from(args.chance);
     const drift = g.shown ? difference(g.shown, frame) : null;
     const start = performance.now();
     if (grounded) observe(g, { frame, sensors: Float32Array.from(args.sensors) });
-    const out = await advance(g, action, chance);
+    const out = await advance(g, action, chance, noise);
     const ms = performance.now() - start;
     g.shown = out.frame.data;
     frame.set(out.frame.data);

@@ -9,7 +9,7 @@ import { LIMITS } from "./stages.js";
 /** @import {Stage} from "./stages.js" */
 
 /** @typedef {{frame: Uint8Array<ArrayBuffer>, terminated: number, drift: number | null, ms: number}} Predicted */
-/** @typedef {{backend: Backend | "auto", variant: Precision | "auto"}} Choice */
+/** `evaluations`: of the network for a frame, where the model offers that. @typedef {{backend: Backend | "auto", variant: Precision | "auto", evaluations: number | null}} Choice */
 /** What the sim shows. @typedef {{frame: Uint8ClampedArray<ArrayBuffer>, sensors: number[]}} Sight */
 /** A sight of the sim, with the action (as the sim takes it) and the chance that led away from it. @typedef {Sight & {action: number[], chance: number[]}} Moment */
 
@@ -34,6 +34,8 @@ export class ModelLink {
     this.backend = null;
     /** @type {Variant | null} */
     this.variant = null;
+    /** Evaluations of the network for a frame. */
+    this.evaluations = model.variants[0].evaluations;
     /** Has the model seen enough of the game to go on alone? */
     this.settled = false;
     /** What the load decided, in words; empty when nothing is worth saying. */
@@ -60,7 +62,9 @@ export class ModelLink {
 
   /** The manifest lists the fastest variant first. @param {Backend} backend @param {Precision | "auto"} wanted @returns {Variant} */
   pick(backend, wanted) {
-    const found = this.model.variants.find((v) => v.backends.includes(backend) && (wanted === "auto" || v.name === wanted));
+    const found = this.model.variants.find(
+      (v) => v.evaluations === this.evaluations && v.backends.includes(backend) && (wanted === "auto" || v.name === wanted),
+    );
     if (!found) throw new Error(`${this.model.label} has no ${wanted === "auto" ? "" : `${wanted} `}variant for ${backend}`);
     return found;
   }
@@ -71,6 +75,8 @@ export class ModelLink {
    */
   async load(choice, stages, first) {
     this.note = "";
+    const offered = this.model.variants.find((v) => v.evaluations === choice.evaluations);
+    this.evaluations = (offered ?? this.model.variants[0]).evaluations;
     if (choice.backend === "webgpu") {
       try {
         return await this.loadWebGpu(choice.variant, stages, first);
@@ -194,10 +200,11 @@ export class ModelLink {
   /**
    * Step the model beside the sim. `frame` (given away) is the sim's, before this step, and comes back drawn over.
    * @param {Uint8Array<ArrayBuffer>} frame @param {number[]} sensors @param {number[]} action @param {number[]} chance
-   * @param {boolean} grounded @returns {Promise<Predicted>}
+   * @param {boolean} grounded @param {number} noise the share of pixels to spoil in what the model sees
+   * @returns {Promise<Predicted>}
    */
-  step(frame, sensors, action, chance, grounded) {
-    return this.call("step", { frame, sensors, action: this.vector(action), chance, grounded }, [frame.buffer]);
+  step(frame, sensors, action, chance, grounded, noise) {
+    return this.call("step", { frame, sensors, action: this.vector(action), chance, grounded, noise }, [frame.buffer]);
   }
 
   release() {

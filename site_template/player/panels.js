@@ -10,6 +10,8 @@ import { choose } from "./join.js";
 const BITS = { fp32: 32, fp16: 16, int8: 8 };
 /** Ticks after which the model is brought back to the sim; 0: never. */
 const RESYNC = [0, 300, 100, 30, 10, 1];
+/** Percent of the pixels that are spoilt in what the model sees. */
+const NOISE = [0, 0.1, 0.5, 1, 2, 5, 10];
 const KEYS = /** @type {const} */ ([
   ["P", "Pause or play on"],
   [".", "One tick"],
@@ -58,12 +60,16 @@ function settings(view, game, { spec, models }) {
   view.seed = seed;
   view.scenario = select("Start", spec.scenarios, (scenario) => void game.restart(game.sim?.now.seed, scenario));
   view.pilot = select("Who plays", ["you", ...spec.behaviours], (who) => game.autoplay(who === "you" ? null : who));
-  const resync = h("input", { type: "range", min: 0, max: RESYNC.length - 1, step: 1, value: 0, "data-do": "resync-every" });
-  const every = h("output", {}, "never");
-  resync.addEventListener("input", () => {
-    game.resyncEvery = RESYNC[Number(resync.value)];
-    every.value = game.resyncEvery ? `every ${game.resyncEvery} ticks` : "never";
-  });
+  /** @param {string} name @param {string} label @param {number[]} values @param {(value: number) => string} say @param {"input" | "change"} on @param {(value: number) => void} onpick */
+  const slider = (name, label, values, say, on, onpick) => {
+    const field = h("input", { type: "range", min: 0, max: values.length - 1, step: 1, value: 0, "data-do": name });
+    const told = h("output", {}, say(values[0]));
+    const value = () => values[Number(field.value)];
+    field.addEventListener("input", () => (told.value = say(value())));
+    field.addEventListener(on, () => onpick(value()));
+    return h("label", { class: "wm-field" }, h("span", {}, `${label}: `, told), field);
+  };
+  const evaluations = [...new Set(models.flatMap((m) => m.variants.map((v) => v.evaluations)))].sort((a, b) => a - b);
   view.link = h("input", { type: "text", readonly: true, "aria-label": "Replay link", hidden: true });
   return [
     h(
@@ -81,7 +87,15 @@ function settings(view, game, { spec, models }) {
       backends.length
         ? select("Model runs on", ["auto", ...backends], (backend) => void choose(game, { backend }), game.choice.backend)
         : null,
-      models.length ? h("label", { class: "wm-field" }, h("span", {}, "Back to the sim, in neural mode: ", every), resync) : null,
+      evaluations.length > 1
+        ? slider("evaluations", "Denoising steps, of a denoiser", evaluations, String, "change", (evaluations) => void choose(game, { evaluations }))
+        : null,
+      models.length
+        ? slider("noise", "Pixels spoilt in what the model sees", NOISE, (percent) => `${percent} %`, "input", (percent) => (game.noise = percent / 100))
+        : null,
+      models.length
+        ? slider("resync-every", "Back to the sim, in neural mode", RESYNC, (n) => (n ? `every ${n} ticks` : "never"), "input", (n) => (game.resyncEvery = n))
+        : null,
     ),
     h(
       "div",

@@ -47,6 +47,7 @@ export class WorldElement extends HTMLElement {
       choice: {
         backend: /** @type {any} */ (this.getAttribute("backend") ?? "auto"),
         variant: /** @type {any} */ (this.getAttribute("variant") ?? "auto"),
+        evaluations: null,
       },
       fragment: replayedWorld(location.hash) === world ? location.hash : null,
       sample: () => this.input?.sample() ?? [0],

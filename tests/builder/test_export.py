@@ -65,7 +65,7 @@ def test_model_json_holds_what_the_manifest_asks_for(
     state = original.initial(frame, torch.zeros(1, 7))
     with FlopCounterMode(display=False) as counter:
         original.step(state, torch.zeros(1, 3), torch.zeros(1, 1))
-    assert 2 * model.macs == counter.get_total_flops()
+    assert 2 * model.variants[0].macs == counter.get_total_flops()
 
 
 def test_a_world_without_chance_has_no_empty_input(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder import parity, quantize, runtimes
+from builder import manifest, parity, quantize, runtimes
 from builder.rehearsal import Graph, outside
-from builder.replay import MODES, figures, recorded
+from builder.replay import MODES, figures
 from sims.breakout import Breakout
 from sims.errors import UserError
 from training import players
@@ -18,7 +18,8 @@ from training.dataset import Dataset
 from training.evaluate import Sample
 from training.players import play
 from training.recipe import Recipe
-from training.scenes import make_scene
+from training.scenes import make_scene, recorded
+from training.train import train
 from training.weights import load_model
 
 
@@ -73,7 +74,7 @@ def test_a_variant_that_fails_is_not_shipped_and_said_so(
     monkeypatch.setenv("WMSITE_CHROMIUM", str(tmp_path / "none"))
     weights, recipe = untrained
     # What is calibrated well is off by a tenth of a percent, as this one is by one.
-    export = dataclasses.replace(recipe.export, variants=["int8"], tolerance={"pixels": 0.5})
+    asked = dataclasses.replace(recipe.export, variants=["int8"], tolerance={"pixels": 0.5})
     calibrate = quantize.to_int8
 
     def badly(source: Path, out: Path, feeds: Any) -> None:
@@ -86,7 +87,7 @@ def test_a_variant_that_fails_is_not_shipped_and_said_so(
         weights,
         tiny_dataset,
         Breakout,
-        dataclasses.replace(recipe, export=export),
+        dataclasses.replace(recipe, export=asked),
         out,
         said.append,
     )
@@ -227,3 +228,35 @@ def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Re
     )
     assert "fp32 has" in verdict.failures["onnxruntime"]
     assert not verdict.passes
+
+
+def test_a_denoiser_ships_with_every_number_of_evaluations(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch)
+    sizes = {"channels": 16, "blocks": 1, "offered": [1, 2]}
+    # Hardly trained, it decides pixels by hair's breadths, which rounding turns.
+    asked = dataclasses.replace(tiny_recipe.export, tolerance={"pixels": 1.0}, rollouts=0)
+    plan = dataclasses.replace(tiny_recipe.train, steps=20, dream_share=0.0)
+    recipe = dataclasses.replace(
+        tiny_recipe, family="denoiser", model=sizes, export=asked, train=plan
+    )
+    train(recipe, tiny_dataset, tmp_path, Breakout, keys={"sim": "s"})
+    parity.make_graphs(tmp_path, tiny_dataset, Breakout, recipe, tmp_path / "graphs")
+    told = json.loads((tmp_path / "graphs" / "model.json").read_text())
+    model = manifest.Model.model_validate({**told, "metrics": {}, "provenance": {}})
+    assert [(v.evaluations, v.step.url) for v in model.variants] == [
+        (1, "step.fp32.onnx"),
+        (2, "step.2.fp32.onnx"),
+    ]
+    assert all("wasm" in v.backends for v in model.variants)
+    assert [(s.input, s.observed) for s in model.state] == [
+        ("state_frame", True),
+        ("state_past", False),
+        ("state_turn", False),
+    ]
+    # What is worked out of the context alone stands in the graph once.
+    one, two = (v.macs for v in model.variants)
+    assert 1.8 * one < two < 2 * one
+    bytes_of = [v.step.bytes for v in model.variants]
+    assert bytes_of[1] < 1.2 * bytes_of[0]  # The weights stand in it once.

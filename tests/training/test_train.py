@@ -21,7 +21,7 @@ from training.dataset import Dataset
 from training.evaluate import evaluate
 from training.recipe import Recipe, load, to_json
 from training.train import schedule, train
-from training.weights import build, load_model, start_from
+from training.weights import build, fit, load_model, start_from
 
 SMALL = {
     "channels": 16,
@@ -153,6 +153,7 @@ def test_edited_colours_are_told_apart(tiny_dataset: Path) -> None:
     )
     assert order != sorted(order)
     model = build(recipe, edited, dataset.spec)
+    fit(model, edited)
     start_from(model, shipped, edited)
     old = load_model(shipped)
     for name, axis in (("stamp", 1), ("write.bias", 0)):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sims.errors import UserError
 
-FAMILIES = ("recurrent",)
+FAMILIES = ("recurrent", "denoiser")
 OBSERVED = ("frame", "sensors")  # states that the sim itself can show
 
 
@@ -37,5 +37,6 @@ def watch(
     state: dict[str, Tensor] = model.initial(frames[:, 0], sensors[:, 0])
     for t in range(frames.shape[1] - 1):
         _, state, _ = model.step(state, actions[:, t], chances[:, t])
-        state = state | {"frame": frames[:, t + 1], "sensors": sensors[:, t + 1]}
+        shown = {"frame": frames[:, t + 1], "sensors": sensors[:, t + 1]}
+        state = {name: shown.get(name, value) for name, value in state.items()}
     return state

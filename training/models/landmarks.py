@@ -40,7 +40,12 @@ class Landmarks(nn.Module):
         self.register_buffer("shift", torch.tensor(shift), persistent=False)
         self.count = len(marks)
         pairs = len(marks) * (len(marks) - 1) // 2
+        self.pairs = (
+            [i for i in range(len(marks)) for _ in range(i + 1, len(marks))],
+            [j for i in range(len(marks)) for j in range(i + 1, len(marks))],
+        )
         self.distances = pairs * (4 + 4 * NEAR)  # what `apart` returns
+        self.halves_told = pairs * 6 * (4 * NEAR + 2)  # categories of `halves`
         self.told = len(marks) * (7 + sensors)  # planes of `tell`
 
     def where(self, sensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,14 +81,35 @@ class Landmarks(nn.Module):
         In parts of 4 px, and in whole pixels as categories, each up to NEAR px: what depends on a
         distance needn't be worked out from two places.
         """
-        x, y, _ = self.where(sensors)
-        at = torch.stack([x, y], -1)
-        first = [i for i in range(at.shape[1]) for _ in range(i + 1, at.shape[1])]
-        other = [j for i in range(at.shape[1]) for j in range(i + 1, at.shape[1])]
+        at = self.points(sensors)
+        first, other = self.pairs
         far = ((at[:, first] - at[:, other]) / 4).clamp(-NEAR / 4, NEAR / 4)
         pixels = (torch.floor(at[:, first]) - torch.floor(at[:, other])).clamp(-NEAR, NEAR)
         kinds = torch.arange(-NEAR, NEAR + 1, device=at.device)
         return torch.cat([far.flatten(1), (pixels[..., None] == kinds).float().flatten(1)], 1)
+
+    def halves(self, way: Tensor) -> Tensor:
+        """Return how many half pixels each pair is apart, as categories, up to NEAR px.
+
+        `way` is theirs; both are at its end, or one is and the other halfway there: things may move
+        one after the other. What meets what is decided at edges, and an edge lies on a pixel's
+        border or in its middle: on which side of it something is must not be a matter of small
+        differences.
+        """
+        first, other = (way[:, pairs] for pairs in self.pairs)
+        far = torch.stack([first[:, :, i] - other[:, :, j] for i, j in ((2, 2), (1, 2), (2, 1))], 2)
+        kinds = torch.arange(-2 * NEAR, 2 * NEAR + 2, device=way.device)
+        half = torch.floor(2 * far).clamp(-2 * NEAR, 2 * NEAR + 1)
+        return (half[..., None] == kinds).float().flatten(1)
+
+    def way(self, sensors: Tensor, free: Tensor) -> Tensor:
+        """Return where each landmark is, halfway, and in the forecast, in px: [B, L, 3, 2]."""
+        now, then = self.points(sensors), self.points(free)
+        return torch.stack([now, (now + then) / 2, then], 2)
+
+    def points(self, sensors: Tensor) -> Tensor:
+        """Return where each landmark is, in px: [B, L, 2]."""
+        return torch.stack(self.where(sensors)[:2], -1)
 
     def pixels(self, sensors: Tensor) -> Tensor:
         """Return the x and y of the pixel that each landmark is in, in parts of 32 px."""
@@ -106,13 +132,16 @@ class Landmarks(nn.Module):
 
     def window(self, sensors: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Pick the rows and columns around each landmark, [B, L, size, height or width]."""
-        x, y, there = self.where(sensors)
-        device = sensors.device
-        around = torch.arange(size, device=device) - size // 2
-        down, across = (torch.floor(v)[:, :, None, None] + around[:, None] for v in (y, x))
-        rows = (torch.arange(self.height, device=device) == down).float()
-        columns = (torch.arange(self.width, device=device) == across).float()
-        return rows * there[:, :, None, None], columns
+        rows, columns = self.around(self.points(sensors), size)
+        return rows * self.where(sensors)[2][:, :, None, None], columns
+
+    def around(self, at: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Pick the rows and columns around points [B, P, 2], [B, P, size, height or width]."""
+        around = torch.arange(size, device=at.device) - size // 2
+        across, down = (torch.floor(v)[:, :, None, None] + around[:, None] for v in at.unbind(2))
+        rows = (torch.arange(self.height, device=at.device) == down).float()
+        columns = (torch.arange(self.width, device=at.device) == across).float()
+        return rows, columns
 
 
 @torch.no_grad()

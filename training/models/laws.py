@@ -17,6 +17,7 @@ from training.regression import regress
 GIVEN = 12  # laws that many worlds know
 CURVES = 5  # functions of each chance number
 EXPLAINED = 0.01  # of half the range: nearer than this, a way is what happened
+BEYOND = 1e-5  # of half the range: what is farther out than rounding could make it
 ROWS = 10_000  # that a law is found in, at most
 
 
@@ -119,9 +120,19 @@ class Laws(nn.Module):
 
     def ahead(self, sensors: Tensor, action: Tensor) -> Tensor:
         """Forecast the sensors, in their own units, as if nothing got in the way."""
+        return self.units(self.onward(sensors, action).clamp(-1, 1))
+
+    def onward(self, sensors: Tensor, action: Tensor) -> Tensor:
+        """Forecast the sensors, as parts, whatever their range."""
         s = self.parts(sensors)
-        drift = F.linear(torch.cat([s, action], 1), self.drift[:, :-1], self.drift[:, -1])
-        return self.units((s + drift).clamp(-1, 1))
+        return s + F.linear(torch.cat([s, action], 1), self.drift[:, :-1], self.drift[:, -1])
+
+    def beyond(self, onward: Tensor) -> Tensor:
+        """Return which sensors are forecast below their range and which above: 0 or 1, [B, 2 * S].
+
+        There something may stop them or turn them round, however little they are beyond.
+        """
+        return torch.cat([(onward < -1 - BEYOND).float(), (onward > 1 + BEYOND).float()], 1)
 
     def turned(self, sensors: Tensor, action: Tensor, after: Tensor) -> Tensor:
         """Return bool [R]: was a sensor not as it was forecast."""

@@ -41,6 +41,7 @@ from training.models.laws import Laws
 from training.models.units import Unit, Units
 
 State = dict[str, Tensor]
+TOUCH = 5  # pixels along one side of what is felt at a point
 # The weights that know colours, and along which axis.
 COLOURED = {
     "read.weight": 1, "copy.weight": 1, "shade.weight": 1, "stamp": 1,
@@ -83,6 +84,7 @@ class Config:
     glimpse: int = 13  # pixels along one side of the view around each landmark
     shades: int = 4  # planes that a glimpse shows the colours in, and that a trace is drawn in
     glance: int = 128  # values that a glimpse is summed up in
+    touch: int = 32  # values that what touches a landmark at a point of its way is summed up in
     wide: int = 256  # units of the layers that predict the sensors
     laws: int = 2  # linear laws that are found for each sensor
     history: int = 4  # frames watched before the model goes on alone
@@ -100,6 +102,8 @@ class Model(nn.Module):
     packed as one-hot [B, K * patch**2 * cameras, H / patch, W / patch]. Sensors are float32
     [B, S] in their own units at the edge, and -1..1 over their range in the data inside.
     """
+
+    past = 0  # frames that training gives beside the last one
 
     palette: Tensor
     shapes: Tensor
@@ -130,8 +134,13 @@ class Model(nn.Module):
         planes, around = self.colours * config.cameras, config.glimpse**2
         self.shade = nn.Conv2d(planes, config.shades, 1)
         self.glance = nn.Linear(around * config.shades, config.glance)
-        known = marks * (c + 8 + config.glance) + self.marks.distances
-        known += 2 * config.pooled + 2 * sensors + given
+        self.touch = nn.Linear(TOUCH**2 * config.shades + 2, config.touch)
+        known = (
+            marks * (c + 8 + config.glance + 9 * config.touch)
+            + self.marks.distances
+            + self.marks.halves_told
+        )
+        known += 2 * config.pooled + 4 * sensors + given
         self.judge = nn.Sequential(
             nn.Linear(known, config.wide), nn.ReLU(), nn.Linear(config.wide, config.wide), nn.ReLU()
         )  # fmt: skip
@@ -164,7 +173,8 @@ class Model(nn.Module):
     def kernels(self) -> list[nn.Parameter]:
         """Return the weights of hidden layers, which the trainer's Muon is for."""
         layers: list[nn.Module] = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
-        linear = [m for part in (self.glance, self.judge, self.trace[:1]) for m in part.modules()]
+        parts = (self.glance, self.touch, self.judge, self.trace[:1])
+        linear = [m for part in parts for m in part.modules()]
         layers += [m for m in linear if isinstance(m, nn.Linear)]
         return [p for layer in layers for name, p in layer.named_parameters() if name == "weight"]
 
@@ -228,9 +238,9 @@ class Model(nn.Module):
         """
         given = torch.cat([action, chance], 1)
         s = self.laws.parts(sensors)
-        free = self.laws.ahead(sensors, action)
-        ahead = self.laws.parts(free)
-        free = self.laws.settle(free)
+        onward = self.laws.onward(sensors, action)
+        ahead = onward.clamp(-1, 1)
+        free = self.laws.settle(self.laws.units(ahead))
         here, there = self.marks.locate(sensors), self.marks.locate(free)
         told = torch.cat([hidden, self.marks.tell(*here, s), self.marks.tell(*there, ahead)], 1)
         drive = self.control(torch.cat([given, s], 1))[:, :, None, None]
@@ -242,12 +252,16 @@ class Model(nn.Module):
                 x = x + everywhere[:, :, None, None]
         seen = here[0].flatten(2) @ x.flatten(2).transpose(1, 2)
         rows, columns = self.marks.window(free, self.config.glimpse)
-        glance = self.glimpse(cells, rows, columns)
+        shades = self.shaded(cells)
+        glance = self.glimpse(shades, rows, columns)
         phases = [place[:, :, 2:].flatten(1) for _, place in (here, there)]
         places = self.laws.places(free)
         apart = places[:, 2 * self.marks.count :]
         known = [seen.flatten(1), glance.flatten(1), *phases, apart, self.summary(x), s, ahead]
-        judged = self.judge(torch.cat([*known, given], 1))
+        way = self.marks.way(sensors, free)
+        known += [self.feel(shades, way), self.marks.halves(way)]
+        known += [self.laws.beyond(onward), given]
+        judged = self.judge(torch.cat(known, 1))
         choice, ways = self.laws.foresee(judged, sensors, free, action, chance, places)
         return Looked(x, judged, glance, rows, columns), choice, ways
 
@@ -273,17 +287,39 @@ class Model(nn.Module):
         logits = self.units(draft + self.write(x))
         return logits, hidden, self.heads(torch.cat([self.summary(x), change], 1))
 
-    def glimpse(self, cells: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    def shaded(self, cells: Tensor) -> Tensor:
+        """Return the pixels in the shades that a glimpse shows them in, [B, H, shades * W]."""
+        p, (gh, gw) = self.config.patch, self.grid
+        shades: Tensor = self.shade(cells.reshape(len(cells), -1, p * p, gh * gw))
+        shades = shades.reshape(len(cells), -1, p, p, gh, gw).permute(0, 4, 2, 1, 5, 3)
+        return shades.reshape(len(cells), gh * p, -1)
+
+    def glimpse(self, shades: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Sum up what is seen around each landmark, its pixel in the middle: [B, L, glance]."""
         if not self.config.landmarks:
-            return cells.new_zeros(len(cells), 0, self.config.glance)
-        p, (gh, gw) = self.config.patch, self.grid
-        shades = self.shade(cells.reshape(len(cells), -1, p * p, gh * gw))
-        shades = shades.reshape(len(cells), -1, p, p, gh, gw).permute(0, 4, 2, 1, 5, 3)
-        shades = shades.reshape(len(cells), gh * p, -1)  # [B, H, S * W]
+            return shades.new_zeros(len(shades), 0, self.config.glance)
         part = (rows.flatten(1, 2) @ shades).reshape(*rows.shape[:2], -1, columns.shape[3])
         part = part @ columns.transpose(2, 3)
         return torch.relu(self.glance(part.flatten(2)))
+
+    def feel(self, shades: Tensor, way: Tensor) -> Tensor:
+        """Sum up what landmarks touch on their way [B, L, 3, 2] ahead: [B, L * 9 * touch].
+
+        Things may move along one axis first: of its ends and its middle, every x meets every y.
+        """
+        if not self.config.landmarks:
+            return shades.new_zeros(len(shades), 0)
+        b, marks = way.shape[:2]
+        rows, columns = self.marks.around(way.flatten(1, 2), TOUCH)
+        part = (rows.flatten(1, 2) @ shades).reshape(b, marks, -1, columns.shape[3])
+        columns = columns.reshape(b, marks, 3 * TOUCH, -1).transpose(2, 3)
+        part = (part @ columns).reshape(b, marks, 3, TOUCH, self.config.shades, 3, TOUCH)
+        part = part.permute(0, 1, 2, 5, 4, 3, 6).flatten(4)
+        # In which half of its pixel each point is: an edge may lie in a pixel's middle.
+        half = (way - torch.floor(way) >= 0.5).float()
+        down = half[:, :, :, None, 1:].expand(-1, -1, -1, 3, -1)
+        across = half[:, :, None, :, :1].expand(-1, -1, 3, -1, -1)
+        return torch.relu(self.touch(torch.cat([part, down, across], 4))).flatten(1)
 
     def overlay(self, looked: Looked, sensors: Tensor, after: Tensor, change: Tensor) -> Tensor:
         """Draw landmarks, lifted from where they were, and what becomes of what is around them."""

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sims import breakout
+from training.evaluate import evaluate
+from training.models import watch
+from training.models.denoiser import CONTEXT, PURE, Config, Model
+from training.recipe import Recipe
+from training.scenes import make_scene
+from training.train import train
+
+PALETTE = tuple(tuple(int(v) for v in colour) for colour in breakout.PALETTE)
+SMALL = {"channels": 24, "blocks": 2, "offered": [1, 4]}
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    torch.manual_seed(0)
+    return Model(Config(PALETTE, actions=3, chance=1, channels=16, blocks=2)).eval()
+
+
+def test_colours_are_those_of_the_palette_and_come_back(model: Model) -> None:
+    index = torch.randint(0, len(PALETTE), (2, 1, 64, 64))
+    planes = model.planes_of(index)
+    assert planes.shape == (2, len(PALETTE), 64, 64) and torch.equal(model.named(planes), index)
+    frames = model.paint(planes + 0.01 * torch.randn_like(planes))
+    assert torch.equal(frames[..., :3], model.palette[index].to(torch.uint8))
+    assert torch.equal(model.colours(frames), planes)
+    assert torch.equal(model.unpack(model.pack(planes)), planes)
+
+
+def test_noise_falls_geometrically_from_a_warm_start_or_from_pure_noise(model: Model) -> None:
+    assert model.levels() == [model.config.most]
+    levels = model.sampled(4).levels()
+    ratios = [b / a for a, b in itertools.pairwise(levels)]
+    assert levels[0] == model.config.most and levels[-1] == pytest.approx(model.config.least)
+    assert ratios == pytest.approx([ratios[0]] * 3)
+    assert model.sampled(4, warm=False).levels()[0] == PURE
+    assert model.config.evaluations == 1  # The others are models of their own.
+
+
+def test_no_two_steps_draw_the_same_noise_until_it_begins_again(model: Model) -> None:
+    drawn = [model.drawn(torch.tensor([[float(turn)]])) for turn in range(64)]
+    assert drawn[0].shape == (1, len(PALETTE), 64, 64)
+    assert all(0.9 < d.std() < 1.1 for d in drawn)
+    assert all(not torch.equal(drawn[0], d) for d in drawn[1:])
+
+
+def test_it_sees_the_frames_that_it_was_shown_and_no_others(
+    model: Model, tiny_recipe: Recipe
+) -> None:
+    scene = make_scene(breakout.Breakout, tiny_recipe, 0, CONTEXT, 2, 3)
+    given = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in scene.history_parts.items()}
+    state = watch(model, **given)
+    assert set(state) == {"frame", "past", "turn"}
+    assert torch.equal(state["frame"], given["frames"][:, -1])
+    assert torch.equal(state["past"], given["frames"][:, :-1])
+    with torch.no_grad():
+        frame, after, heads = model.step(state, torch.zeros(3, 3), torch.zeros(3, 1))
+    assert torch.equal(after["past"], given["frames"][:, 1:]) and torch.equal(after["frame"], frame)
+    assert frame.dtype == torch.uint8 and heads["reward"].shape == (3,)
+
+
+def test_it_learns_by_the_recipe_and_is_evaluated_with_every_sampler(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    plan = dataclasses.replace(
+        tiny_recipe.train, batch=8, minutes=5.0, distil_share=0.3, unroll=1, validate_steps=8
+    )
+    recipe = dataclasses.replace(tiny_recipe, family="denoiser", model=SMALL, train=plan)
+    right = {}
+    for steps in (1, 150):
+        out = tmp_path / str(steps)
+        once = dataclasses.replace(plan, steps=steps)
+        part = dataclasses.replace(recipe, train=once)
+        train(part, tiny_dataset, out, breakout.Breakout, keys={"sim": "s"})
+        right[steps] = json.loads((out / "curve.json").read_text())[-1]["val_moved_right"]
+    assert right[150] > right[1] + 0.15
+    metrics = evaluate(tmp_path / "150", breakout.Breakout, recipe)
+    names = [row["name"] for row in metrics["rows"]]
+    assert metrics["samplers"] == ["4 evaluations", "4 evaluations, from noise alone"]
+    assert names[:3] == ["denoiser", *metrics["samplers"]]
+    values = [row["values"] for row in metrics["rows"][:3]]
+    assert all(set(value) == set(values[0]) for value in values)
+    assert values[0] != values[1]

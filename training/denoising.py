@@ -1,0 +1,103 @@
+"""What training minimises for a denoiser: how far the frames it names are from the clean ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.models.denoiser import PURE, SPREAD
+from training.objective import Tally, corrupt, moving
+from training.recipe import Train
+from training.streams import Source
+
+WARM_SHARE = 0.7  # of the samples that are on the way from the last frame; the rest, from noise
+FIRST_SHARE = 0.7  # of those that are at its beginning
+TEACHER = 4  # evaluations of the sampler that one evaluation is taught to equal
+
+
+@dataclass
+class Dreams:
+    """The streams, int64 [R], that go on from their own frames, [R, CONTEXT, cams, H, W]."""
+
+    rows: Tensor
+    context: Tensor
+
+
+def denoising_loss(
+    model: Any, source: Source, carried: Dreams | None, plan: Train, progress: float
+) -> tuple[Tensor, dict[str, float], Dreams]:
+    """Denoise one step of many streams; return the loss, figures to log and what is carried.
+
+    After `teacher_share` of the budget some streams go on from frames that one evaluation drew,
+    towards the next recorded frame, for as long as the stream lasts. Noise is of every level, on
+    what lies between the last frame and the next as a warm start meets it, or on the next frame
+    alone. In the last `distil_share` of the budget, a warm start's first evaluation is taught what
+    several would have made of it (Luhman and Luhman, 2021, arXiv:2101.02388).
+    """
+    where, tally = next(model.parameters()).device, Tally()
+    tick = source.tick(None)
+    now = {
+        name: torch.from_numpy(np.ascontiguousarray(value)).to(where)
+        for name, value in vars(tick).items()
+    }
+    given = now["action"], now["chance"]
+    seen, after = now["seen"], now["target"]
+    shown = torch.cat([now["past"], seen[:, None]], 1)
+    if carried:
+        dreaming = carried.rows[~now["placed"][carried.rows]]
+        own = carried.context[~now["placed"][carried.rows]]
+        shown = shown.index_copy(0, dreaming, own)
+        seen = shown[:, -1]
+    spoilt = corrupt(shown.flatten(1, 2), plan.corruption, len(model.palette))
+    context = model.planes_of(spoilt.reshape(shown.shape))
+    target, last = model.planes_of(after), context[:, -1]
+    noise = torch.randn_like(target)
+    n, config = len(target), model.config
+
+    draw = torch.rand(4, n, device=where)
+    warm, first = draw[0] < WARM_SHARE, draw[1] < FIRST_SHARE
+    most = torch.where(warm, config.most, PURE)
+    sigma = torch.exp(torch.lerp(torch.full_like(most, config.least).log(), most.log(), draw[2]))
+    sigma = torch.where(warm & first, most, sigma)
+    way = (torch.where(warm, sigma / config.most, 0.0))[:, None, None, None]
+    wanted = target
+    pupils = torch.nonzero(warm & first & (draw[3] < 0.5))[:, 0]
+    if progress > 1 - plan.distil_share and len(pupils):
+        teacher = model.sampled(TEACHER)
+        with torch.no_grad():
+            parts = (part[pupils] for part in (context, *given, noise))
+            taught = model.planes_of(model.named(teacher.sample(*parts)[0]))
+        wanted = target.index_copy(0, pupils, taught)
+    x = target + way * (last - target) + sigma[:, None, None, None] * noise
+    clean, heads = model.denoise(x, sigma[:, None], context, *given)
+
+    moved = seen != after
+    near = torch.where(moving(seen, after), 1.0, plan.static_weight)
+    weight = torch.where(moved, plan.moved_weight, near).repeat_interleave(len(model.palette), 1)
+    # In the network's own units, so that every level of noise counts alike.
+    scale = (sigma * SPREAD / torch.sqrt(sigma**2 + SPREAD**2))[:, None, None, None]
+    drawn = (((clean - wanted) / scale) ** 2 * weight).sum() / weight.sum()
+    head = F.smooth_l1_loss(heads[:, 0], now["reward"] / config.reward_scale)
+    head = head + F.binary_cross_entropy_with_logits(heads[:, 1], now["done"])
+    with torch.no_grad():
+        begun = warm & first
+        counted = moved & begun[:, None, None, None]
+        tally.add("moved_right", (counted & (model.named(clean) == after)).sum(), counted.sum())
+        share = plan.dream_share if progress >= plan.teacher_share else 0.0
+        rows = torch.nonzero(torch.rand(n, device=where) < share)[:, 0]
+        drawn_on = shown[rows]
+        if len(rows):
+            frames, _ = model.sampled(1).sample(
+                model.planes_of(drawn_on),
+                *(part[rows] for part in given),
+                torch.randn_like(noise[rows]),
+            )
+            drawn_on = torch.cat([drawn_on[:, 1:], model.named(frames)[:, None].to(seen)], 1)
+    for name, loss in (("frame_loss", drawn), ("head_loss", head)):
+        tally.add(name, loss)
+    return drawn + plan.head_weight * head, tally.means(), Dreams(rows, drawn_on)

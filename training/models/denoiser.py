@@ -1,0 +1,235 @@
+"""`denoiser`: a frame out of noise, from four context frames, the action and the noise's level.
+
+The published design that this project answers: a convolutional network is given a noisy next frame
+beside the last four frames, the action and the level of noise, and returns the clean one. It is
+evaluated a few times for each frame, from much noise to little, on a geometric schedule. From pure
+noise that takes many evaluations; from the last frame with some noise on it (a warm start), few;
+and once it is distilled, one.
+
+What is preconditioned is the change since the last frame: most of a frame stays, and need not go
+through the network. Inside, a frame has a plane for each of the world's exact colours, 1 where it
+is and 0 elsewhere, and each pixel of the last evaluation becomes the colour that is strongest: what
+is fed back can't fade, and what is undecided between two colours is never a third.
+
+Ideas: diffusion as a world model (Alonso et al., 2024, DIAMOND, arXiv:2405.12399), its
+preconditioning (Karras et al., 2022, arXiv:2206.00364), dilated residual blocks (Yu and Koltun,
+2016, arXiv:1511.07122), categories as numbers (analog bits; Chen et al., 2022, arXiv:2208.04202),
+warm starts from the last frame (SDEdit; Meng et al., 2022,
+arXiv:2108.01073), distillation (Luhman and Luhman, 2021, arXiv:2101.02388).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+State = dict[str, Tensor]
+CONTEXT = 4  # frames that the network sees beside the noisy one
+SPREAD = 0.1  # standard deviation of what changes in a step
+TURNS = 64  # steps after which the noise begins again
+PURE = 5.0  # the noise's standard deviation where a frame is drawn from noise alone
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of one `denoiser` model; stored in the checkpoint and in the ONNX metadata."""
+
+    palette: tuple[tuple[int, int, int], ...]  # every colour that the data shows, RGB 0..255
+    actions: int  # length of the action vector
+    chance: int  # length of the chance vector
+    # The range in the data of each sensor value: how many there are, they are not used.
+    sensor_low: tuple[float, ...] = ()
+    height: int = 64
+    width: int = 64
+    cameras: int = 1
+    patch: int = 4  # pixels along one side of a cell
+    channels: int = 64  # channels a cell
+    blocks: int = 4  # residual blocks of two 3x3 convolutions
+    dilations: tuple[int, ...] = (1, 2, 4, 8)  # of the blocks' first convolutions, in turn
+    evaluations: int = 1  # of the network for each frame
+    offered: tuple[int, ...] = (1, 2, 4, 8)  # evaluations that a player may choose from
+    warm: bool = True  # start from the last frame, not from noise alone
+    most: float = 0.8  # the noise's standard deviation in a warm start
+    least: float = 0.05  # and before the last of several evaluations
+    history: int = CONTEXT  # frames watched before the model goes on alone
+    reward_scale: float = 1.0  # the largest reward in the data; the head predicts fractions of it
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as plain JSON values."""
+        return asdict(self)
+
+
+class Model(nn.Module):
+    """The world as a denoiser; see the module's docstring.
+
+    Frames at the edge are RGBA uint8 [B, cameras, H, W, 4]; inside they are a plane a colour,
+    [B, cameras * colours, H, W]. `past` holds the CONTEXT - 1 frames before the last, oldest first.
+    """
+
+    past = CONTEXT - 1  # frames that training gives beside the last one
+
+    palette: Tensor
+    noise: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        c, p = config.channels, config.patch
+        self.planes = len(config.palette) * config.cameras
+        self.grid = (config.height // p, config.width // p)
+        rgb = torch.tensor(config.palette, dtype=torch.float32)
+        self.register_buffer("palette", rgb)
+        # A graph can't draw: its noise is one picture of it, moved on at every step.
+        drawn = torch.randn(
+            1, self.planes, config.height, config.width, generator=torch.Generator().manual_seed(0)
+        )
+        self.register_buffer("noise", drawn, persistent=False)
+        self.read = nn.Conv2d(self.planes * (CONTEXT + 1) * p * p, c, 1)
+        # Cells are told where they are.
+        self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
+        self.told = nn.Sequential(
+            nn.Linear(config.actions + config.chance + 1, c), nn.ReLU(),
+            nn.Linear(c, c * config.blocks),
+        )  # fmt: skip
+        self.first, self.second = nn.ModuleList(), nn.ModuleList()
+        for k in range(config.blocks):
+            d = config.dilations[k % len(config.dilations)]
+            self.first.append(nn.Conv2d(c, c, 3, padding=d, dilation=d))
+            self.second.append(nn.Conv2d(c, c, 3, padding=1))
+            nn.init.zeros_(self.second[k].weight)  # type: ignore[arg-type]
+        self.write = nn.Conv2d(c, self.planes * p * p, 1)
+        self.heads = nn.Linear(2 * c, 2)
+
+    def kernels(self) -> list[nn.Parameter]:
+        """Return the weights of hidden layers, which the trainer's Muon is for."""
+        layers = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
+        return [p for layer in layers for name, p in layer.named_parameters() if name == "weight"]
+
+    def initial(self, frames: Tensor, sensors: Tensor) -> State:
+        """Return the state that starts a game: its first frame, RGBA uint8; no sensors are used."""
+        past = frames[:, None].expand(-1, CONTEXT - 1, -1, -1, -1, -1)
+        return {"frame": frames, "past": past, "turn": torch.zeros(len(frames), 1)}
+
+    def step(
+        self, state: State, action: Tensor, chance: Tensor
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        """Advance one tick: (frame uint8, next state, {"reward", "terminated"} float32 [B])."""
+        last, past = state["frame"], state["past"]
+        context = torch.cat([past, last[:, None]], 1)
+        planes, heads = self.sample(
+            self.colours(context), action, chance, self.drawn(state["turn"])
+        )
+        frame = self.paint(planes)
+        out = {
+            "reward": heads[:, 0] * self.config.reward_scale,
+            "terminated": torch.sigmoid(heads[:, 1]),
+        }
+        turn = state["turn"] + 1
+        turn = turn - TURNS * torch.floor(turn / TURNS)
+        return frame, {"frame": frame, "past": context[:, 1:], "turn": turn}, out
+
+    def levels(self) -> list[float]:
+        """Return the noise's standard deviation before each evaluation: a geometric schedule."""
+        most = self.config.most if self.config.warm else PURE
+        steps = max(1, self.config.evaluations - 1)
+        ratio = (self.config.least / most) ** (1 / steps)
+        return [most * ratio**k for k in range(self.config.evaluations)]
+
+    def sampled(self, evaluations: int, warm: bool = True) -> Model:
+        """Return this model with another sampler: the same weights, evaluated more or less often.
+
+        `warm=False` starts from noise alone.
+        """
+        other = copy.copy(self)
+        other.config = replace(self.config, evaluations=evaluations, warm=warm)
+        return other
+
+    def samplers(self) -> dict[str, Model]:
+        """Return the samplers that this one is compared with, by name."""
+        often = [n for n in self.config.offered if n != self.config.evaluations]
+        found = {f"{n} evaluations" if n > 1 else "1 evaluation": self.sampled(n) for n in often}
+        most = max(self.config.offered)
+        return found | {f"{most} evaluations, from noise alone": self.sampled(most, warm=False)}
+
+    def sample(
+        self, context: Tensor, action: Tensor, chance: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the next frame: planes [B, planes, H, W] and heads [B, 2].
+
+        `context` [B, CONTEXT, planes, H, W] are frames, oldest first; `noise` is of unit size.
+        Each evaluation names the clean frame; Euler's steps go from noise to noise towards it.
+        """
+        levels = self.levels()
+        start = context[:, -1] if self.config.warm else torch.zeros_like(context[:, -1])
+        x = start + levels[0] * noise
+        clean, heads = x, x.new_zeros(len(x), 2)
+        for k, level in enumerate(levels):
+            if k:
+                x = clean + level / levels[k - 1] * (x - clean)
+            sigma = torch.full_like(x[:, 0, 0, :1], level)
+            clean, heads = self.denoise(x, sigma, context, action, chance)
+        return clean, heads
+
+    def denoise(
+        self, x: Tensor, sigma: Tensor, context: Tensor, action: Tensor, chance: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the clean frame that a noisy one comes from, and heads: [B, planes, H, W], [B, 2].
+
+        `sigma` [B, 1] is the noise's standard deviation.
+        """
+        total = sigma**2 + SPREAD**2
+        keep, scale = SPREAD**2 / total, sigma * SPREAD / torch.sqrt(total)
+        last = context[:, -1]
+        noisy = (x - last) / torch.sqrt(total)[:, :, None, None]
+        seen = self.pack(torch.cat([noisy, context.flatten(1, 2)], 1))
+        told = self.told(torch.cat([action, chance, torch.log(sigma) / 4], 1))
+        shifts = told[:, :, None, None].chunk(self.config.blocks, 1)
+        h = self.read(seen) + self.place
+        for first, second, shift in zip(self.first, self.second, shifts, strict=True):
+            h = h + second(torch.relu(first(torch.relu(h)) + shift))
+        h = torch.relu(h)
+        summary = torch.cat([h.mean((2, 3)), h.amax((2, 3))], 1)
+        change = scale[:, :, None, None] * self.unpack(self.write(h))
+        return last + keep[:, :, None, None] * (x - last) + change, self.heads(summary)
+
+    def drawn(self, turn: Tensor) -> Tensor:
+        """Return the noise of a step, [B, planes, H, W]: the picture, moved on by `turn` [B, 1]."""
+        h, w = self.config.height, self.config.width
+        rows = torch.arange(h, device=turn.device) + 23 * turn
+        columns = torch.arange(w, device=turn.device) + 37 * turn
+        rows, columns = rows - h * torch.floor(rows / h), columns - w * torch.floor(columns / w)
+        at = (rows[:, :, None] * w + columns[:, None]).flatten(1).long()
+        drawn: Tensor = self.noise.flatten(2)[0][:, at].transpose(0, 1)
+        return drawn.reshape(len(turn), self.planes, h, w)
+
+    def colours(self, frames: Tensor) -> Tensor:
+        """Turn RGBA 0..255 [..., cameras, H, W, 4] into planes, [..., planes, H, W]."""
+        scores = 2 * frames[..., :3].float() @ self.palette.T - (self.palette**2).sum(1)
+        return self.planes_of(scores.argmax(-1))
+
+    def planes_of(self, index: Tensor) -> Tensor:
+        """Turn palette indices [..., cameras, H, W] into planes of 0 and 1, [..., planes, H, W]."""
+        kinds = torch.arange(len(self.palette), device=index.device, dtype=index.dtype)
+        return (index[..., None, :, :] == kinds[:, None, None]).float().flatten(-4, -3)
+
+    def named(self, planes: Tensor) -> Tensor:
+        """Name each pixel by the palette colour that is strongest, int64 [B, cameras, H, W]."""
+        b, _, h, w = planes.shape
+        return planes.reshape(b, -1, len(self.palette), h, w).argmax(2)
+
+    def paint(self, planes: Tensor) -> Tensor:
+        """Paint planes [B, planes, H, W] as RGBA uint8 [B, cameras, H, W, 4]."""
+        rgb = self.palette[self.named(planes)]
+        return torch.cat([rgb, torch.full_like(rgb[..., :1], 255)], -1).to(torch.uint8)
+
+    def pack(self, planes: Tensor) -> Tensor:
+        """Gather the pixels of each cell: [B, P, H, W] -> [B, P * p * p, H / p, W / p]."""
+        return nn.functional.pixel_unshuffle(planes, self.config.patch)
+
+    def unpack(self, cells: Tensor) -> Tensor:
+        """Undo `pack`."""
+        return nn.functional.pixel_shuffle(cells, self.config.patch)
