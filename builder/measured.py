@@ -61,18 +61,14 @@ def comparison(models: Sequence[tuple[manifest.Model, Path]]) -> str:
     """All models of a world side by side: fidelity, arithmetic, bytes and time."""
     rows: list[dict[str, Any]] = []
     lines: list[list[str]] = [["Parameters"], ["Million multiplications a frame"], ["Size"], [TIME]]
-    columns: dict[str, Any] = {}
+    columns: list[dict[str, dict[str, Any]]] = []  # of each model, by key
     series: dict[str, dict[str, Any]] = {}
     for model, weights in models:
         metrics = cache.read_json(weights / "metrics.json") or {}
         tables_of = [metrics, metrics.get("events", {}), metrics.get("autonomy", {})]
         checks = {k: v for k, v in metrics.get("checks", {}).items() if "mean" in v}
-        steps = sorted({column["step"] for column in metrics.get("columns", [])})
-        some = {steps[0], steps[len(steps) // 2], steps[-1]} if steps else set()
-        for column in (c for part in tables_of for c in part.get("columns", [])):
-            if column.get("step") in {None, *some}:
-                columns.setdefault(column["key"], column)
-        columns |= {key: {"key": key, **value} for key, value in checks.items()}
+        columns.append({c["key"]: c for part in tables_of for c in part.get("columns", [])})
+        columns[-1] |= {key: {"key": key, **value} for key, value in checks.items()}
         for name in (model.family, *metrics.get("samplers", [])):
             own = name == model.family
             found = {
@@ -95,8 +91,12 @@ def comparison(models: Sequence[tuple[manifest.Model, Path]]) -> str:
                     drawn = series.setdefault(key, {**one, "series": {}})
                     drawn["series"][shown] = one["series"][name]
     names = [html.escape(row["name"]) for row in rows]
+    # What was measured of all of them, at three of the steps.
+    shared = [c for key, c in columns[0].items() if all(key in other for other in columns)]
+    steps = sorted({c["step"] for c in shared if "step" in c})
+    some = {None, *(steps[i] for i in (0, len(steps) // 2, -1) if steps)}
     return (
-        tables.figures(list(columns.values()), rows)
+        tables.figures([c for c in shared if c.get("step") in some], rows)
         + tables.table(["Cost", *names], lines, "wm-figures")
         + "".join(curve(one, "steps played alone") for one in series.values())
     )

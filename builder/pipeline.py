@@ -225,6 +225,9 @@ def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = F
     Warns for a model that is left out. Raises UserError, with exit code 3, when something must
     be trained and torch is not installed.
     """
+    edited = entry.trained and entry.made.get("data") != entry.keys["data"]
+    if training == "auto" and edited and not entry.asked.follows:
+        training = "later"
     if training in ("never", "later"):
         due = entry.due()
         if entry.playable or (training == "later" and acceptance.fits(entry)):

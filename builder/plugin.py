@@ -50,6 +50,7 @@ class Shown:
     folder: str
     play_bytes: int
     weights: dict[str, Path]
+    families: list[str]  # that have a recipe or weights, though they may not be shown
 
 
 @dataclass
@@ -184,6 +185,8 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
             if mode not in MODES:
                 raise self._wrong(f"mode {mode!r} is none of {', '.join(MODES)}")
             model = self._family(shown, options)
+            if model not in [m.family for m in shown.manifest.models]:
+                model = None
             return world_element(shown, root, mode, model)
         except UserError as error:
             self.fault = self.fault or error
@@ -233,7 +236,7 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
     def _family(self, shown: Shown, options: dict[str, str]) -> str | None:
         """Return the fence's `model`; UserError where a world with models lacks that one."""
         family = options.get("model")
-        known = [model.family for model in shown.manifest.models]
+        known = shown.families
         if family and known and family not in known:
             raise self._wrong(
                 f"world {options['world']!r} has no model {family!r}; it has {', '.join(known)}"

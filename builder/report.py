@@ -13,14 +13,16 @@ from builder.plugin import Shown
 from builder.tables import table
 from builder.terminal import size
 
-ABSENT = '<p class="wm-absent">{title} has no trained model yet: the page plays its sim alone.</p>'
+ABSENT = '<p class="wm-absent">{title} has no {kind} model yet{rest}.</p>'
 
 
 def section(shown: Shown, name: str, root: str, family: str | None = None) -> str:
     """Return one section of a model's report as HTML; `root` is the site's root."""
     models = [m for m in shown.manifest.models if family in (None, m.family)]
     if not models:
-        return ABSENT.format(title=html.escape(shown.manifest.title))
+        title, kind = html.escape(shown.manifest.title), html.escape(family or "trained")
+        rest = "" if shown.manifest.models else ": the page plays its sim alone"
+        return ABSENT.format(title=title, kind=kind, rest=rest)
     if name == "comparison":
         body = measured.comparison([(model, shown.weights[model.family]) for model in models])
         return f'<div class="wm-report">{body}</div>'

@@ -136,6 +136,17 @@ def model(entry: Entry) -> tuple[manifest.Model, Path]:
         ) from None
 
 
+def fidelity(model: manifest.Model) -> float:
+    """Return how many of the moved pixels a model has right, in percent; 0 where nobody measured.
+
+    That is at the first of the steps that its recipe has measured.
+    """
+    found = {
+        int(k.partition("@")[2]): v for k, v in model.metrics.items() if k.startswith("moved@")
+    }
+    return float(found[min(found)]) if found else 0.0
+
+
 def assemble(world: World, out: Path, models: list[tuple[manifest.Model, Path]]) -> Built:
     """Write the world's folder under `out` and name it by the hash of its content.
 

@@ -110,6 +110,7 @@ class Recipe:
     export: Export
     model: dict[str, Any] = field(default_factory=dict)
     finetune: Finetune | None = None
+    follows: bool = True  # whether it is trained again, unasked, when its sim was edited
 
     @property
     def tuned(self) -> Recipe:

@@ -132,9 +132,8 @@ def _fill(
             for entry, playable in ships.items()
             if playable and entry.world is world
         ]
-        models.sort(
-            key=lambda model: model[0].variants[0].macs
-        )  # The page plays the first: the lightest.
+        # The page plays the first: the one that was found to be right most often.
+        models.sort(key=lambda model: worlds.fidelity(model[0]), reverse=True)
         made[world.name] = worlds.assemble(world, work / "wm" / "worlds", models)
         icons = icons or worlds.facts(world).icons
     app, app_files = render.app(work / "wm")
@@ -155,6 +154,7 @@ def _fill(
                 model.family: project.worlds[name].weights(model.family)
                 for model in built.manifest.models
             },
+            families=project.worlds[name].families,
         )
         for name, built in made.items()
     }

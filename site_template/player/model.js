@@ -75,20 +75,23 @@ export class ModelLink {
    */
   async load(choice, stages, first) {
     this.note = "";
-    const offered = this.model.variants.find((v) => v.evaluations === choice.evaluations);
-    this.evaluations = (offered ?? this.model.variants[0]).evaluations;
+    const { variants } = this.model;
+    this.evaluations = (variants.find((v) => v.evaluations === choice.evaluations) ?? variants[0]).evaluations;
+    // What was asked of another model need not be there in this one.
+    const offered = variants.some((v) => v.evaluations === this.evaluations && v.name === choice.variant);
+    const wanted = offered ? choice.variant : "auto";
     if (choice.backend === "webgpu") {
       try {
-        return await this.loadWebGpu(choice.variant, stages, first);
+        return await this.loadWebGpu(wanted, stages, first);
       } catch (error) {
         this.note = `WebGPU is not used: ${reason(error)}. The model runs on wasm.`;
       }
     }
-    const ms = await this.loadOn("wasm", this.pick("wasm", choice.variant), stages, first);
+    const ms = await this.loadOn("wasm", this.pick("wasm", wanted), stages, first);
     const tooSlow = ms > (TOO_SLOW * 1000) / this.spec.rate;
     if (choice.backend !== "auto" || !tooSlow || !("gpu" in navigator)) return;
     try {
-      await this.loadWebGpu(choice.variant, stages, first, ms);
+      await this.loadWebGpu(wanted, stages, first, ms);
     } catch (error) {
       for (const stage of Object.values(stages)) stage.phase = "done";
       this.note = `A model step takes ${ms.toFixed(0)} ms here, and WebGPU is not used: ${reason(error)}.`;

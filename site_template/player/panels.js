@@ -63,13 +63,21 @@ function settings(view, game, { spec, models }) {
   /** @param {string} name @param {string} label @param {number[]} values @param {(value: number) => string} say @param {"input" | "change"} on @param {(value: number) => void} onpick */
   const slider = (name, label, values, say, on, onpick) => {
     const field = h("input", { type: "range", min: 0, max: values.length - 1, step: 1, value: 0, "data-do": name });
-    const told = h("output", {}, say(values[0]));
+    // Not an <output>: the label would be its, as the first that can be labelled.
+    const told = h("span", {}, say(values[0]));
     const value = () => values[Number(field.value)];
-    field.addEventListener("input", () => (told.value = say(value())));
+    field.addEventListener("input", () => (told.textContent = say(value())));
     field.addEventListener(on, () => onpick(value()));
     return h("label", { class: "wm-field" }, h("span", {}, `${label}: `, told), field);
   };
-  const evaluations = [...new Set(models.flatMap((m) => m.variants.map((v) => v.evaluations)))].sort((a, b) => a - b);
+  /** @param {World["models"]} some */
+  const counts = (some) => [...new Set(some.flatMap((m) => m.variants.map((v) => v.evaluations)))].sort((a, b) => a - b);
+  const evaluations = slider("evaluations", "Denoising steps", counts(models), String, "change", (n) => void choose(game, { evaluations: n }));
+  const evaluated = /** @type {HTMLInputElement} */ (evaluations.querySelector("input"));
+  // Of the models, only denoisers have several.
+  const able = () => (evaluated.disabled = counts(game.model ? [game.model.model] : []).length < 2);
+  game.addEventListener("state", able);
+  able();
   view.link = h("input", { type: "text", readonly: true, "aria-label": "Replay link", hidden: true });
   return [
     h(
@@ -87,9 +95,7 @@ function settings(view, game, { spec, models }) {
       backends.length
         ? select("Model runs on", ["auto", ...backends], (backend) => void choose(game, { backend }), game.choice.backend)
         : null,
-      evaluations.length > 1
-        ? slider("evaluations", "Denoising steps, of a denoiser", evaluations, String, "change", (evaluations) => void choose(game, { evaluations }))
-        : null,
+      counts(models).length > 1 ? evaluations : null,
       models.length
         ? slider("noise", "Pixels spoilt in what the model sees", NOISE, (percent) => `${percent} %`, "input", (percent) => (game.noise = percent / 100))
         : null,

@@ -110,6 +110,13 @@ def test_another_sim_is_left_out_and_then_fine_tuned(project: Path) -> None:
     run(project, train="later")
     (model,) = shipped(project)[1]["models"]  # type: ignore[misc]
     assert model["older"].startswith("This model was made for the sim as it was before")
+    # So is one that is not to follow edits by itself.
+    recipe = project / "recipes" / "catcher" / "recurrent.toml"
+    edit(recipe, "seed = 1", "seed = 1\nfollows = false")
+    run(project)
+    (model,) = shipped(project)[1]["models"]  # type: ignore[misc]
+    assert model["older"].startswith("This model was made for the sim as it was before")
+    edit(recipe, "follows = false", "follows = true")
     before = entry(project).provenance
     run(project)
     after = entry(project).provenance
