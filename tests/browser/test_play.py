@@ -38,9 +38,9 @@ def test_keys_move_the_paddle_on_the_focused_stage_only(playing: Any) -> None:
     page = playing
     page.check("input[value=sim]")
     page.focus(".wm-stage")
-    start = paddle(page)
+    start, tick = paddle(page), state(page)["tick"]
     page.keyboard.down("ArrowRight")
-    until(page, "s.tick > 12")
+    until(page, f"s.tick > {tick + 8}")
     page.keyboard.up("ArrowRight")
     right = paddle(page)
     assert right > start + 8
