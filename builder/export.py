@@ -75,22 +75,6 @@ def step_graph(model: Any) -> Graph:
     )
 
 
-def samplers(model: Any) -> list[Any]:
-    """Return the model as it may be played: once, or with each number of evaluations it offers.
-
-    The first is the model as it was evaluated.
-    """
-    if not hasattr(model, "sampled"):
-        return [model]
-    first = model.config.evaluations
-    return [model, *(model.sampled(n) for n in model.config.offered if n != first)]
-
-
-def evaluations(model: Any) -> int:
-    """Return how often a model's network is evaluated for a frame."""
-    return getattr(model.config, "evaluations", 1)
-
-
 def export(model: Any, out: Path, metadata: Mapping[str, str]) -> Path:
     """Write the step's fp32 graph into `out`; return its path.
 
@@ -104,7 +88,7 @@ def export(model: Any, out: Path, metadata: Mapping[str, str]) -> Path:
     _strip(proto)
     checked = check(proto)
     onnx.helper.set_model_props(checked, kept)
-    times = evaluations(model)
+    times = model.evaluations
     path = out / (f"step.{times}.fp32.onnx" if times > 1 else "step.fp32.onnx")
     path.write_bytes(checked.SerializeToString())
     return path

@@ -65,6 +65,11 @@ class StateTensor(Part):
     observed: bool
 
 
+def titled(precision: str, evaluations: int) -> str:
+    """Return what a variant is called in tables."""
+    return f"{precision}, {evaluations} evaluations" if evaluations > 1 else precision
+
+
 class Variant(Part):
     """One precision of the model that passed the parity gate, and the backends it passed on.
 
@@ -78,6 +83,11 @@ class Variant(Part):
     macs: int
     step: File
     parity: dict[str, float]
+
+    @property
+    def title(self) -> str:
+        """What it is called in tables."""
+        return titled(self.name, self.evaluations)
 
 
 class Model(Part):

@@ -69,7 +69,8 @@ def comparison(models: Sequence[tuple[manifest.Model, Path]]) -> str:
         checks = {k: v for k, v in metrics.get("checks", {}).items() if "mean" in v}
         columns.append({c["key"]: c for part in tables_of for c in part.get("columns", [])})
         columns[-1] |= {key: {"key": key, **value} for key, value in checks.items()}
-        for name in (model.family, *metrics.get("samplers", [])):
+        own_evaluations = {model.family: model.variants[0].evaluations}
+        for name, evaluations in (own_evaluations | metrics.get("samplers", {})).items():
             own = name == model.family
             found = {
                 key: value
@@ -80,8 +81,7 @@ def comparison(models: Sequence[tuple[manifest.Model, Path]]) -> str:
             }
             shown = name if own else f"{model.family}, {name}"
             rows.append({"name": shown, "values": found | (checks if own else {})})
-            times = model.variants[0].evaluations if own else int(name.split()[0])
-            fast = next((v for v in model.variants if v.evaluations == times), None)
+            fast = next((v for v in model.variants if v.evaluations == evaluations), None)
             lines[0].append(f"{model.parameters:,}")
             lines[1].append(f"{fast.macs / 1e6:.1f}" if fast else "–")
             lines[2].append(f"{size(fast.step.bytes)} ({fast.name})" if fast else "–")
@@ -141,10 +141,7 @@ def variants(model: manifest.Model, weights: Path, home: str) -> str:
     told, fewer = parity.get("sample"), parity.get("browser_sample")
     if not told:
         return ABSENT.format(what=NO_DETECTOR)
-    shipped = {
-        variant.name + (f", {n} evaluations" if (n := variant.evaluations) > 1 else "")
-        for variant in model.variants
-    }
+    shipped = {variant.title for variant in model.variants}
     rows = [
         row if row["name"] in shipped else {**row, "name": f"{row['name']}, not shipped"}
         for row in told["rows"]

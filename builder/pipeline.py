@@ -52,6 +52,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "graphs": (
         *EVALUATION,
         "builder/export.py",
+        "builder/graphs.py",
         "builder/quantize.py",
         "builder/parity.py",
         "builder/rehearsal.py",
@@ -307,10 +308,10 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> boo
         shutil.rmtree(work, ignore_errors=True)
         return acceptance.fits(entry)
     if wanted("graphs"):
-        from builder import parity
+        from builder import graphs
 
         sim, out = entry.world.load(), work / "graphs"
-        parity.make_graphs(work, dataset(entry), sim, entry.recipe, out, terminal.warn)
+        graphs.make_graphs(work, dataset(entry), sim, entry.recipe, out, terminal.warn)
         weights.stamp(work, {"graphs": entry.keys["graphs"]})
     weights.publish(work, entry.weights)
     if (work / "tensorboard").is_dir():

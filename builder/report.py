@@ -185,7 +185,7 @@ def provenance(model: manifest.Model, weights: Path, home: str) -> str:
         rows.append(["Fine-tuned from", html.escape(str(told["finetuned_from"]))])
     ships = [
         [
-            variant.name + (f", {n} evaluations" if (n := variant.evaluations) > 1 else ""),
+            variant.title,
             size(variant.step.bytes),
             ", ".join(variant.backends),
             ", ".join(

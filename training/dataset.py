@@ -66,6 +66,11 @@ class Arrays:
             self._windows[length] = np.concatenate(spans) if spans else np.zeros(0, np.int64)
         return self._windows[length]
 
+    def rgba(self, rows: Array) -> Array:
+        """Return frames as the models take them, uint8 [*rows, cams, H, W, 4]."""
+        opaque = np.full((len(self.palette), 1), 255, np.uint8)
+        return np.concatenate([self.palette, opaque], 1)[self.frames[rows]]
+
 
 class Dataset:
     """One recorded dataset; only `load` opens the files that hold frames."""

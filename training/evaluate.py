@@ -69,7 +69,7 @@ def evaluate(weights: Path, sim_class: type[Sim], recipe: Recipe) -> dict[str, A
     asked, history = recipe.evaluate, model.config.history
     detector = DETECTORS.get(recipe.world)
     few = min(-(-BASELINE // asked.seeds), asked.rollouts)
-    total = asked.steps * asked.seeds * (asked.rollouts + (3 + len(samplers(model))) * few)
+    total = asked.steps * asked.seeds * (asked.rollouts + (3 + len(model.samplers())) * few)
     if detector:
         total += asked.play_steps * (2 * asked.games) + autonomy.LEAST * min(BASELINE, asked.games)
     with Progress(f"evaluate {recipe.world}/{recipe.family}", total, "frames") as bar:
@@ -110,11 +110,6 @@ def evaluate(weights: Path, sim_class: type[Sim], recipe: Recipe) -> dict[str, A
     return metrics
 
 
-def samplers(model: Any) -> dict[str, Any]:
-    """Return the same model with other samplers of its frames, by name, if it has any."""
-    return model.samplers() if hasattr(model, "samplers") else {}
-
-
 def _agreement(
     recipe: Recipe,
     model: Any,
@@ -130,7 +125,7 @@ def _agreement(
     sample = [scene.pick(slice(0, few)) for scene in scenes]
     found = {recipe.family: agree(counted(players.Model(model)), scenes, detector, steps)}
     baselines: dict[str, Player] = {
-        **{name: players.Model(other) for name, other in samplers(model).items()},
+        **{name: players.Model(other) for name, other in model.samplers().items()},
         "last frame repeated": players.Still(),
         "action zeroed": players.Model(model, act=False),
         "no carried state": players.Model(model, carry=False),
@@ -157,7 +152,7 @@ def _agreement(
             for key, (label, unit, _) in labels.items()
         },
         "checks": {},
-        "samplers": list(samplers(model)),
+        "samplers": {name: one.evaluations for name, one in model.samplers().items()},
     }
     if detector:
         metrics["events"] = {

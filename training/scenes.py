@@ -189,8 +189,7 @@ def recorded(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int)
     rng = np.random.default_rng(seed)
     picked = rng.choice(starts, rollouts, replace=len(starts) < rollouts)
     rows = picked[:, None] + np.arange(history + steps)
-    palette = np.concatenate([arrays.palette, np.full((len(arrays.palette), 1), 255, np.uint8)], 1)
-    frames = palette[arrays.frames[rows]]
+    frames = arrays.rgba(rows)
     k = history - 1
     return Scene(
         history=frames[:, :history],

@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from sims.contract import Sim
+from training import players
 from training.agreement import pixel_figures
 from training.dataset import Arrays, Dataset
 from training.denoising import denoising_loss
 from training.detectors import DETECTORS
 from training.muon import Muon
 from training.objective import chunk_loss
-from training.players import Model, play
 from training.progress import Progress
 from training.ranks import Ranks, device, launch
 from training.recipe import Recipe, Train, to_json
@@ -151,7 +151,7 @@ def validate(run: Run, arrays: Arrays, world: str, samples: int = 64) -> dict[st
     scene = recorded(arrays, samples, run.plan.validate_steps, history, 0)
     live = {k: v.clone() for k, v in model.state_dict().items()}
     model.load_state_dict(run.average)
-    frames = play(Model(model), scene)
+    frames = players.play(players.Model(model), scene)
     model.load_state_dict(live)
     out = {"val_moved_right": float(np.nanmean(pixel_figures(scene, frames)["moved"]))}
     if world in DETECTORS:

@@ -67,11 +67,8 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
 def fit(model: Any, arrays: Arrays) -> Arrays:
     """Find in the data what a model isn't taught; return them with the event "unforeseen".
 
-    Those are steps that the model's forecast doesn't tell, and that are no other event. Of a family
-    that is taught all there is to know, they are returned as they are.
+    Those are steps that the model's forecast doesn't tell, and that are no other event.
     """
-    if not hasattr(model, "fit"):
-        return arrays
     rows = arrays.windows(1)
     parts = (arrays.state[rows], arrays.actions[rows], arrays.chances[rows], arrays.state[rows + 1])
     where = next(model.parameters()).device
@@ -133,7 +130,7 @@ def start_from(model: Any, folder: Path, arrays: Arrays) -> int:
     saved = load_file(folder / "weights.safetensors")
     old = {k: v for k, v in saved.items() if k in mine and v.shape == mine[k].shape}
     orders = _orders(saved["palette"][:, :3].int().tolist(), arrays.palette.tolist())
-    if orders and len(old) == len(mine) and hasattr(model, "recoloured"):
+    if orders and len(old) == len(mine):
         tried = [model.recoloured(old, order) for order in orders]
         old = min(tried, key=lambda weights: _misses(model, weights, arrays))
     model.load_state_dict(old, strict=False)
@@ -158,11 +155,7 @@ def _misses(model: Any, weights: dict[str, torch.Tensor], arrays: Arrays) -> flo
     model.load_state_dict(weights, strict=False)
     rows = np.random.default_rng(0).choice(arrays.windows(1), TRIED)
     where = next(model.parameters()).device
-    seen, state, action, chance = (
-        torch.from_numpy(part[rows]).to(where)
-        for part in (arrays.frames, arrays.state, arrays.actions, arrays.chances)
-    )
-    hidden = torch.zeros(TRIED, model.config.memory, *model.grid, device=where)
-    logits, *_ = model.advance(model.one_hot(model.pack(seen)), state, hidden, action, chance)
-    drawn = model.unpack(model.choose(logits)).cpu().numpy()
-    return float((drawn != arrays.frames[rows + 1]).sum())
+    parts = (arrays.rgba(rows), arrays.state[rows], arrays.actions[rows], arrays.chances[rows])
+    seen, state, action, chance = (torch.from_numpy(part).to(where) for part in parts)
+    frame, *_ = model.step(model.initial(seen, state), action, chance)
+    return float((frame.cpu().numpy() != arrays.rgba(rows + 1)).any(-1).sum())

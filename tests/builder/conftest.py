@@ -98,17 +98,17 @@ def graphs(
     untrained: tuple[Path, Recipe], tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """All variants of the random model, gated in onnxruntime and in Chromium: to read only."""
-    from builder import parity
+    from builder import graphs, parity
     from sims.breakout import Breakout
 
     weights, recipe = untrained
     out = tmp_path_factory.mktemp("exported") / "graphs"
     with pytest.MonkeyPatch.context() as patch:
-        few = {"ROLLOUTS": 3, "IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2, "SAMPLE": 40}
-        few |= {"SAMPLE_IN_CHROMIUM": 8}
-        for name, count in few.items():
+        for name, count in {"ROLLOUTS": 3, "SAMPLE": 40, "SAMPLE_IN_CHROMIUM": 8}.items():
+            patch.setattr(graphs, name, count)
+        for name, count in {"IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2}.items():
             patch.setattr(parity, name, count)
-        parity.make_graphs(weights, tiny_dataset, Breakout, recipe, out)
+        graphs.make_graphs(weights, tiny_dataset, Breakout, recipe, out)
     return out
 
 
@@ -120,10 +120,10 @@ def trained(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     sections = ("evaluation", "architecture", "data", "curves", "rollouts", "provenance")
     fences = (f"```world-report\nworld: catcher\nsection: {s}\n```\n" for s in sections)
     (folder / "docs" / "report.md").write_text("# Report\n\n" + "\n".join(fences))
-    from builder import parity
+    from builder import graphs
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WMSITE_CHROMIUM", "/nowhere/chromium")
-        patch.setattr(parity, "ROLLOUTS", 4)
+        patch.setattr(graphs, "ROLLOUTS", 4)
         run(folder)
     return folder

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from builder import graphs as exported
 from builder import manifest, parity, quantize, runtimes
 from builder.rehearsal import Graph, outside
 from builder.replay import MODES, figures
@@ -24,15 +25,10 @@ from training.weights import load_model
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = {
-        "ROLLOUTS": 2,
-        "STEPS": 20,
-        "STATES": 8,
-        "SAMPLE": 10,
-        "SAMPLE_IN_CHROMIUM": 10,
-    }
+    counts = {"ROLLOUTS": 2, "STEPS": 20, "SAMPLE": 10, "SAMPLE_IN_CHROMIUM": 10}
     for name, count in counts.items():
-        monkeypatch.setattr(parity, name, count)
+        monkeypatch.setattr(exported, name, count)
+    monkeypatch.setattr(parity, "STATES", 8)
 
 
 def test_three_runtimes_agree_for_one_step_and_for_100(graphs: Path) -> None:
@@ -83,7 +79,7 @@ def test_a_variant_that_fails_is_not_shipped_and_said_so(
     monkeypatch.setattr(quantize, "to_int8", badly)
     out = tmp_path / "graphs"
     said: list[str] = []
-    parity.make_graphs(
+    exported.make_graphs(
         weights,
         tiny_dataset,
         Breakout,
@@ -118,7 +114,7 @@ def test_a_recipe_that_asks_for_what_there_is_not(
     out.mkdir()
     (out / "model.json").write_text("old")
     with pytest.raises(UserError, match=said):
-        parity.make_graphs(weights, tiny_dataset, Breakout, broken, out)
+        exported.make_graphs(weights, tiny_dataset, Breakout, broken, out)
     assert (out / "model.json").read_text() == "old"
 
 
@@ -218,14 +214,13 @@ def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Re
     sample = Sample.make(Breakout, tiny_recipe, history=4, rollouts=2, steps=10)
     assert sample is not None
     # What is to be reached is what the sim itself does; a random network comes nowhere near.
-    full = parity.Verdict("fp32")
-    parity.rehearse(sample, full, full, players.Real(Breakout))
-    assert full.sample["controllability"]["mean"] == 100 and not full.failures
     told = json.loads((graphs / "model.json").read_text())
-    verdict = parity.Verdict("int8", ["wasm"])
-    parity.rehearse(
-        sample, verdict, full, Graph(runtimes.Native(), graphs / "step.int8.onnx", told)
-    )
+    gate = parity.Gate(told, 1, 0, sample.scene, parity.Reference({}, {}, {}), {}, "breakout")
+    full = parity.Verdict("fp32", graphs / "step.fp32.onnx", gate)
+    full.rehearse(sample, full, players.Real(Breakout))
+    assert full.sample["controllability"]["mean"] == 100 and not full.failures
+    verdict = parity.Verdict("int8", graphs / "step.int8.onnx", gate, ["wasm"])
+    verdict.rehearse(sample, full, verdict.player(runtimes.Native()))
     assert "fp32 has" in verdict.failures["onnxruntime"]
     assert not verdict.passes
 
@@ -242,7 +237,7 @@ def test_a_denoiser_ships_with_every_number_of_evaluations(
         tiny_recipe, family="denoiser", model=sizes, export=asked, train=plan
     )
     train(recipe, tiny_dataset, tmp_path, Breakout, keys={"sim": "s"})
-    parity.make_graphs(tmp_path, tiny_dataset, Breakout, recipe, tmp_path / "graphs")
+    exported.make_graphs(tmp_path, tiny_dataset, Breakout, recipe, tmp_path / "graphs")
     told = json.loads((tmp_path / "graphs" / "model.json").read_text())
     model = manifest.Model.model_validate({**told, "metrics": {}, "provenance": {}})
     assert [(v.evaluations, v.step.url) for v in model.variants] == [

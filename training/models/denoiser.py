@@ -21,13 +21,13 @@ arXiv:2108.01073), distillation (Luhman and Luhman, 2021, arXiv:2101.02388).
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-State = dict[str, Tensor]
+from training.models import State, WorldConfig, WorldModel
+
 CONTEXT = 4  # frames that the network sees beside the noisy one
 SPREAD = 0.1  # standard deviation of what changes in a step
 TURNS = 64  # steps after which the noise begins again
@@ -35,17 +35,9 @@ PURE = 5.0  # the noise's standard deviation where a frame is drawn from noise a
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(WorldConfig):
     """Sizes of one `denoiser` model; stored in the checkpoint and in the ONNX metadata."""
 
-    palette: tuple[tuple[int, int, int], ...]  # every colour that the data shows, RGB 0..255
-    actions: int  # length of the action vector
-    chance: int  # length of the chance vector
-    # The range in the data of each sensor value: how many there are, they are not used.
-    sensor_low: tuple[float, ...] = ()
-    height: int = 64
-    width: int = 64
-    cameras: int = 1
     patch: int = 4  # pixels along one side of a cell
     channels: int = 64  # channels a cell
     blocks: int = 4  # residual blocks of two 3x3 convolutions
@@ -56,22 +48,24 @@ class Config:
     most: float = 0.8  # the noise's standard deviation in a warm start
     least: float = 0.05  # and before the last of several evaluations
     history: int = CONTEXT  # frames watched before the model goes on alone
-    reward_scale: float = 1.0  # the largest reward in the data; the head predicts fractions of it
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the config as plain JSON values."""
-        return asdict(self)
 
 
-class Model(nn.Module):
+def _named(config: Config) -> str:
+    """Name a sampler for tables."""
+    told = f"{config.evaluations} evaluation{'s' if config.evaluations > 1 else ''}"
+    return told if config.warm else f"{told}, from noise alone"
+
+
+class Model(WorldModel):
     """The world as a denoiser; see the module's docstring.
 
     Frames at the edge are RGBA uint8 [B, cameras, H, W, 4]; inside they are a plane a colour,
     [B, cameras * colours, H, W]. `past` holds the CONTEXT - 1 frames before the last, oldest first.
     """
 
-    past = CONTEXT - 1  # frames that training gives beside the last one
+    past = CONTEXT - 1
 
+    config: Config
     palette: Tensor
     noise: Tensor
 
@@ -104,15 +98,14 @@ class Model(nn.Module):
         self.write = nn.Conv2d(c, self.planes * p * p, 1)
         self.heads = nn.Linear(2 * c, 2)
 
-    def kernels(self) -> list[nn.Parameter]:
-        """Return the weights of hidden layers, which the trainer's Muon is for."""
-        layers = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
-        return [p for layer in layers for name, p in layer.named_parameters() if name == "weight"]
-
     def initial(self, frames: Tensor, sensors: Tensor) -> State:
         """Return the state that starts a game: its first frame, RGBA uint8; no sensors are used."""
         past = frames[:, None].expand(-1, CONTEXT - 1, -1, -1, -1, -1)
-        return {"frame": frames, "past": past, "turn": torch.zeros(len(frames), 1)}
+        return {
+            "frame": frames,
+            "past": past,
+            "turn": past.new_zeros(len(frames), 1, dtype=torch.float32),
+        }
 
     def step(
         self, state: State, action: Tensor, chance: Tensor
@@ -148,12 +141,21 @@ class Model(nn.Module):
         other.config = replace(self.config, evaluations=evaluations, warm=warm)
         return other
 
-    def samplers(self) -> dict[str, Model]:
-        """Return the samplers that this one is compared with, by name."""
-        often = [n for n in self.config.offered if n != self.config.evaluations]
-        found = {f"{n} evaluations" if n > 1 else "1 evaluation": self.sampled(n) for n in often}
-        most = max(self.config.offered)
-        return found | {f"{most} evaluations, from noise alone": self.sampled(most, warm=False)}
+    @property
+    def evaluations(self) -> int:
+        """How often the network is evaluated for a frame."""
+        return self.config.evaluations
+
+    def offered(self) -> list[WorldModel]:
+        """Return the model with each number of evaluations that a player may choose from."""
+        others = [n for n in self.config.offered if n != self.evaluations]
+        return [self, *map(self.sampled, others)]
+
+    def samplers(self) -> dict[str, WorldModel]:
+        """Return what is offered beside this one, and the most evaluations from noise alone."""
+        most = self.sampled(max(self.config.offered), warm=False)
+        found = [*self.offered()[1:], most]
+        return {_named(model.config): model for model in found}
 
     def sample(
         self, context: Tensor, action: Tensor, chance: Tensor, noise: Tensor

@@ -30,17 +30,17 @@ arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from training.models import State, WorldConfig, WorldModel
 from training.models.landmarks import Landmark, Landmarks, find_shapes
 from training.models.laws import Laws
 from training.models.units import Unit, Units
 
-State = dict[str, Tensor]
 TOUCH = 5  # pixels along one side of what is felt at a point
 # The weights that know colours, and along which axis.
 COLOURED = {
@@ -60,21 +60,13 @@ class Looked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(WorldConfig):
     """Sizes of one `recurrent` model; stored in the checkpoint and in the ONNX metadata."""
 
-    palette: tuple[tuple[int, int, int], ...]  # every colour that the data shows, RGB 0..255
-    actions: int  # length of the action vector
-    chance: int  # length of the chance vector
-    # The range in the data of each sensor value, and whether it is a whole number.
-    sensor_low: tuple[float, ...] = ()
-    sensor_high: tuple[float, ...] = ()
-    sensor_whole: tuple[bool, ...] = ()
+    sensor_high: tuple[float, ...] = ()  # the most that each sensor value is in the data
+    sensor_whole: tuple[bool, ...] = ()  # whether it is a whole number
     landmarks: tuple[Landmark, ...] = ()
     units: tuple[Unit, ...] = ()  # pixels that in the data show a colour together or not at all
-    height: int = 64
-    width: int = 64
-    cameras: int = 1
     patch: int = 4  # pixels along one side of a cell
     channels: int = 48  # channels a cell
     blocks: int = 1  # residual 3x3 convolutions that look: `patch` pixels of reach each
@@ -88,14 +80,9 @@ class Config:
     wide: int = 256  # units of the layers that predict the sensors
     laws: int = 2  # linear laws that are found for each sensor
     history: int = 4  # frames watched before the model goes on alone
-    reward_scale: float = 1.0  # the largest reward in the data; the head predicts fractions of it
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the config as plain JSON values."""
-        return asdict(self)
 
 
-class Model(nn.Module):
+class Model(WorldModel):
     """The world as a recurrent step; see the module's docstring.
 
     Frames at the edge are RGBA uint8 [B, cameras, H, W, 4]; inside they are palette indices,
@@ -103,8 +90,7 @@ class Model(nn.Module):
     [B, S] in their own units at the edge, and -1..1 over their range in the data inside.
     """
 
-    past = 0  # frames that training gives beside the last one
-
+    config: Config
     palette: Tensor
     shapes: Tensor
 
@@ -172,11 +158,9 @@ class Model(nn.Module):
 
     def kernels(self) -> list[nn.Parameter]:
         """Return the weights of hidden layers, which the trainer's Muon is for."""
-        layers: list[nn.Module] = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
         parts = (self.glance, self.touch, self.judge, self.trace[:1])
-        linear = [m for part in parts for m in part.modules()]
-        layers += [m for m in linear if isinstance(m, nn.Linear)]
-        return [p for layer in layers for name, p in layer.named_parameters() if name == "weight"]
+        layers = [m for part in parts for m in part.modules() if isinstance(m, nn.Linear)]
+        return [*super().kernels(), *(layer.weight for layer in layers)]  # type: ignore[list-item]
 
     def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
         """Find laws in R steps of the sim, [R, ...] each; return bool [R]: not as forecast."""
