@@ -34,7 +34,13 @@ class Action:
 
 @dataclass(frozen=True)
 class Axis:
-    """One continuous control with its range, unit and bindings (for worlds without `actions`)."""
+    """One continuous control with its range, unit and bindings (for worlds without `actions`).
+
+    `increase` and `decrease` are KeyboardEvent.code values that push it to `high` and `low`, in
+    units a second of `pace` (0: at once), and back to `neutral` when they are let go. `gamepad` is
+    a standard-mapping name: "axis0" for a stick's whole way, "r2" for a trigger. `touch` labels
+    its buttons on the touch pad, one a direction that it has: (decrease, increase).
+    """
 
     name: str
     low: float
@@ -44,20 +50,40 @@ class Axis:
     increase: tuple[str, ...] = ()
     decrease: tuple[str, ...] = ()
     gamepad: str | None = None
+    pace: float = 0.0
+    touch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Camera:
-    """One view: frames are uint8 [height, width, 3]."""
+    """One view: frames are uint8 [height, width, 3].
+
+    A pinhole camera also tells its optics: `focal` length in pixels (0: a plain screen), its
+    principal point is the middle of the frame. It stands at `place`, metres forward, left and up
+    of the vehicle's origin on the ground, and looks `yaw` radians to the left of straight ahead
+    and `pitch` radians up.
+    """
 
     name: str
     height: int
     width: int
+    focal: float = 0.0
+    place: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    yaw: float = 0.0
+    pitch: float = 0.0
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """One measured array beside the frame: float32 or integer of `shape`, in `unit`."""
+    """One measured array beside the frame: float32 or integer of `shape`, in `unit`.
+
+    `show` is how the page draws it: "" (not at all), "gauge" (one number on a dial from `low` to
+    `high`), "path" (points ahead in metres, [n, 2]: forward and left) or "scan" (a range image in
+    metres, [rings, columns], 0 where nothing came back; column k of n looks pi - 2 pi (k + 1/2) / n
+    radians to the left, so that straight ahead is its middle; `elevations` are the rings', in
+    radians, and it stands at `place` as a camera does). Those of several dimensions are no part of
+    what is recorded as `observation.state`.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -66,6 +92,9 @@ class Sensor:
     low: float
     high: float
     meaning: str
+    show: str = ""
+    place: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    elevations: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +111,8 @@ class Spec:
 
     `chance` names the components of the chance vector, each uniform in [0, 1).
     `events` names the booleans that `Sim.events()` returns for the last step.
+    `conditions` are what any scenario may be played under, such as weather: "junction/fog" is the
+    scenario "junction" in the condition "fog". A scenario alone leaves the condition to the seed.
     """
 
     name: str
@@ -95,6 +126,7 @@ class Spec:
     hud: tuple[HudField, ...] = ()
     events: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ("default",)
+    conditions: tuple[str, ...] = ()
     behaviours: tuple[str, ...] = ("random",)
     max_steps: int = 10_000
 
@@ -102,6 +134,12 @@ class Spec:
     def action_size(self) -> int:
         """Length of the model's action vector: one-hot over `actions`, or one value an axis."""
         return len(self.actions) or len(self.axes)
+
+    def has(self, scenario: str) -> bool:
+        """Return whether `scenario` is one of the scenarios, alone or with a condition."""
+        name, _, condition = scenario.partition("/")
+        known = condition in self.conditions if condition else not scenario.endswith("/")
+        return name in self.scenarios and known
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain JSON values."""

@@ -192,7 +192,7 @@ class _Batch:
         return {**self.sim.hud(), **self.sim.events(), "chance": self.sim.draw()}
 
     def _known(self, scenario: str) -> str:
-        if scenario not in self.spec.scenarios:
+        if not self.spec.has(scenario):
             known = ", ".join(self.spec.scenarios)
             raise UserError(f"world '{self.spec.name}': no scenario '{scenario}'; it has {known}.")
         return scenario

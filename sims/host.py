@@ -87,7 +87,7 @@ class Host:
 
     def reset(self, seed: int, scenario: str) -> None:
         """Start a game from a seed (an int64) and one of the spec's scenarios."""
-        if scenario not in self._spec.scenarios:
+        if not self._spec.has(scenario):
             raise self._error(f"no scenario '{scenario}'; it has {', '.join(self._spec.scenarios)}")
         if not -(2**63) <= int(seed) < 2**63:
             raise self._error(f"seed {seed} does not fit into 64 bits")
