@@ -93,7 +93,7 @@ def make_graphs(
                     verdict.rehearse(sample, exact[verdict.gate.evaluations], player)
                 bar.update(1)
             few = Sample.make(sim_class, recipe, history, games // 4, SAMPLE_IN_CHROMIUM)
-            seen = in_chromium(verdicts, few, warn)
+            seen = in_chromium(verdicts, few, recipe.export.webgpu, warn)
             bar.update(1)
         _refuse(name, verdicts, warn)
         _write(stage, recipe, [v for v in verdicts if v.passes], seen)

@@ -175,9 +175,12 @@ class Verdict:
 
 
 def in_chromium(
-    verdicts: list[Verdict], sample: Sample | None, warn: Callable[[str], None]
+    verdicts: list[Verdict], sample: Sample | None, webgpu: bool, warn: Callable[[str], None]
 ) -> bool:
-    """Judge in onnxruntime-web what passed so far; False where there is no Chromium."""
+    """Judge in onnxruntime-web what passed so far; False where there is no Chromium.
+
+    `webgpu`: on WebGPU too, which takes minutes where it is a software one.
+    """
     with ExitStack() as stack:
         try:
             wasm = stack.enter_context(runtimes.open_browser("wasm"))
@@ -198,13 +201,13 @@ def in_chromium(
                 if worse := rehearsal.outside(found, wanted, sample.columns):
                     verdict.failures["wasm"] = worse
             verdict.backends = [] if verdict.failures else ["wasm"]
-    for verdict in verdicts:
+    for verdict in verdicts if webgpu else []:
         # int8 has given wrong results there, and fp16 is what it is fast in.
         if verdict.failures or verdict.variant == "int8":
             continue
         try:
-            with runtimes.open_browser("webgpu", half=verdict.variant == "fp16") as webgpu:
-                verdict.judge("webgpu", webgpu, 0)
+            with runtimes.open_browser("webgpu", half=verdict.variant == "fp16") as browser:
+                verdict.judge("webgpu", browser, 0)
                 if "webgpu" not in verdict.failures:
                     verdict.backends.append("webgpu")
         except UserError as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.models.denoiser import PURE, SPREAD
+from training.models.denoiser import PURE, SPREAD, cut
 from training.objective import Tally, corrupt, moving
 from training.recipe import Train
 from training.streams import Source
@@ -18,6 +18,8 @@ from training.streams import Source
 WARM_SHARE = 0.7  # of the samples that are on the way from the last frame; the rest, from noise
 FIRST_SHARE = 0.7  # of those that are at its beginning
 TEACHER = 4  # evaluations of the sampler that one evaluation is taught to equal
+WINDOW = 16  # cells along one side of what is drawn of a frame
+LOOK = 0.9  # of the windows that have something in their middle that moves
 
 
 @dataclass
@@ -37,7 +39,8 @@ def denoising_loss(
     towards the next recorded frame, for as long as the stream lasts. Noise is of every level, on
     what lies between the last frame and the next as a warm start meets it, or on the next frame
     alone. In the last `distil_share` of the budget, a warm start's first evaluation is taught what
-    several would have made of it (Luhman and Luhman, 2021, arXiv:2101.02388).
+    several would have made of it (Luhman and Luhman, 2021, arXiv:2101.02388). Of each frame only a
+    window is drawn, most of them where something moves: most of a frame teaches nothing.
     """
     where, tally = next(model.parameters()).device, Tally()
     tick = source.tick(None)
@@ -45,7 +48,8 @@ def denoising_loss(
         name: torch.from_numpy(np.ascontiguousarray(value)).to(where)
         for name, value in vars(tick).items()
     }
-    given = now["action"], now["chance"]
+    step = torch.cat([now["action"], now["chance"]], 1)
+    given = torch.cat([now["given"], step[:, None]], 1)
     seen, after = now["seen"], now["target"]
     shown = torch.cat([now["past"], seen[:, None]], 1)
     if carried:
@@ -70,14 +74,18 @@ def denoising_loss(
     if progress > 1 - plan.distil_share and len(pupils):
         teacher = model.sampled(TEACHER)
         with torch.no_grad():
-            parts = (part[pupils] for part in (context, *given, noise))
-            taught = model.planes_of(model.named(teacher.sample(*parts)[0]))
+            frames, _ = teacher.sample(context[pupils], given[pupils], noise[pupils])
+            taught = model.planes_of(model.named(frames))
         wanted = target.index_copy(0, pupils, taught)
     x = target + way * (last - target) + sigma[:, None, None, None] * noise
-    clean, heads = model.denoise(x, sigma[:, None], context, *given)
+    window = windows(seen != after, model.grid)
+    clean, heads = model.denoise(x, sigma[:, None], context, given, window)
 
-    moved = seen != after
-    near = torch.where(moving(seen, after), 1.0, plan.static_weight)
+    near, changed = moving(seen, after).float(), (seen != after).float()
+    parts = (near, changed, after.float(), wanted)
+    near, changed, true, wanted = (cut(part, window, model.grid) for part in parts)
+    moved = changed > 0
+    near = torch.where(near > 0, 1.0, plan.static_weight)
     weight = torch.where(moved, plan.moved_weight, near).repeat_interleave(len(model.palette), 1)
     # In the network's own units, so that every level of noise counts alike.
     scale = (sigma * SPREAD / torch.sqrt(sigma**2 + SPREAD**2))[:, None, None, None]
@@ -87,17 +95,31 @@ def denoising_loss(
     with torch.no_grad():
         begun = warm & first
         counted = moved & begun[:, None, None, None]
-        tally.add("moved_right", (counted & (model.named(clean) == after)).sum(), counted.sum())
+        tally.add("moved_right", (counted & (model.named(clean) == true)).sum(), counted.sum())
         share = plan.dream_share if progress >= plan.teacher_share else 0.0
         rows = torch.nonzero(torch.rand(n, device=where) < share)[:, 0]
         drawn_on = shown[rows]
         if len(rows):
-            frames, _ = model.sampled(1).sample(
-                model.planes_of(drawn_on),
-                *(part[rows] for part in given),
-                torch.randn_like(noise[rows]),
-            )
-            drawn_on = torch.cat([drawn_on[:, 1:], model.named(frames)[:, None].to(seen)], 1)
+            again = torch.randn_like(noise[rows])
+            frames, _ = model.sampled(1).sample(model.planes_of(drawn_on), given[rows], again)
+            drawn_on = torch.cat([drawn_on[:, 1:], model.named(frames)[:, None].to(shown)], 1)
     for name, loss in (("frame_loss", drawn), ("head_loss", head)):
         tally.add(name, loss)
     return drawn + plan.head_weight * head, tally.means(), Dreams(rows, drawn_on)
+
+
+def windows(moved: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Pick a window of cells of each frame, int64 [B, WINDOW, WINDOW], by their numbers.
+
+    Most have a pixel in their middle that `moved`, bool [B, cams, H, W], the rest are anywhere.
+    """
+    b, height, width = len(moved), *moved.shape[2:]
+    chance = torch.rand(b, height * width, device=moved.device)
+    looked = torch.rand(b, 1, device=moved.device) < LOOK
+    at = (chance + (moved.any(1).flatten(1) & looked)).argmax(1)
+    sides = []
+    for place, pixels, cells in ((at // width, height, grid[0]), (at % width, width, grid[1])):
+        size = min(WINDOW, cells)
+        first = (place * cells // pixels - size // 2).clamp(0, cells - size)
+        sides.append(first[:, None] + torch.arange(size, device=moved.device))
+    return sides[0][:, :, None] * grid[1] + sides[1][:, None]

@@ -85,6 +85,7 @@ class Export:
     tolerance: dict[str, float]
     calibration: int  # recorded states that int8 is calibrated on
     rollouts: int = 24  # games that each variant plays, to be compared with fp32's play
+    webgpu: bool = True  # whether it is tried on WebGPU too; if not, it ships for wasm alone
 
 
 @dataclass(frozen=True)

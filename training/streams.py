@@ -30,7 +30,8 @@ class Tick:
     `placed`, bool [B]: the stream has just been put here, and what the model carries is void.
     `own`, bool [B]: frame and sensors are the model's own. `drawn`, bool [B]: the next frame is
     asked for too, not the sensors alone. `past`, uint8 [B, P, cams, H, W], are the frames before
-    `seen`, oldest first: as many as the model's family asks for, and live games tell none.
+    `seen`, oldest first, and `given`, float32 [B, P, A + C], the action and chance of the step from
+    each: as many as the model's family asks for, and live games tell none.
     """
 
     seen: Array
@@ -45,6 +46,7 @@ class Tick:
     own: Array
     drawn: Array
     past: Array
+    given: Array
 
 
 @dataclass
@@ -92,7 +94,10 @@ class Recorded:
         rows = self.rows
         drawn = self.eventful[rows] | (self.rng.random(len(rows)) < plan.draw_share)
         drawn[:1] |= not drawn.any()
-        before = np.maximum(rows[:, None] - self.past, self.starts[rows][:, None])
+        before = rows[:, None] - self.past
+        began = before >= self.starts[rows][:, None]
+        before = np.where(began, before, self.starts[rows][:, None])
+        given = np.concatenate([a.actions[before], a.chances[before]], 2)
         out = Tick(
             seen=a.frames[rows],
             sensors=a.state[rows],
@@ -106,6 +111,7 @@ class Recorded:
             own=np.zeros(len(rows), bool),
             drawn=drawn,
             past=a.frames[before],
+            given=given * began[:, :, None],
         )
         self.rows = rows + 1
         self.fresh = self.rows + 1 >= self.stops[rows]
@@ -195,6 +201,7 @@ class Live:
             own=dreaming,
             drawn=np.ones(len(dreaming), bool),
             past=seen[:, None][:, :0],
+            given=np.zeros((len(seen), 0, 0), np.float32),
         )
         over = terminated | truncated
         self.cast.reset(over)

@@ -1,10 +1,10 @@
 """`denoiser`: a frame out of noise, from four context frames, the action and the noise's level.
 
 The published design that this project answers: a convolutional network is given a noisy next frame
-beside the last four frames, the action and the level of noise, and returns the clean one. It is
-evaluated a few times for each frame, from much noise to little, on a geometric schedule. From pure
-noise that takes many evaluations; from the last frame with some noise on it (a warm start), few;
-and once it is distilled, one.
+beside the last four frames, the actions (and here the chance) of the steps from each of them, and
+the level of noise, and returns the clean one. It is evaluated a few times for each frame, from much
+noise to little, on a geometric schedule. From pure noise that takes many evaluations; from the last
+frame with some noise on it (a warm start), few; and once it is distilled, one.
 
 What is preconditioned is the change since the last frame: most of a frame stays, and need not go
 through the network. Inside, a frame has a plane for each of the world's exact colours, 1 where it
@@ -12,10 +12,10 @@ is and 0 elsewhere, and each pixel of the last evaluation becomes the colour tha
 is fed back can't fade, and what is undecided between two colours is never a third.
 
 Ideas: diffusion as a world model (Alonso et al., 2024, DIAMOND, arXiv:2405.12399), its
-preconditioning (Karras et al., 2022, arXiv:2206.00364), dilated residual blocks (Yu and Koltun,
-2016, arXiv:1511.07122), categories as numbers (analog bits; Chen et al., 2022, arXiv:2208.04202),
-warm starts from the last frame (SDEdit; Meng et al., 2022,
-arXiv:2108.01073), distillation (Luhman and Luhman, 2021, arXiv:2101.02388).
+preconditioning (Karras et al., 2022, arXiv:2206.00364), global pooling as bias (Wu, 2019,
+arXiv:1902.10565), categories as numbers (analog bits; Chen et al., 2022, arXiv:2208.04202), warm
+starts from the last frame (SDEdit; Meng et al., 2022, arXiv:2108.01073), distillation (Luhman and
+Luhman, 2021, arXiv:2101.02388).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from training.models import State, WorldConfig, WorldModel
 
 CONTEXT = 4  # frames that the network sees beside the noisy one
 SPREAD = 0.1  # standard deviation of what changes in a step
+WHOLE = 10.0  # how many of them it is where something does change
 TURNS = 64  # steps after which the noise begins again
 PURE = 5.0  # the noise's standard deviation where a frame is drawn from noise alone
 
@@ -38,10 +39,9 @@ PURE = 5.0  # the noise's standard deviation where a frame is drawn from noise a
 class Config(WorldConfig):
     """Sizes of one `denoiser` model; stored in the checkpoint and in the ONNX metadata."""
 
-    patch: int = 4  # pixels along one side of a cell
-    channels: int = 64  # channels a cell
+    patch: int = 2  # pixels along one side of a cell
+    channels: int = 48  # channels a cell
     blocks: int = 4  # residual blocks of two 3x3 convolutions
-    dilations: tuple[int, ...] = (1, 2, 4, 8)  # of the blocks' first convolutions, in turn
     evaluations: int = 1  # of the network for each frame
     offered: tuple[int, ...] = (1, 2, 4, 8)  # evaluations that a player may choose from
     warm: bool = True  # start from the last frame, not from noise alone
@@ -60,7 +60,8 @@ class Model(WorldModel):
     """The world as a denoiser; see the module's docstring.
 
     Frames at the edge are RGBA uint8 [B, cameras, H, W, 4]; inside they are a plane a colour,
-    [B, cameras * colours, H, W]. `past` holds the CONTEXT - 1 frames before the last, oldest first.
+    [B, cameras * colours, H, W]. `past` holds the CONTEXT - 1 frames before the last, oldest first,
+    and `given` the action and chance of the step from each of them, [B, CONTEXT - 1, A + C].
     """
 
     past = CONTEXT - 1
@@ -85,26 +86,29 @@ class Model(WorldModel):
         self.read = nn.Conv2d(self.planes * (CONTEXT + 1) * p * p, c, 1)
         # Cells are told where they are.
         self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
+        known = 2 * c + (config.actions + config.chance) * CONTEXT + 1
         self.told = nn.Sequential(
-            nn.Linear(config.actions + config.chance + 1, c), nn.ReLU(),
-            nn.Linear(c, c * config.blocks),
-        )  # fmt: skip
+            nn.Linear(known, 2 * c), nn.ReLU(), nn.Linear(2 * c, c * config.blocks)
+        )
         self.first, self.second = nn.ModuleList(), nn.ModuleList()
         for k in range(config.blocks):
-            d = config.dilations[k % len(config.dilations)]
-            self.first.append(nn.Conv2d(c, c, 3, padding=d, dilation=d))
+            self.first.append(nn.Conv2d(c, c, 3, padding=1))
             self.second.append(nn.Conv2d(c, c, 3, padding=1))
             nn.init.zeros_(self.second[k].weight)  # type: ignore[arg-type]
         self.write = nn.Conv2d(c, self.planes * p * p, 1)
-        self.heads = nn.Linear(2 * c, 2)
+        nn.init.zeros_(self.write.weight)  # At first nothing changes.
+        self.heads = nn.Sequential(nn.Linear(known, 2 * c), nn.ReLU(), nn.Linear(2 * c, 2))
 
     def initial(self, frames: Tensor, sensors: Tensor) -> State:
         """Return the state that starts a game: its first frame, RGBA uint8; no sensors are used."""
         past = frames[:, None].expand(-1, CONTEXT - 1, -1, -1, -1, -1)
+        size = self.config.actions + self.config.chance
+        given = torch.zeros(len(frames), CONTEXT - 1, size, device=frames.device)
         return {
             "frame": frames,
             "past": past,
-            "turn": past.new_zeros(len(frames), 1, dtype=torch.float32),
+            "given": given,
+            "turn": torch.zeros(len(frames), 1, device=frames.device),
         }
 
     def step(
@@ -113,9 +117,8 @@ class Model(WorldModel):
         """Advance one tick: (frame uint8, next state, {"reward", "terminated"} float32 [B])."""
         last, past = state["frame"], state["past"]
         context = torch.cat([past, last[:, None]], 1)
-        planes, heads = self.sample(
-            self.colours(context), action, chance, self.drawn(state["turn"])
-        )
+        given = torch.cat([state["given"], torch.cat([action, chance], 1)[:, None]], 1)
+        planes, heads = self.sample(self.colours(context), given, self.drawn(state["turn"]))
         frame = self.paint(planes)
         out = {
             "reward": heads[:, 0] * self.config.reward_scale,
@@ -123,7 +126,8 @@ class Model(WorldModel):
         }
         turn = state["turn"] + 1
         turn = turn - TURNS * torch.floor(turn / TURNS)
-        return frame, {"frame": frame, "past": context[:, 1:], "turn": turn}, out
+        after = {"frame": frame, "past": context[:, 1:], "given": given[:, 1:], "turn": turn}
+        return frame, after, out
 
     def levels(self) -> list[float]:
         """Return the noise's standard deviation before each evaluation: a geometric schedule."""
@@ -157,13 +161,12 @@ class Model(WorldModel):
         found = [*self.offered()[1:], most]
         return {_named(model.config): model for model in found}
 
-    def sample(
-        self, context: Tensor, action: Tensor, chance: Tensor, noise: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def sample(self, context: Tensor, given: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Draw the next frame: planes [B, planes, H, W] and heads [B, 2].
 
-        `context` [B, CONTEXT, planes, H, W] are frames, oldest first; `noise` is of unit size.
-        Each evaluation names the clean frame; Euler's steps go from noise to noise towards it.
+        `context` [B, CONTEXT, planes, H, W] are frames, oldest first, `given` [B, CONTEXT, A + C]
+        the action and chance of the step from each; `noise` is of unit size. Each evaluation names
+        the clean frame; Euler's steps go from noise to noise towards it.
         """
         levels = self.levels()
         start = context[:, -1] if self.config.warm else torch.zeros_like(context[:, -1])
@@ -173,30 +176,38 @@ class Model(WorldModel):
             if k:
                 x = clean + level / levels[k - 1] * (x - clean)
             sigma = torch.full_like(x[:, 0, 0, :1], level)
-            clean, heads = self.denoise(x, sigma, context, action, chance)
+            clean, heads = self.denoise(x, sigma, context, given)
         return clean, heads
 
     def denoise(
-        self, x: Tensor, sigma: Tensor, context: Tensor, action: Tensor, chance: Tensor
+        self, x: Tensor, sigma: Tensor, context: Tensor, given: Tensor, window: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return the clean frame that a noisy one comes from, and heads: [B, planes, H, W], [B, 2].
 
-        `sigma` [B, 1] is the noise's standard deviation.
+        `sigma` [B, 1] is the noise's standard deviation. `window`, int64 [B, size, size], picks the
+        cells of each frame that are worked out, by their number; then only they are returned, as
+        a frame of their own.
         """
         total = sigma**2 + SPREAD**2
         keep, scale = SPREAD**2 / total, sigma * SPREAD / torch.sqrt(total)
         last = context[:, -1]
         noisy = (x - last) / torch.sqrt(total)[:, :, None, None]
         seen = self.pack(torch.cat([noisy, context.flatten(1, 2)], 1))
-        told = self.told(torch.cat([action, chance, torch.log(sigma) / 4], 1))
-        shifts = told[:, :, None, None].chunk(self.config.blocks, 1)
         h = self.read(seen) + self.place
+        # What happens anywhere is known everywhere: a lost ball costs a life.
+        level = torch.log(sigma) / 4
+        known = torch.cat([self.summary(torch.relu(h)), given.flatten(1), level], 1)
+        shifts = self.told(known)[:, :, None, None].chunk(self.config.blocks, 1)
+        if window is not None:
+            h, x, last = (cut(part, window, self.grid) for part in (h, x, last))
         for first, second, shift in zip(self.first, self.second, shifts, strict=True):
             h = h + second(torch.relu(first(torch.relu(h)) + shift))
-        h = torch.relu(h)
-        summary = torch.cat([h.mean((2, 3)), h.amax((2, 3))], 1)
-        change = scale[:, :, None, None] * self.unpack(self.write(h))
-        return last + keep[:, :, None, None] * (x - last) + change, self.heads(summary)
+        change = WHOLE * scale[:, :, None, None] * self.unpack(self.write(torch.relu(h)))
+        return last + keep[:, :, None, None] * (x - last) + change, self.heads(known)
+
+    def summary(self, h: Tensor) -> Tensor:
+        """Return the mean and the largest of each channel: [B, C, H, W] -> [B, 2 C]."""
+        return torch.cat([h.mean((2, 3)), h.amax((2, 3))], 1)
 
     def drawn(self, turn: Tensor) -> Tensor:
         """Return the noise of a step, [B, planes, H, W]: the picture, moved on by `turn` [B, 1]."""
@@ -235,3 +246,15 @@ class Model(WorldModel):
     def unpack(self, cells: Tensor) -> Tensor:
         """Undo `pack`."""
         return nn.functional.pixel_shuffle(cells, self.config.patch)
+
+
+def cut(values: Tensor, window: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Cut cells out of [B, C, H, W]: `window` [B, size, size] numbers those of a grid of cells.
+
+    Each cell has H / grid[0] x W / grid[1] values; [B, C, size * of it, size * of it] is returned.
+    """
+    p = values.shape[2] // grid[0]
+    cells = nn.functional.pixel_unshuffle(values, p).flatten(2)
+    picked = window.flatten(1)[:, None].expand(-1, cells.shape[1], -1)
+    cells = cells.gather(2, picked).unflatten(2, window.shape[1:])  # type: ignore[no-untyped-call]
+    return nn.functional.pixel_shuffle(cells, p)

@@ -51,20 +51,21 @@ class Laws(nn.Module):
         self.register_buffer("weight", torch.zeros(sensors, GIVEN + found, inputs + 1))
         # To each value: how likely every law and a value of its own are; and that value.
         self.rule = nn.Linear(wide, (GIVEN + 3 + found) * sensors)
-        self.give(2 * sensors + actions + CURVES * chance)
+        self.give(sensors, 2 * sensors + actions + CURVES * chance)
         with torch.no_grad():
             # The forecast, unless another is meant.
             self.rule.bias.view(sensors, GIVEN + 3 + found)[:, 0] = 2.0
 
-    def give(self, first: int) -> None:
+    def give(self, ahead: int, first: int) -> None:
         """Give laws that many worlds know: stay, turn round, stop at 0, an edge, or a pixel.
 
-        `first` is the first input that is a landmark's pixel.
+        What turns round is the forecast: under gravity, what a ball falls with when it bounces.
+        `ahead` is the first input that is a forecast, `first` the first that is a landmark's pixel.
         """
         middle = (self.low / self.span + 1).tolist()
         for j, weight in enumerate(self.weight):
             weight[0, j] = 1.0
-            weight[1, j], weight[1, -1] = -1.0, -2 * middle[j]
+            weight[1, ahead + j], weight[1, -1] = -1.0, -2 * middle[j]
             weight[2:5, -1] = torch.tensor([-middle[j], -1.0, 1.0])
             weight[5:GIVEN, j] = 1.0
             for axis in range(2):
