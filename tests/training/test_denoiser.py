@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sims import breakout
+from training.denoising import windows
 from training.evaluate import evaluate
 from training.models import watch
 from training.models.denoiser import CONTEXT, PURE, Config, Model
@@ -60,13 +61,37 @@ def test_it_sees_the_frames_that_it_was_shown_and_no_others(
     scene = make_scene(breakout.Breakout, tiny_recipe, 0, CONTEXT, 2, 3)
     given = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in scene.history_parts.items()}
     state = watch(model, **given)
-    assert set(state) == {"frame", "past", "turn"}
+    assert set(state) == {"frame", "past", "given", "turn"}
     assert torch.equal(state["frame"], given["frames"][:, -1])
     assert torch.equal(state["past"], given["frames"][:, :-1])
+    assert torch.equal(state["given"], torch.cat([given["actions"], given["chances"]], 2))
     with torch.no_grad():
         frame, after, heads = model.step(state, torch.zeros(3, 3), torch.zeros(3, 1))
     assert torch.equal(after["past"], given["frames"][:, 1:]) and torch.equal(after["frame"], frame)
     assert frame.dtype == torch.uint8 and heads["reward"].shape == (3,)
+
+
+def test_a_window_of_a_frame_is_that_part_of_the_frame(model: Model) -> None:
+    frames = model.planes_of(torch.randint(0, len(PALETTE), (2 * CONTEXT, 1, 64, 64)))
+    context = frames.reshape(2, CONTEXT, len(PALETTE), 64, 64)
+    x, sigma = context[:, -1] + 0.1, torch.full((2, 1), 0.8)
+    torch.nn.init.normal_(model.write.weight, std=0.02)
+    moved = torch.zeros(2, 1, 64, 64, dtype=torch.bool)
+    moved[:, :, 40, 21] = True
+    window = windows(moved, model.grid)
+    numbers = torch.arange(32 * 32).reshape(1, 32, 32).expand(2, -1, -1)
+    with torch.no_grad():
+        full, heads = model.denoise(x, sigma, context, torch.zeros(2, CONTEXT, 4))
+        given = torch.zeros(2, CONTEXT, 4)
+        whole, _ = model.denoise(x, sigma, context, given, numbers)
+        part, others = model.denoise(x, sigma, context, given, window)
+    assert torch.equal(whole, full) and torch.equal(heads, others)
+    for k in range(2):
+        row, column = (2 * int(v) for v in (window[k, 0, 0] // 32, window[k, 0, 0] % 32))
+        assert part.shape[2:] == (32, 32)
+        # Two blocks reach four cells: so far from the window's edge all is as in the frame.
+        there = full[k, :, row + 8 : row + 24, column + 8 : column + 24]
+        assert torch.allclose(part[k, :, 8:24, 8:24], there, atol=1e-4)
 
 
 def test_it_learns_by_the_recipe_and_is_evaluated_with_every_sampler(
@@ -86,7 +111,7 @@ def test_it_learns_by_the_recipe_and_is_evaluated_with_every_sampler(
     assert right[150] > right[1] + 0.05
     metrics = evaluate(tmp_path / "150", breakout.Breakout, recipe)
     names = [row["name"] for row in metrics["rows"]]
-    assert metrics["samplers"] == ["4 evaluations", "4 evaluations, from noise alone"]
+    assert metrics["samplers"] == {"4 evaluations": 4, "4 evaluations, from noise alone": 4}
     assert names[:3] == ["denoiser", *metrics["samplers"]]
     values = [row["values"] for row in metrics["rows"][:3]]
     assert all(set(value) == set(values[0]) for value in values)
