@@ -64,79 +64,83 @@ class Hits:
     along: Array
 
 
-def cast(batch: Array, x: Array, y: Array, cos: Array, sin: Array, fan: Fan) -> Hits:
-    """Find where the rays of cars at (x, y), heading (cos, sin), float32 [N], meet boxes."""
-    n, groups = batch.shape[:2]
-    views, columns = len(fan.yaw), len(fan.slopes)
-    turn = np.array(fan.yaw, dtype=np.float32)
+def views(pose: Array, fan: Fan) -> tuple[Array, Array, Array, Array]:
+    """Return where each car's eye is, float32 [N] x and y, and which way its views look.
+
+    pose: float32 [4, N], metres east and north, cosine and sine of the heading. Looks are float32
+    [N, views], metres east and north a metre ahead.
+    """
+    x, y, cos, sin = pose
     forward, left = (np.float32(metres) for metres in fan.place)
-    eye_x = x + (cos * forward - sin * left)
-    eye_y = y + (sin * forward + cos * left)
-    # Each view's direction, [N, views].
-    view_x = cos[:, None] * turn[:, 0] - sin[:, None] * turn[:, 1]
-    view_y = sin[:, None] * turn[:, 0] + cos[:, None] * turn[:, 1]
+    turn = np.array(fan.yaw, dtype=np.float32)
+    look_x = cos[:, None] * turn[:, 0] - sin[:, None] * turn[:, 1]
+    look_y = sin[:, None] * turn[:, 0] + cos[:, None] * turn[:, 1]
+    return x + (cos * forward - sin * left), y + (sin * forward + cos * left), look_x, look_y
 
-    # Which boxes a view may see: [N, views, groups, SLOTS].
-    dx = (batch[:, :, X] - eye_x[:, None, None])[:, None]
-    dy = (batch[:, :, Y] - eye_y[:, None, None])[:, None]
-    radius = batch[:, None, :, RADIUS]
-    look_x, look_y = view_x[:, :, None, None], view_y[:, :, None, None]
-    ahead = dx * look_x + dy * look_y
-    aside = dy * look_x - dx * look_y
-    slope = fan.slopes[0]
-    room = radius * np.sqrt(1 + slope * slope)
-    seen = np.abs(aside) < ahead * slope + room
-    seen &= np.abs(ahead) < fan.reach + radius
+
+def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
+    """Find where the rays of cars meet boxes; pose: float32 [4, N] as `views` has it."""
+    n, groups = batch.shape[:2]
+    slots = groups * SLOTS
+    count_views, columns = len(fan.yaw), len(fan.slopes)
+    eye_x, eye_y, look_x, look_y = views(pose, fan)
+
+    # Which boxes a view may see: [N, views, slots].
+    dx = (batch[:, :, X] - eye_x[:, None, None]).reshape(n, 1, slots)
+    dy = (batch[:, :, Y] - eye_y[:, None, None]).reshape(n, 1, slots)
+    radius = batch[:, :, RADIUS].reshape(n, 1, slots)
+    ahead = dx * look_x[:, :, None] + dy * look_y[:, :, None]
+    aside = dy * look_x[:, :, None] - dx * look_y[:, :, None]
+    steepest = fan.slopes[0]
+    seen = np.abs(aside) < ahead * steepest + radius * np.sqrt(1 + steepest * steepest)
+    seen &= np.abs(ahead) < np.float32(fan.reach) + radius
     found = np.flatnonzero(seen)
-    ahead, aside = ahead.reshape(-1)[found], aside.reshape(-1)[found]
-    view, slot = found // (groups * SLOTS), found % (groups * SLOTS)
-    group = (view // views) * groups + slot // SLOTS
-    box = group * (FIELDS * SLOTS) + slot % SLOTS
-    flat = batch.reshape(-1)
-    half_length = flat[box + HALF_LENGTH * SLOTS]
-    half_width = flat[box + HALF_WIDTH * SLOTS]
-    box_cos, box_sin = flat[box + COS * SLOTS], flat[box + SIN * SLOTS]
-    look_x, look_y = view_x.reshape(-1)[view], view_y.reshape(-1)[view]
+    ahead, aside = ahead.take(found), aside.take(found)
+    view, slot = found // slots, found % slots
+    box = ((view // count_views) * groups + slot // SLOTS) * (FIELDS * SLOTS) + slot % SLOTS
+    half_length = batch.take(box + HALF_LENGTH * SLOTS)
+    half_width = batch.take(box + HALF_WIDTH * SLOTS)
+    cos, sin = batch.take(box + COS * SLOTS), batch.take(box + SIN * SLOTS)
     # The box's heading as the view sees it. A billboard has none: it faces the eye.
-    along_x = box_cos * look_x + box_sin * look_y
-    along_y = box_sin * look_x - box_cos * look_y
-    faceless = (box_cos == 0) & (box_sin == 0)
+    look_x, look_y = look_x.take(view), look_y.take(view)
+    heading_x = cos * look_x + sin * look_y
+    heading_y = sin * look_x - cos * look_y
+    faceless = (cos == 0) & (sin == 0)
     far = np.sqrt(ahead * ahead + aside * aside) + np.float32(0.01)
-    along_x = np.where(faceless, -ahead / far, along_x)
-    along_y = np.where(faceless, -aside / far, along_y)
+    heading_x = np.where(faceless, -ahead / far, heading_x)
+    heading_y = np.where(faceless, -aside / far, heading_y)
 
-    low, high = _slopes(ahead, aside, along_x, along_y, half_length, half_width)
-    rising = -fan.slopes
-    first = np.searchsorted(rising, -high, side="left")
-    count = np.maximum(np.searchsorted(rising, -low, side="right") - first, 0)
+    low, high = _slopes(ahead, aside, heading_x, heading_y, half_length, half_width)
+    first = np.searchsorted(-fan.slopes, -high, side="left")
+    count = np.maximum(np.searchsorted(-fan.slopes, -low, side="right") - first, 0)
 
-    # One entry for each box and column that it may cover.
+    # One entry for each box and column that it may cover: the eye and the ray as the box sees it.
     entry = np.repeat(np.arange(len(found)), count)
-    start = np.cumsum(count) - count
-    column = np.arange(len(entry)) + (first - start)[entry]
-    slope = fan.slopes[column]
-    # The eye and the ray as the box sees them.
-    a, b = along_x[entry], along_y[entry]
-    eye_x = -(ahead * along_x + aside * along_y)[entry]
-    eye_y = (ahead * along_y - aside * along_x)[entry]
+    start = first - (np.cumsum(count) - count)
+    column = np.arange(len(entry)) + start.take(entry)
+    slope = fan.slopes.take(column)
+    at_x = -(ahead * heading_x + aside * heading_y)
+    at_y = ahead * heading_y - aside * heading_x
+    a, b = heading_x.take(entry), heading_y.take(entry)
     ray_x, ray_y = a + slope * b, slope * a - b
     per_x, per_y = _inverse(ray_x), _inverse(ray_y)
-    half_x, half_y = half_length[entry] * np.abs(per_x), half_width[entry] * np.abs(per_y)
-    middle_x, middle_y = -eye_x * per_x, -eye_y * per_y
+    middle_x, middle_y = -at_x.take(entry) * per_x, -at_y.take(entry) * per_y
+    half_x = half_length.take(entry) * np.abs(per_x)
+    half_y = half_width.take(entry) * np.abs(per_y)
     enter_x, enter_y = middle_x - half_x, middle_y - half_y
     depth = np.maximum(enter_x, enter_y)
     leave = np.minimum(middle_x + half_x, middle_y + half_y)
     hit = np.flatnonzero((depth < leave) & (depth > np.float32(NEAR)))
 
-    entry, depth = entry[hit], depth[hit]
-    front = enter_x[hit] > enter_y[hit]
-    ray_x, ray_y = ray_x[hit], ray_y[hit]
-    at_x = eye_x[hit] + depth * ray_x
-    at_y = eye_y[hit] + depth * ray_y
+    entry, depth = entry.take(hit), depth.take(hit)
+    front = enter_x.take(hit) > enter_y.take(hit)
+    ray_x, ray_y = ray_x.take(hit), ray_y.take(hit)
+    met_x, met_y = at_x.take(entry) + depth * ray_x, at_y.take(entry) + depth * ray_y
     plus = np.where(front, ray_x < 0, ray_y < 0)
-    across = half_width[entry] + np.where(plus, at_y, -at_y)
-    along = np.where(front, across, half_length[entry] - at_x)
-    return Hits(view[entry] * columns + column[hit], depth, box[entry], front, plus, along)
+    across = half_width.take(entry) + np.where(plus, met_y, -met_y)
+    along = np.where(front, across, half_length.take(entry) - met_x)
+    place = view.take(entry) * columns + column.take(hit)
+    return Hits(place, depth, box.take(entry), front, plus, along)
 
 
 def _inverse(value: Array) -> Array:
@@ -145,14 +149,15 @@ def _inverse(value: Array) -> Array:
 
 
 def _slopes(
-    ahead: Array, aside: Array, along_x: Array, along_y: Array, length: Array, width: Array
+    ahead: Array, aside: Array, heading_x: Array, heading_y: Array, length: Array, width: Array
 ) -> tuple[Array, Array]:
     """Return the least and the greatest slope at which each box is seen, float32."""
     xs, ys = [], []
+    long_x, long_y = length * heading_x, length * heading_y
+    wide_x, wide_y = width * heading_y, width * heading_x
     for i, j in _CORNERS:
-        l, w = length * i, width * j
-        xs.append(ahead + (l * along_x - w * along_y))
-        ys.append(aside + (l * along_y + w * along_x))
+        xs.append(ahead + (i * long_x - j * wide_x))
+        ys.append(aside + (i * long_y + j * wide_y))
     low, high = np.full_like(ahead, _WIDE), np.full_like(ahead, -_WIDE)
     for i in range(4):
         x, y, next_x, next_y = xs[i], ys[i], xs[i - 1], ys[i - 1]

@@ -23,6 +23,8 @@ from sims.driving.town import BITS, BOX, COUNT, GRID, LANE, PAVEMENT, TILE, off_
 VARIANTS = 8
 STREAM = 20  # Of the random numbers that fill tiles.
 BORDER, SPAN = 4, 16  # Tiles around the town in a map of what stands where, and its side.
+NEEDED = ("seed", "tick", "condition", "ego", "links", "roundabout", "signals")
+NEEDED += ("users", "user_kind", "braking")  # What cameras and LiDAR read of a state.
 ARMS, SIGNS, BUILDINGS, TREES = 0, 8, 10, 14  # First slots.
 KERBSIDE = LANE + 0.9  # Metres from the middle of a road to a sign's pole.
 
@@ -188,12 +190,12 @@ def near(state: dict[str, Array], x: Array, y: Array, side: int) -> Array:
     users = -(-state["users"].shape[1] // SLOTS)
     batch = np.empty((n, side * side + users, FIELDS, SLOTS), dtype=np.float32)
     scene = batch[:, : side * side]
-    scene[:] = RECORDS[record.reshape(-1)[flat]]
+    scene[:] = RECORDS.take(record.take(flat), axis=0)
     middle = np.float32(TILE)
     scene[:, :, boxes.X] += ((cell % SPAN - BORDER) * middle + middle / 2)[:, :, None]
     scene[:, :, boxes.Y] += ((cell // SPAN - BORDER) * middle + middle / 2)[:, :, None]
     # Where there are traffic lights, they stand in the place of signs.
-    shows = signal.reshape(-1)[flat]
+    shows = signal.take(flat)
     lit = shows > 0
     if lit.any():
         arms = scene[:, :, :, ARMS : ARMS + 8]
