@@ -10,7 +10,7 @@ road users) of SLOTS boxes each. A field is a row of its own, so that sums run a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,7 +27,10 @@ NEAR = 0.3  # Metres; what is nearer to the eye is not seen.
 _EDGE = np.float32(0.05)
 _WIDE = np.float32(1e6)
 _THIN = np.float32(1e-6)
-_CORNERS = ((1, 1), (-1, 1), (-1, -1), (1, -1))
+_ONE = np.float32(1)
+_CORNERS_X = np.array([[1], [-1], [-1], [1]], dtype=np.float32)
+_CORNERS_Y = np.array([[1], [1], [-1], [-1]], dtype=np.float32)
+_BINS = 512  # Steps from straight ahead to the edge of a view.
 
 
 @dataclass(frozen=True)
@@ -43,25 +46,67 @@ class Fan:
     yaw: tuple[tuple[float, float], ...]
     slopes: Array
     reach: float
+    table: Array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # For steps of the slope from left to right: how many columns lie surely left of the step
+        # before, and how many may lie left of the step after.
+        step = np.arange(2 * _BINS + 1)
+        edge = self.slopes[0] * (1 - (step + np.array([[-1], [2]])) / _BINS)
+        count = (self.slopes > edge[..., None]).sum(axis=-1)
+        object.__setattr__(self, "table", count.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes that views may see, one entry each, as their view sees them; float32 but `place`.
+
+    place: int64, where the box's first field stands in the flat batch. view: int64, world * views
+    + view. eye: where the eye is from the middle of the box, along its length and its width.
+    heading: where the box points, ahead and to the left in the view. half: its half length and
+    width.
+    """
+
+    place: Array
+    view: Array
+    eye: tuple[Array, Array]
+    heading: tuple[Array, Array]
+    half: tuple[Array, Array]
 
 
 @dataclass(frozen=True)
 class Hits:
-    """Where rays meet boxes, one entry each, in no order.
+    """Where rays met boxes, one entry each, in no order.
 
+    boxes: what they may have met. columns: of all views of all worlds. box: int64, which of them. slope: float32, that of the ray.
     column: int64, (world * views + view) * columns + column. depth: float32, metres ahead in the
-    view's direction. box: int64, place of the box's first field in the batch, flat. front: bool,
-    it is the front or the back that was hit. plus: bool, the front or the left, not the back or
-    the right. along: float32, metres along the face from its left edge (on both sides: from the
-    front).
+    view's direction. front: bool, it is the front or the back that was met.
     """
 
+    boxes: Boxes
+    columns: int
+    box: Array
+    slope: Array
     column: Array
     depth: Array
-    box: Array
     front: Array
-    plus: Array
-    along: Array
+
+    def met(self, which: Array) -> tuple[Array, Array]:
+        """Return where on a face the hits `which` (int64) are: metres along it, and if it is plus.
+
+        Along is from the left edge of a front or back, and from the front of a side, float32. Plus
+        (bool): the front or the left side, not the back or the right side.
+        """
+        box, depth, slope = self.box.take(which), self.depth.take(which), self.slope.take(which)
+        front = self.front.take(which)
+        (eye_x, eye_y), (a, b), (length, width) = self.boxes.eye, self.boxes.heading, self.boxes.half
+        a, b = a.take(box), b.take(box)
+        ray_x, ray_y = a + slope * b, slope * a - b
+        plus = np.where(front, ray_x, ray_y) < 0
+        across = (eye_y.take(box) + depth * ray_y) * np.where(plus, _ONE, -_ONE)
+        back = eye_x.take(box) + depth * ray_x
+        along = np.where(front, width.take(box) + across, length.take(box) - back)
+        return along, plus
 
 
 def views(pose: Array, fan: Fan) -> tuple[Array, Array, Array, Array]:
@@ -80,12 +125,46 @@ def views(pose: Array, fan: Fan) -> tuple[Array, Array, Array, Array]:
 
 def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
     """Find where the rays of cars meet boxes; pose: float32 [4, N] as `views` has it."""
-    n, groups = batch.shape[:2]
-    slots = groups * SLOTS
-    count_views, columns = len(fan.yaw), len(fan.slopes)
-    eye_x, eye_y, look_x, look_y = views(pose, fan)
+    found = _seen(batch, pose, fan)
+    eye, heading, half = np.stack(found.eye), np.stack(found.heading), np.stack(found.half)
+    low, high = _slopes(eye, heading, half)
+    # The first and the last column that a box may cover, from slopes in fine steps.
+    slopes = fan.slopes
+    bins = np.clip(np.stack([high, low]) * (-_BINS / slopes[0]) + _BINS, 0, 2 * _BINS)
+    first, last = fan.table[np.arange(2)[:, None], bins.astype(np.int64)]
+    count = np.maximum(last - first, 0)
 
-    # Which boxes a view may see: [N, views, slots].
+    # One entry for each box and column that it may cover: the eye and the ray as the box sees it.
+    entry = np.repeat(np.arange(len(count)), count)
+    start = first - (np.cumsum(count) - count)
+    column = np.arange(len(entry)) + start.take(entry)
+    slope = slopes.take(column)
+    a, b = heading[0].take(entry), heading[1].take(entry)
+    ray_x, ray_y = a + slope * b, slope * a - b
+    # No ray goes quite along a face, so that one may divide by how fast it nears it.
+    ray_x += (np.abs(ray_x) < _THIN) * _THIN * 2
+    ray_y += (np.abs(ray_y) < _THIN) * _THIN * 2
+    per_x, per_y = _ONE / ray_x, _ONE / ray_y
+    middle_x, middle_y = -eye[0].take(entry) * per_x, -eye[1].take(entry) * per_y
+    half_x = half[0].take(entry) * np.abs(per_x)
+    half_y = half[1].take(entry) * np.abs(per_y)
+    enter_x, enter_y = middle_x - half_x, middle_y - half_y
+    depth = np.maximum(enter_x, enter_y)
+    leave = np.minimum(middle_x + half_x, middle_y + half_y)
+    hit = np.flatnonzero((depth < leave) & (depth > np.float32(NEAR)))
+    entry = entry.take(hit)
+    place = found.view.take(entry) * len(slopes) + column.take(hit)
+    front = (enter_x > enter_y).take(hit)
+    total = len(batch) * len(fan.yaw) * len(slopes)
+    return Hits(found, total, entry, slope.take(hit), place, depth.take(hit), front)
+
+
+def _seen(batch: Array, pose: Array, fan: Fan) -> Boxes:
+    """Return the boxes that lie in some view or reach into it."""
+    n, groups = batch.shape[:2]
+    slots, count = groups * SLOTS, len(fan.yaw)
+    eye_x, eye_y, look_x, look_y = views(pose, fan)
+    # Metres ahead and to the left: [N, views, slots].
     dx = (batch[:, :, X] - eye_x[:, None, None]).reshape(n, 1, slots)
     dy = (batch[:, :, Y] - eye_y[:, None, None]).reshape(n, 1, slots)
     radius = batch[:, :, RADIUS].reshape(n, 1, slots)
@@ -93,82 +172,45 @@ def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
     aside = dy * look_x[:, :, None] - dx * look_y[:, :, None]
     steepest = fan.slopes[0]
     seen = np.abs(aside) < ahead * steepest + radius * np.sqrt(1 + steepest * steepest)
-    seen &= np.abs(ahead) < np.float32(fan.reach) + radius
+    seen &= ahead < np.float32(fan.reach) + radius
     found = np.flatnonzero(seen)
+
     ahead, aside = ahead.take(found), aside.take(found)
     view, slot = found // slots, found % slots
-    box = ((view // count_views) * groups + slot // SLOTS) * (FIELDS * SLOTS) + slot % SLOTS
-    half_length = batch.take(box + HALF_LENGTH * SLOTS)
-    half_width = batch.take(box + HALF_WIDTH * SLOTS)
-    cos, sin = batch.take(box + COS * SLOTS), batch.take(box + SIN * SLOTS)
-    # The box's heading as the view sees it. A billboard has none: it faces the eye.
+    place = ((view // count) * groups + slot // SLOTS) * (FIELDS * SLOTS) + slot % SLOTS
+    cos, sin = batch.take(place + COS * SLOTS), batch.take(place + SIN * SLOTS)
     look_x, look_y = look_x.take(view), look_y.take(view)
-    heading_x = cos * look_x + sin * look_y
-    heading_y = sin * look_x - cos * look_y
+    # A billboard has no heading of its own: it faces the eye.
     faceless = (cos == 0) & (sin == 0)
     far = np.sqrt(ahead * ahead + aside * aside) + np.float32(0.01)
-    heading_x = np.where(faceless, -ahead / far, heading_x)
-    heading_y = np.where(faceless, -aside / far, heading_y)
-
-    low, high = _slopes(ahead, aside, heading_x, heading_y, half_length, half_width)
-    first = np.searchsorted(-fan.slopes, -high, side="left")
-    count = np.maximum(np.searchsorted(-fan.slopes, -low, side="right") - first, 0)
-
-    # One entry for each box and column that it may cover: the eye and the ray as the box sees it.
-    entry = np.repeat(np.arange(len(found)), count)
-    start = first - (np.cumsum(count) - count)
-    column = np.arange(len(entry)) + start.take(entry)
-    slope = fan.slopes.take(column)
-    at_x = -(ahead * heading_x + aside * heading_y)
-    at_y = ahead * heading_y - aside * heading_x
-    a, b = heading_x.take(entry), heading_y.take(entry)
-    ray_x, ray_y = a + slope * b, slope * a - b
-    per_x, per_y = _inverse(ray_x), _inverse(ray_y)
-    middle_x, middle_y = -at_x.take(entry) * per_x, -at_y.take(entry) * per_y
-    half_x = half_length.take(entry) * np.abs(per_x)
-    half_y = half_width.take(entry) * np.abs(per_y)
-    enter_x, enter_y = middle_x - half_x, middle_y - half_y
-    depth = np.maximum(enter_x, enter_y)
-    leave = np.minimum(middle_x + half_x, middle_y + half_y)
-    hit = np.flatnonzero((depth < leave) & (depth > np.float32(NEAR)))
-
-    entry, depth = entry.take(hit), depth.take(hit)
-    front = enter_x.take(hit) > enter_y.take(hit)
-    ray_x, ray_y = ray_x.take(hit), ray_y.take(hit)
-    met_x, met_y = at_x.take(entry) + depth * ray_x, at_y.take(entry) + depth * ray_y
-    plus = np.where(front, ray_x < 0, ray_y < 0)
-    across = half_width.take(entry) + np.where(plus, met_y, -met_y)
-    along = np.where(front, across, half_length.take(entry) - met_x)
-    place = view.take(entry) * columns + column.take(hit)
-    return Hits(place, depth, box.take(entry), front, plus, along)
+    a = np.where(faceless, -ahead / far, cos * look_x + sin * look_y)
+    b = np.where(faceless, -aside / far, sin * look_x - cos * look_y)
+    eye = -(ahead * a + aside * b), ahead * b - aside * a
+    half = batch.take(place + HALF_LENGTH * SLOTS), batch.take(place + HALF_WIDTH * SLOTS)
+    return Boxes(place, view, eye, (a, b), half)
 
 
-def _inverse(value: Array) -> Array:
-    """Return 1 / value, with a very thin slope in the place of none."""
-    return np.asarray(1 / np.where(np.abs(value) < _THIN, _THIN, value))
+def _slopes(eye: Array, heading: Array, half: Array) -> tuple[Array, Array]:
+    """Return the least and the greatest slope at which each box is seen, float32.
 
-
-def _slopes(
-    ahead: Array, aside: Array, heading_x: Array, heading_y: Array, length: Array, width: Array
-) -> tuple[Array, Array]:
-    """Return the least and the greatest slope at which each box is seen, float32."""
-    xs, ys = [], []
-    long_x, long_y = length * heading_x, length * heading_y
-    wide_x, wide_y = width * heading_y, width * heading_x
-    for i, j in _CORNERS:
-        xs.append(ahead + (i * long_x - j * wide_x))
-        ys.append(aside + (i * long_y + j * wide_y))
-    low, high = np.full_like(ahead, _WIDE), np.full_like(ahead, -_WIDE)
-    for i in range(4):
-        x, y, next_x, next_y = xs[i], ys[i], xs[i - 1], ys[i - 1]
-        before = x > _EDGE
-        slope = y / np.where(before, x, 1)
-        low = np.where(before, np.minimum(low, slope), low)
-        high = np.where(before, np.maximum(high, slope), high)
+    eye, heading, half: float32 [2, boxes], as `Boxes` has them.
+    """
+    # The corners, [4, boxes], around the box: from the eye, as the box sees them, then ahead and
+    # to the left as the view does.
+    x, y = _CORNERS_X * half[0] - eye[0], _CORNERS_Y * half[1] - eye[1]
+    ahead, aside = x * heading[0] - y * heading[1], x * heading[1] + y * heading[0]
+    slope = aside / np.maximum(ahead, _EDGE)
+    low, high = slope.min(axis=0), slope.max(axis=0)
+    near = np.flatnonzero(ahead.min(axis=0) <= _EDGE)
+    if len(near):
         # An edge that passes the eye on its way behind goes out of view on that side.
+        x, y, slope = ahead[:, near], aside[:, near], slope[:, near]
+        before, next_x, next_y = x > _EDGE, np.roll(x, 1, axis=0), np.roll(y, 1, axis=0)
         passes = before != (next_x > _EDGE)
-        step = np.where(passes, next_x - x, 1)
-        side = y + (_EDGE - x) * (next_y - y) / step
-        low = np.where(passes & (side <= 0), -_WIDE, low)
-        high = np.where(passes & (side > 0), _WIDE, high)
+        side = y + (_EDGE - x) * (next_y - y) / np.where(passes, next_x - x, _ONE)
+        out = np.where(side > 0, _WIDE, -_WIDE)
+        least = np.where(before, slope, _WIDE).min(axis=0)
+        most = np.where(before, slope, -_WIDE).max(axis=0)
+        low[near] = np.minimum(least, np.where(passes, out, _WIDE).min(axis=0))
+        high[near] = np.maximum(most, np.where(passes, out, -_WIDE).max(axis=0))
     return low, high

@@ -115,7 +115,7 @@ def _render(state: dict[str, Array], out: Array) -> None:
     x, y = np.clip(ego[:, 0], -60.0, 380.0), np.clip(ego[:, 1], -60.0, 380.0)
     pose = np.stack([x, y, cos, sin]).astype(np.float32)
     batch = scenery.near(state, x + cos * GATHER, y + sin * GATHER, 5)
-    layers = sprites.arrange(batch.reshape(-1), boxes.cast(batch, pose, FAN))
+    layers = sprites.arrange(batch, boxes.cast(batch, pose, FAN))
 
     east = np.floor(turns * AROUND).astype(np.int64)[:, None]
     sky = (BEARINGS + east) & (AROUND - 1)

@@ -73,24 +73,23 @@ def _scan(state: dict[str, Array], out: Array) -> None:
     batch = scenery.near(state, x, y, 5)
     hits = boxes.cast(batch, pose, FAN)
 
-    thing = batch.take(hits.box + boxes.THING * boxes.SLOTS).astype(np.int64)
-    height = scenery.heights(thing)
-    metres = hits.depth * STRETCH[hits.column % QUARTER]
-    order = np.sort((hits.column << 32) + np.arange(len(metres)))
-    column = order >> 32
-    order &= (1 << 32) - 1
-    metres, height = metres.take(order)[:, None], height.take(order)[:, None]
-    up = EYE + metres * RISE
-    found = np.where((up >= 0) & (up < height), metres * LONGER, np.float32(np.inf))
-
-    ranges = np.empty((n * LIDAR_COLUMNS, LIDAR_RINGS), dtype=np.float32)
-    ranges[:] = GROUND
-    if len(column):
-        new = np.flatnonzero(np.concatenate([[True], column[1:] != column[:-1]]))
-        nearest = np.minimum.reduceat(found, new, axis=0)
-        ranges[column[new]] = np.minimum(nearest, GROUND)
-    ranges[ranges > LIDAR_RANGE] = 0
-    out[:] = ranges.reshape(n, LIDAR_COLUMNS, LIDAR_RINGS).transpose(0, 2, 1)
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.int64)
+    height = scenery.HEIGHTS.take(thing).take(hits.box)
+    # Which rings hit, [rings, hits], and where in `out` they belong.
+    view, column = hits.column // QUARTER, hits.column % QUARTER
+    metres = hits.depth * STRETCH.take(column)
+    column += view // 4 * (LIDAR_RINGS * LIDAR_COLUMNS) + view % 4 * QUARTER
+    up = metres * RISE[:, None]
+    up += EYE
+    back = np.flatnonzero((up >= 0) & (up < height))
+    ring, hit = back // len(metres), back % len(metres)
+    out[:] = GROUND[:, None]
+    np.minimum.at(
+        out.reshape(-1),
+        column.take(hit) + ring * LIDAR_COLUMNS,
+        metres.take(hit) * LONGER.take(ring),
+    )
+    out[out > LIDAR_RANGE] = 0
 
 
 def birds_eye(scan: Array) -> Array:

@@ -28,7 +28,7 @@ NEEDED += ("users", "user_kind", "braking")  # What cameras and LiDAR read of a 
 ARMS, SIGNS, BUILDINGS, TREES = 0, 8, 10, 14  # First slots.
 KERBSIDE = LANE + 0.9  # Metres from the middle of a road to a sign's pole.
 
-_HEIGHTS = np.array([thing.height for thing in THINGS], dtype=np.float32)
+HEIGHTS = np.array([thing.height for thing in THINGS], dtype=np.float32)
 _SIZES = np.array([thing.size for thing in THINGS])
 _PAINT = np.array([thing.paint for thing in THINGS], dtype=np.int64)
 _PAINTS = np.array([thing.paints for thing in THINGS], dtype=np.int64)
@@ -237,8 +237,3 @@ def _add_users(state: dict[str, Array], groups: Array) -> None:
         for g in range(groups.shape[1]):
             part = values[:, g * SLOTS : (g + 1) * SLOTS]
             groups[:, g, i, : part.shape[1]] = part
-
-
-def heights(batch_things: Array) -> Array:
-    """Return how high things are, float32 metres, from their numbers (any shape)."""
-    return _HEIGHTS[batch_things]

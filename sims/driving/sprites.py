@@ -34,7 +34,7 @@ LEVELS = int(LEVEL[-1]) + 1
 FEET = np.zeros(LEVELS)
 for _level in range(LEVELS):
     FEET[_level] = (_STEP[LEVEL == _level].mean() + 0.5) / SCALE
-LEVEL_BAND = palette.band(EYE * FOCAL / FEET) * palette.MATERIALS
+LEVEL_BAND = (palette.band(EYE * FOCAL / FEET) * palette.MATERIALS).astype(np.int16)
 
 
 def _strips(drawing: Drawing) -> Array:
@@ -86,9 +86,9 @@ def _compile() -> tuple[Array, Array, Array, Array]:
 # at 4 * t + f of the others: its first strip, how many it has, and how many a metre where they
 # repeat (else 0). STRETCH is how many a metre there are for each half metre of the face.
 STRIPS, FIRST, COLUMNS, REPEAT = _compile()
-STRETCH = COLUMNS.astype(np.float32) * np.float32(0.9999 / 2)
+STRETCH = np.where(REPEAT > 0, 0, COLUMNS * np.float32(0.9999 / 2)).astype(np.float32)
 SHADE = np.array(
-    [palette.SHADE * (thing.shade and f % 2) for thing in THINGS for f in range(4)], dtype=np.int64
+    [palette.SHADE * (thing.shade and f % 2) for thing in THINGS for f in range(4)], dtype=np.int16
 )
 # How far a thing reaches over the eye, in metres at the focal length: by depth, a slope.
 _OVER = np.array([thing.height - EYE for thing in THINGS]) * 1024
@@ -112,42 +112,51 @@ class Layers:
 
 
 def arrange(batch: Array, hits: Hits) -> Layers:
-    """Sort what rays hit in a flat batch of boxes, and leave out what a building hides."""
+    """Choose what is drawn where rays met boxes of a batch, but for what buildings hide."""
+    kept = _not_hidden(batch, hits)
+    column, depth, box = hits.column.take(kept), hits.depth.take(kept), hits.box.take(kept)
     # By column, from the nearest to the farthest: one whole number sorts by both, and says which.
-    total = len(hits.column)
-    far = np.minimum((hits.depth * np.float32(32)).astype(np.int64), 4095)
-    order = np.sort((hits.column * 4096 + far) * _KEY + np.arange(total))
+    total = len(kept)
+    far = np.minimum((depth * np.float32(32)).astype(np.int64), 4095)
+    order = np.sort((column * 4096 + far) * _KEY + np.arange(total))
     order &= _KEY - 1
-    column, depth = hits.column.take(order), hits.depth.take(order)
-    box = hits.box.take(order)
-    thing = batch.take(box + boxes.THING * boxes.SLOTS).astype(np.int64)
-    # In each column, what does not reach higher in the image than all buildings before is hidden.
-    base = column * _KEY
-    top = base + (OVER_EYE.take(thing) / depth).astype(np.int64)
-    highest = np.maximum.accumulate(np.where(SOLID.take(thing), top, base - 1))
-    seen = np.ones(total, dtype=np.bool_)
-    np.greater(top[1:], highest[:-1], out=seen[1:])
-    kept = np.flatnonzero(seen)
-    order, column, depth = order.take(kept), column.take(kept), depth.take(kept)
-    box, thing = box.take(kept), thing.take(kept)
-
-    place = np.arange(len(kept))
-    new = np.ones(len(kept), dtype=np.bool_)
+    kept, column, depth = kept.take(order), column.take(order), depth.take(order)
+    place = np.arange(total)
+    new = np.ones(total, dtype=np.bool_)
     np.not_equal(column[1:], column[:-1], out=new[1:])
     layer = place - np.maximum.accumulate(place * new)
 
-    front = hits.front.take(order)
-    face = thing * 4 + np.where(front, 0, 2) + ~hits.plus.take(order)
-    half = np.where(front, boxes.HALF_WIDTH * boxes.SLOTS, boxes.HALF_LENGTH * boxes.SLOTS)
-    metre = REPEAT.take(face)
-    metre = np.where(metre > 0, metre, STRETCH.take(face) / batch.take(box + half))
-    across = (hits.along.take(order) * metre).astype(np.int64)
+    box, front = box.take(order), hits.front.take(kept)
+    along, plus = hits.met(kept)
+    # Of each box what it is, then of each face what is drawn on it.
+    thing = (batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS)).astype(np.int64)
+    face = (thing * 4).take(box) + (3 - 2 * front - plus)
+    half = np.where(front, hits.boxes.half[1].take(box), hits.boxes.half[0].take(box))
+    metre = REPEAT.take(face) + STRETCH.take(face) / half
+    strip = FIRST.take(face) + (along * metre).astype(np.int64) % COLUMNS.take(face)
     step = (np.float32(EYE * FOCAL * SCALE) / depth).astype(np.int64)
     level = LEVEL.take(np.minimum(step, STEPS - 1))
-    strip = FIRST.take(face) + across % COLUMNS.take(face)
-    paint = batch.take(box + boxes.PAINT * boxes.SLOTS).astype(np.int64)
-    paint += LEVEL_BAND.take(level) + SHADE.take(face)
-    return Layers(column, layer, strip * LEVELS + level, paint.astype(np.int16))
+    paint = batch.take(hits.boxes.place + boxes.PAINT * boxes.SLOTS).astype(np.int16).take(box)
+    paint += LEVEL_BAND.take(level)
+    paint += SHADE.take(face)
+    return Layers(column, layer, strip * LEVELS + level, paint)
+
+
+def _not_hidden(batch: Array, hits: Hits) -> Array:
+    """Return which hits are not behind the nearest building in their column, or higher up."""
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.int64)
+    top = (OVER_EYE.take(thing).take(hits.box) / hits.depth).astype(np.int64)
+    far = (hits.depth * np.float32(1024)).astype(np.int64)
+    # The nearest building: its distance, and in the lower bits how little of the sky it hides.
+    building = np.flatnonzero(SOLID.take(thing).take(hits.box))
+    nearest = np.full(hits.columns, 1 << 40, dtype=np.int64)
+    np.minimum.at(
+        nearest,
+        hits.column.take(building),
+        far.take(building) * _KEY + (_KEY - 1 - top.take(building)),
+    )
+    found = nearest.take(hits.column)
+    return np.flatnonzero((far <= found >> 20) | (top > _KEY - 1 - (found & (_KEY - 1))))
 
 
 def draw(image: Array, layers: Layers, start: int) -> None:
