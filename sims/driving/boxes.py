@@ -78,7 +78,8 @@ class Boxes:
 class Hits:
     """Where rays met boxes, one entry each, in no order.
 
-    boxes: what they may have met. columns: of all views of all worlds. box: int64, which of them. slope: float32, that of the ray.
+    boxes: what they may have met. columns: how many there are, of all views of all worlds. box:
+    int64, which box. slope: float32, that of the ray.
     column: int64, (world * views + view) * columns + column. depth: float32, metres ahead in the
     view's direction. front: bool, it is the front or the back that was met.
     """
@@ -99,7 +100,11 @@ class Hits:
         """
         box, depth, slope = self.box.take(which), self.depth.take(which), self.slope.take(which)
         front = self.front.take(which)
-        (eye_x, eye_y), (a, b), (length, width) = self.boxes.eye, self.boxes.heading, self.boxes.half
+        (eye_x, eye_y), (a, b), (length, width) = (
+            self.boxes.eye,
+            self.boxes.heading,
+            self.boxes.half,
+        )
         a, b = a.take(box), b.take(box)
         ray_x, ray_y = a + slope * b, slope * a - b
         plus = np.where(front, ray_x, ray_y) < 0

@@ -51,8 +51,8 @@ def _row_texture() -> Array:
     """Return where the textures begin that are as fine as a pixel of each row, int32 [rows, 1]."""
     across, along = AHEAD / FOCAL, AHEAD * AHEAD / (FOCAL * EYE)
     pixel = np.sqrt(across * along) / (TILE / ground.TEXELS)
-    level = (pixel > 2.2).astype(np.int64) + (pixel > 5) + (pixel > 12)
-    return (level * ground.LEVEL_STRIDE).astype(np.int32)[:, None]
+    level = np.searchsorted((1.8, 4.5, 12.0), pixel)
+    return np.asarray(level * ground.LEVEL_STRIDE, dtype=np.int32)[:, None]
 
 
 ROW_TEXTURE = _row_texture()
@@ -178,7 +178,7 @@ def _draw_rain(image: Array, worlds: Array, seed: Array, tick: Array) -> None:
 
 def _colour(image: Array, condition: Array, out: Array) -> None:
     """Turn numbers into colours, and columns into rows."""
-    number = image + (condition * palette.NUMBERS)[:, None, None]
+    number = image + (condition * palette.NUMBERS).astype(np.intp)[:, None, None]
     colours = palette.COLOURS.take(number, mode="clip").view(np.uint8)
     colours = colours.reshape(len(image), VIEWS, COLUMNS, ROWS, 4)
     for channel in range(3):

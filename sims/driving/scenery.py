@@ -16,19 +16,19 @@ from sims import exact
 from sims.contract import Array
 from sims.driving import boxes, palette
 from sims.driving.boxes import FIELDS, NONE, SLOTS
-from sims.driving.drawings import NUMBER, THINGS
 from sims.driving.palette import SET_SIZE
+from sims.driving.things import NUMBER, THINGS
 from sims.driving.town import BITS, BOX, COUNT, GRID, LANE, PAVEMENT, TILE, off_road
 
 VARIANTS = 8
 STREAM = 20  # Of the random numbers that fill tiles.
 BORDER, SPAN = 4, 16  # Tiles around the town in a map of what stands where, and its side.
-NEEDED = ("seed", "tick", "condition", "ego", "links", "roundabout", "signals")
-NEEDED += ("users", "user_kind", "braking")  # What cameras and LiDAR read of a state.
+# What cameras and LiDAR read of a state; "braking" (bool, as "user_kind") may be missing.
+_TOWN = ("seed", "tick", "condition", "ego", "links", "roundabout", "signals")
+NEEDED = (*_TOWN, "users", "user_kind", "braking")
 ARMS, SIGNS, BUILDINGS, TREES = 0, 8, 10, 14  # First slots.
 KERBSIDE = LANE + 0.9  # Metres from the middle of a road to a sign's pole.
 
-HEIGHTS = np.array([thing.height for thing in THINGS], dtype=np.float32)
 _SIZES = np.array([thing.size for thing in THINGS])
 _PAINT = np.array([thing.paint for thing in THINGS], dtype=np.int64)
 _PAINTS = np.array([thing.paints for thing in THINGS], dtype=np.int64)
@@ -146,8 +146,8 @@ def _records() -> Array:
         paint = _PAINT[thing] + SET_SIZE * (draw[:, 33] * _PAINTS[thing]).astype(np.int64)
         half = _SIZES[thing] / 2
         still = 0 * x
-        fields = [x, y, still, still, half[:, 0], half[:, 1], half[:, 1], thing, paint]
-        made[free, :, tree] = np.stack(fields, axis=1)[free]
+        plant = [x, y, still, still, half[:, 0], half[:, 1], half[:, 1], thing, paint]
+        made[free, :, tree] = np.stack(plant, axis=1)[free]
     return made.astype(np.float32)
 
 
@@ -214,7 +214,7 @@ def _add_users(state: dict[str, Array], groups: Array) -> None:
     groups[:] = 0
     groups[:, :, boxes.RADIUS] = NONE
     turns = users[:, :, 2] * (1 / 6.283185307179586)
-    half_length, half_width = users[:, :, 4] / 2, users[:, :, 5] / 2
+    half_length, half_width = (np.maximum(users[:, :, i], 0.1) / 2 for i in (4, 5))
     radius = np.sqrt(half_length * half_length + half_width * half_width)
     thing = _USER[kind]
     # Feet and pedals move with every half metre; brakes light up where the state knows of them.

@@ -15,8 +15,8 @@ import numpy as np
 from sims.contract import Array
 from sims.driving import boxes, palette
 from sims.driving.boxes import Hits
-from sims.driving.drawings import THINGS, Drawing
 from sims.driving.rig import CAMERAS
+from sims.driving.things import NUMBER, THINGS, Drawing
 
 FOCAL, EYE = CAMERAS[0].focal, CAMERAS[0].place[2]
 ROWS = CAMERAS[0].height
@@ -31,9 +31,8 @@ STEPS = 480  # Nearer than 60 pixels below the horizon nothing gets larger.
 _STEP = np.arange(STEPS)
 LEVEL = np.where(_STEP < 96, _STEP, np.where(_STEP < 256, 72 + _STEP // 4, 104 + _STEP // 8))
 LEVELS = int(LEVEL[-1]) + 1
-FEET = np.zeros(LEVELS)
-for _level in range(LEVELS):
-    FEET[_level] = (_STEP[LEVEL == _level].mean() + 0.5) / SCALE
+# In the middle of a level, the pixels from the horizon down to the feet.
+FEET = (np.bincount(LEVEL, _STEP + 0.5) / np.bincount(LEVEL)) / SCALE
 LEVEL_BAND = (palette.band(EYE * FOCAL / FEET) * palette.MATERIALS).astype(np.int16)
 
 
@@ -88,12 +87,13 @@ def _compile() -> tuple[Array, Array, Array, Array]:
 STRIPS, FIRST, COLUMNS, REPEAT = _compile()
 STRETCH = np.where(REPEAT > 0, 0, COLUMNS * np.float32(0.9999 / 2)).astype(np.float32)
 SHADE = np.array(
-    [palette.SHADE * (thing.shade and f % 2) for thing in THINGS for f in range(4)], dtype=np.int16
+    [palette.SHADE * (thing.solid and f % 2) for thing in THINGS for f in range(4)], dtype=np.int16
 )
 # How far a thing reaches over the eye, in metres at the focal length: by depth, a slope.
 _OVER = np.array([thing.height - EYE for thing in THINGS]) * 1024
 OVER_EYE = np.maximum(_OVER, 0).astype(np.float32)
-SOLID = np.array([thing.shade for thing in THINGS])
+SOLID = np.array([thing.solid for thing in THINGS])
+ASIDE, RED = NUMBER["light from aside"], NUMBER["red"]  # Lights are the last things.
 _KEY = 1 << 20
 
 
@@ -118,7 +118,7 @@ def arrange(batch: Array, hits: Hits) -> Layers:
     # By column, from the nearest to the farthest: one whole number sorts by both, and says which.
     total = len(kept)
     far = np.minimum((depth * np.float32(32)).astype(np.int64), 4095)
-    order = np.sort((column * 4096 + far) * _KEY + np.arange(total))
+    order = np.sort((column.astype(np.int64) * 4096 + far) * _KEY + np.arange(total))
     order &= _KEY - 1
     kept, column, depth = kept.take(order), column.take(order), depth.take(order)
     place = np.arange(total)
@@ -129,7 +129,10 @@ def arrange(batch: Array, hits: Hits) -> Layers:
     box, front = box.take(order), hits.front.take(kept)
     along, plus = hits.met(kept)
     # Of each box what it is, then of each face what is drawn on it.
-    thing = (batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS)).astype(np.int64)
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.int64)
+    # A traffic light shines forwards: whom it does not concern sees it dark.
+    eye_x, eye_y = hits.boxes.eye
+    thing = np.where((thing >= RED) & (eye_x < np.abs(eye_y)), ASIDE, thing)
     face = (thing * 4).take(box) + (3 - 2 * front - plus)
     half = np.where(front, hits.boxes.half[1].take(box), hits.boxes.half[0].take(box))
     metre = REPEAT.take(face) + STRETCH.take(face) / half
