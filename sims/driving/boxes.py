@@ -54,7 +54,7 @@ class Fan:
         step = np.arange(2 * _BINS + 1)
         edge = self.slopes[0] * (1 - (step + np.array([[-1], [2]])) / _BINS)
         count = (self.slopes > edge[..., None]).sum(axis=-1)
-        object.__setattr__(self, "table", count.astype(np.int64))
+        object.__setattr__(self, "table", count.astype(np.intp))
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
     # The first and the last column that a box may cover, from slopes in fine steps.
     slopes = fan.slopes
     bins = np.clip(np.stack([high, low]) * (-_BINS / slopes[0]) + _BINS, 0, 2 * _BINS)
-    first, last = fan.table[np.arange(2)[:, None], bins.astype(np.int64)]
+    first, last = fan.table[np.arange(2)[:, None], bins.astype(np.intp)]
     count = np.maximum(last - first, 0)
 
     # One entry for each box and column that it may cover: the eye and the ray as the box sees it.

@@ -199,22 +199,33 @@ def _nearest() -> Array:
     return best.reshape(-1)
 
 
+def _levels(texels: Array) -> Array:
+    """Return a texture at every fineness, uint8 [COARSER, TEXELS, TEXELS]."""
+    colours = np.array([material[:3] for material in GROUND.values()], dtype=np.uint16)
+    image, levels = colours[texels], [texels]
+    for level in range(1, COARSER):
+        image = _halved(image)
+        red, green, blue = (image >> 4).transpose(2, 0, 1)
+        coarse = NEAREST[(red << 8) | (green << 4) | blue]
+        levels.append(coarse.repeat(1 << level, axis=0).repeat(1 << level, axis=1))
+    return np.stack(levels)
+
+
 def _textures() -> Array:
     """Paint every kind at every fineness, uint8 [COARSER, kinds, TEXELS, TEXELS]."""
-    colours = np.array([material[:3] for material in GROUND.values()], dtype=np.uint16)
-    nearest = _nearest()
-    made = np.zeros((COARSER, len(KINDS), TEXELS, TEXELS), dtype=np.uint8)
-    for k, kind in enumerate(KINDS):
-        made[0, k] = _tile(kind)
-        image = colours[made[0, k]]
-        for level in range(1, COARSER):
-            image = _halved(image)
-            red, green, blue = (image >> 4).transpose(2, 0, 1)
-            texels = nearest[(red << 8) | (green << 4) | blue]
-            made[level, k] = texels.repeat(1 << level, axis=0).repeat(1 << level, axis=1)
-    return made
+    made: dict[int, Array] = {}
+    for kind in KINDS:
+        if kind in made:
+            continue
+        levels = _levels(_tile(kind))
+        for _ in range(4):  # A quarter clockwise, north becomes east, it is another kind.
+            made.setdefault(kind, levels)
+            kind = (kind & 16) | ((kind << 1) & 15) | ((kind & 15) >> 3)
+            levels = levels.transpose(0, 2, 1)[:, ::-1]
+    return np.stack([made[kind] for kind in KINDS], axis=1)
 
 
+NEAREST = _nearest()
 TEXTURES = _textures()
 FLAT = TEXTURES.reshape(
     -1

@@ -76,7 +76,7 @@ def _scan(state: dict[str, Array], out: Array) -> None:
     batch = scenery.near(state, x, y, 5)
     hits = boxes.cast(batch, pose, FAN)
 
-    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.int64)
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.intp)
     height = HEIGHT.take(thing).take(hits.box)
     # Under its crown, a tree is no wider than its trunk.
     low = CROWN.take(thing).take(hits.box)

@@ -29,7 +29,7 @@ NOTHING = -(1 << 15)
 SCALE = 8.0  # An eighth of a pixel is the finest step.
 STEPS = 480  # Nearer than 60 pixels below the horizon nothing gets larger.
 _STEP = np.arange(STEPS)
-LEVEL = np.where(_STEP < 96, _STEP, np.where(_STEP < 256, 72 + _STEP // 4, 104 + _STEP // 8))
+LEVEL: Array = np.where(_STEP < 96, _STEP, np.where(_STEP < 256, 72 + _STEP // 4, 104 + _STEP // 8))
 LEVELS = int(LEVEL[-1]) + 1
 # In the middle of a level, the pixels from the horizon down to the feet.
 FEET = (np.bincount(LEVEL, _STEP + 0.5) / np.bincount(LEVEL)) / SCALE
@@ -48,7 +48,7 @@ def _strips(drawing: Drawing) -> Array:
         texels[:, i] = [number[letter] for letter in line]
     row = np.arange(ROWS) + 0.5 - HORIZON
     up = EYE - row * EYE / FEET[:, None]  # Metres above the ground, [LEVELS, ROWS].
-    line_of = np.floor((drawing.height - up) * (feet / drawing.height)).astype(np.int64)
+    line_of = np.floor((drawing.height - up) * (feet / drawing.height)).astype(np.intp)
     outside = (line_of < 0) | (line_of >= feet)
     line_of[outside] = feet + 1
     if shadow:
@@ -62,8 +62,8 @@ def _compile() -> tuple[Array, Array, Array, Array]:
     """Return STRIPS, and for each thing and face FIRST, COLUMNS and REPEAT (see below)."""
     known: dict[tuple[str, float], tuple[int, int]] = {}
     strips: list[Array] = []
-    first = np.zeros((len(THINGS), 4), dtype=np.int64)
-    columns = np.ones((len(THINGS), 4), dtype=np.int64)
+    first = np.zeros((len(THINGS), 4), dtype=np.intp)
+    columns = np.ones((len(THINGS), 4), dtype=np.intp)
     repeat = np.zeros((len(THINGS), 4), dtype=np.float32)
     total = 0
     for t, thing in enumerate(THINGS):
@@ -129,15 +129,15 @@ def arrange(batch: Array, hits: Hits) -> Layers:
     box, front = box.take(order), hits.front.take(kept)
     along, plus = hits.met(kept)
     # Of each box what it is, then of each face what is drawn on it.
-    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.int64)
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.intp)
     # A traffic light shines forwards: whom it does not concern sees it dark.
     eye_x, eye_y = hits.boxes.eye
     thing = np.where((thing >= RED) & (eye_x < np.abs(eye_y)), ASIDE, thing)
     face = (thing * 4).take(box) + (3 - 2 * front - plus)
     half = np.where(front, hits.boxes.half[1].take(box), hits.boxes.half[0].take(box))
     metre = REPEAT.take(face) + STRETCH.take(face) / half
-    strip = FIRST.take(face) + (along * metre).astype(np.int64) % COLUMNS.take(face)
-    step = (np.float32(EYE * FOCAL * SCALE) / depth).astype(np.int64)
+    strip = FIRST.take(face) + (along * metre).astype(np.intp) % COLUMNS.take(face)
+    step = (np.float32(EYE * FOCAL * SCALE) / depth).astype(np.intp)
     level = LEVEL.take(np.minimum(step, STEPS - 1))
     paint = batch.take(hits.boxes.place + boxes.PAINT * boxes.SLOTS).astype(np.int16).take(box)
     paint += LEVEL_BAND.take(level)
@@ -147,7 +147,7 @@ def arrange(batch: Array, hits: Hits) -> Layers:
 
 def _not_hidden(batch: Array, hits: Hits) -> Array:
     """Return which hits are not behind the nearest building in their column, or higher up."""
-    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.int64)
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.intp)
     top = (OVER_EYE.take(thing).take(hits.box) / hits.depth).astype(np.int64)
     far = (hits.depth * np.float32(1024)).astype(np.int64)
     # The nearest building: its distance, and in the lower bits how little of the sky it hides.
