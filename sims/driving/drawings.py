@@ -52,7 +52,19 @@ dccccccccd
 kk......kk
 ssssssssss
 """
-CAR_BRAKING = CAR_BACK.replace(".bwwwwwwb.\n.b", ".bwRRRRwb.\n.b").replace("r", "R")
+CAR_BRAKING = """
+..bbbbbb..
+.bRRRRRRb.
+.bwwwwwwb.
+bWwwwwwwwb
+bbbbbbbbbb
+RRRBBBBRRR
+RRRBWWBRRR
+RRBBBBBBRR
+dccccccccd
+kk......kk
+ssssssssss
+"""
 VAN_SIDE = """
 ....bbbbbbbbbbbbbbbbbbbb
 ...bBBBBBBBBBBBBBBBBBBBB
@@ -98,7 +110,21 @@ dccccccccd
 kk......kk
 ssssssssss
 """
-VAN_BRAKING = VAN_BACK.replace(".bbbbbbbb.", ".bbRRRRbb.").replace("r", "R")
+VAN_BRAKING = """
+.bRRRRRRb.
+bBRRRRRRBb
+bwwwBdBwwb
+bwwwBdBwwb
+bBBBBdBBBb
+RRBBBdBBRR
+RRRBBdBRRR
+RRRBBdBRRR
+RRBBWWWBRR
+BBBBBdBBBB
+dccccccccd
+kk......kk
+ssssssssss
+"""
 CYCLIST_SIDE = """
 ....eff...
 ....fff...
