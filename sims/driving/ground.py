@@ -18,19 +18,14 @@ import numpy as np
 
 from sims.contract import Array
 from sims.driving.palette import GROUND
+from sims.driving.town import BOX, CURB, GRID, ISLAND, LANE, PAVEMENT, RIM, TILE
 
-GRID = 8
-TILE = 40.0
-LANE = 3.5
-NORTH, EAST, SOUTH, WEST = 1, 2, 4, 8
+NORTH, EAST, SOUTH, WEST = 1, 2, 4, 8  # Bits of `links`.
 
-# Metres from the middle of a road or junction.
-ROAD = LANE  # Half of the carriageway: one lane each way.
-PAVEMENT = 2.0
-CORNER = 3.0  # Radius of the kerb where two roads meet.
-ZEBRA = (6.6, 9.4)  # A zebra crossing on every arm of a junction.
-STOP_LINE = (10.0, 10.5)
-ISLAND, APRON, RING = 5.5, 6.5, 13.0  # Of a roundabout: green, cobbles, outer edge of the road.
+# Metres from the middle of a junction, out along an arm.
+STOP_LINE = (BOX, BOX + 0.5)
+ZEBRA = (BOX - 3.2, BOX - 0.5)  # A zebra crossing on every arm.
+LAWN = ISLAND - 1.0  # The green of a roundabout's island; around it there are cobbles.
 
 TEXELS = 256
 COARSER = 4  # Textures of a kind, each half as fine as the one before.
@@ -40,9 +35,9 @@ SPAN = 16  # Tiles a side of the map with its border.
 _NAMES = {name: i for i, name in enumerate(GROUND)}
 
 # Kinds are numbered by bits, plus 16 for a roundabout.
-KINDS = tuple(bits for bits in range(16) if bits == 0 or bin(bits).count("1") >= 2) + tuple(
-    16 + bits for bits in range(16) if bin(bits).count("1") >= 3
-)
+KINDS = tuple(
+    bits for bits in range(16) if bits == 0 or bin(bits).count("1") >= 2
+) + tuple(16 + bits for bits in range(16) if bin(bits).count("1") >= 3)
 KIND_OF = np.zeros(32, dtype=np.int64)
 KIND_OF[list(KINDS)] = np.arange(len(KINDS))
 
@@ -92,8 +87,8 @@ class _Canvas:
     def road(self, edge: Array, asphalt: str = "asphalt") -> None:
         """Lay pavement, kerb and asphalt; `edge` is metres from the road's edge, inside < 0."""
         self.paint("pavement", edge < PAVEMENT)
-        joint = (edge < PAVEMENT) & (np.floor(X / 1.25) != np.floor((X - 0.16) / 1.25))
-        joint |= (edge < PAVEMENT) & (np.floor(Y / 1.25) != np.floor((Y - 0.16) / 1.25))
+        joint = (edge < PAVEMENT) & ((np.floor(X / 1.25) != np.floor((X - 0.16) / 1.25)))
+        joint |= (edge < PAVEMENT) & ((np.floor(Y / 1.25) != np.floor((Y - 0.16) / 1.25)))
         self.paint("pavement joint", joint)
         self.paint("kerb", edge < 0.24)
         self.paint(asphalt, edge < 0)
@@ -105,18 +100,16 @@ def _straight_edge(bits: int) -> Array:
     """Return metres from the edge of the carriageways that `bits` leave the middle in."""
     edge = np.full((TEXELS, TEXELS), 99.0)
     for out, side in _arms(bits):
-        beyond = np.where(out < -ROAD, -ROAD - out, 0)
-        edge = np.minimum(edge, np.where(beyond > 0, 99.0, np.abs(side) - ROAD))
+        beyond = np.where(out < -LANE, -LANE - out, 0)
+        edge = np.minimum(edge, np.where(beyond > 0, 99.0, np.abs(side) - LANE))
     # Where two neighbouring roads meet, the kerb turns in a quarter of a circle.
-    far = ROAD + CORNER
+    far = LANE + CURB
     for one, other in ((NORTH, EAST), (EAST, SOUTH), (SOUTH, WEST), (WEST, NORTH)):
         if bits & one and bits & other:
-            x = X if EAST in (one, other) else -X
-            y = Y if NORTH in (one, other) else -Y
-            corner = CORNER - np.sqrt((far - x) * (far - x) + (far - y) * (far - y))
-            edge = np.where(
-                (x > 0) & (y > 0) & (x < far) & (y < far), np.minimum(edge, corner), edge
-            )
+            x = (X if EAST in (one, other) else -X)
+            y = (Y if NORTH in (one, other) else -Y)
+            corner = CURB - np.sqrt((far - x) * (far - x) + (far - y) * (far - y))
+            edge = np.where((x > 0) & (y > 0) & (x < far) & (y < far), np.minimum(edge, corner), edge)
     return edge
 
 
@@ -139,27 +132,27 @@ def _tile(kind: int) -> Array:
         cx = TILE / 2 if bits & EAST else -TILE / 2
         cy = TILE / 2 if bits & NORTH else -TILE / 2
         radius = np.sqrt((X - cx) * (X - cx) + (Y - cy) * (Y - cy))
-        canvas.road(np.abs(radius - TILE / 2) - ROAD)
+        canvas.road(np.abs(radius - TILE / 2) - LANE)
         # Metres along the arc have no simple formula; the share of x in x + y does nearly as well.
         along = np.abs(X - cx) / (np.abs(X - cx) + np.abs(Y - cy)) * 30
-        _lines(canvas, along, radius - TILE / 2, np.abs(radius - TILE / 2) < ROAD)
+        _lines(canvas, along, radius - TILE / 2, np.abs(radius - TILE / 2) < LANE)
         return canvas.texels
     if round_:
         return _roundabout(canvas, bits)
     canvas.road(_straight_edge(bits))
     if roads == 2:
         out, side = (Y, X) if bits & NORTH else (X, Y)
-        _lines(canvas, out, side, np.abs(side) < ROAD)
+        _lines(canvas, out, side, np.abs(side) < LANE)
         return canvas.texels
     for out, side in _arms(bits):
-        arm = (np.abs(side) < ROAD) & (out > STOP_LINE[1])
+        arm = (np.abs(side) < LANE) & (out > STOP_LINE[1])
         _lines(canvas, out, side, arm)
         # No overtaking near the junction: the last metres of the middle line have no gaps.
         canvas.paint("white", arm & (np.abs(side) < 0.11) & (out < 14))
         bars = side / 1.0 - np.floor(side / 1.0)
-        zebra = (out > ZEBRA[0]) & (out < ZEBRA[1]) & (np.abs(side) < ROAD - 0.2)
+        zebra = (out > ZEBRA[0]) & (out < ZEBRA[1]) & (np.abs(side) < LANE + 0.9)
         canvas.paint("white", zebra & (bars > 0.25) & (bars < 0.75))
-        stop = (out > STOP_LINE[0]) & (out < STOP_LINE[1]) & (side < 0) & (side > -ROAD)
+        stop = (out > STOP_LINE[0]) & (out < STOP_LINE[1]) & (side < 0) & (side > -LANE)
         canvas.paint("white", stop)
     return canvas.texels
 
@@ -167,54 +160,60 @@ def _tile(kind: int) -> Array:
 def _roundabout(canvas: _Canvas, bits: int) -> Array:
     """Paint a roundabout: an island, a ring of road, and arms that give way to it."""
     radius = np.sqrt(X * X + Y * Y)
-    edge = np.minimum(_straight_edge(bits), radius - RING)
+    edge = np.minimum(_straight_edge(bits), radius - RIM)
     canvas.road(edge)
     for out, side in _arms(bits):
-        arm = (np.abs(side) < ROAD) & (out > 0) & (radius > RING + 0.6)
+        arm = (np.abs(side) < LANE) & (out > 0) & (radius > RIM + 0.6)
         _lines(canvas, out, side, arm)
         dash = side / 1.0 - np.floor(side / 1.0)
-        give_way = (out > 0) & (side < 0) & (side > -ROAD) & (np.abs(radius - RING) < 0.3)
+        give_way = (out > 0) & (side < 0) & (side > -LANE) & (np.abs(radius - RIM) < 0.3)
         canvas.paint("white", give_way & (dash < 0.6))
-    canvas.paint("white", np.abs(radius - APRON - 0.35) < 0.1)
-    canvas.paint("cobbles", radius < APRON)
-    canvas.paint("kerb", radius < ISLAND + 0.2)
-    canvas.paint("island", radius < ISLAND)
-    canvas.paint("flowers", (radius < ISLAND - 1) & (_noise(4) > 190))
+    canvas.paint("white", np.abs(radius - ISLAND - 0.4) < 0.1)
+    canvas.paint("kerb", radius < ISLAND)
+    canvas.paint("cobbles", radius < ISLAND - 0.25)
+    canvas.paint("kerb", radius < LAWN + 0.2)
+    canvas.paint("island", radius < LAWN)
+    canvas.paint("flowers", (radius < LAWN - 1) & (_noise(4) > 190))
     return canvas.texels
 
 
 def _halved(colours: Array) -> Array:
     """Return an image half as large, each texel the mean of four."""
     total = colours[::2, ::2] + colours[1::2, ::2] + colours[::2, 1::2] + colours[1::2, 1::2]
-    return np.asarray(total / 4)
+    return np.asarray(total >> 2)
+
+
+def _nearest() -> Array:
+    """Return the ground material nearest to each of 16 x 16 x 16 colours, uint8 [4096]."""
+    steps = np.arange(16) * 16 + 8
+    best = np.zeros((16, 16, 16), dtype=np.uint8)
+    least = np.full(best.shape, 1 << 30)
+    for i, (r, g, b, _) in enumerate(GROUND.values()):
+        red, green, blue = ((steps - value) * (steps - value) for value in (r, g, b))
+        far = red[:, None, None] + green[None, :, None] + blue[None, None, :]
+        best[far < least] = i
+        least = np.minimum(far, least)
+    return best.reshape(-1)
 
 
 def _textures() -> Array:
     """Paint every kind at every fineness, uint8 [COARSER, kinds, TEXELS, TEXELS]."""
-    known = np.array([material[:3] for material in GROUND.values()], dtype=np.float64)
+    colours = np.array([material[:3] for material in GROUND.values()], dtype=np.uint16)
+    nearest = _nearest()
     made = np.zeros((COARSER, len(KINDS), TEXELS, TEXELS), dtype=np.uint8)
     for k, kind in enumerate(KINDS):
         made[0, k] = _tile(kind)
-        colours = known[made[0, k]]
+        image = colours[made[0, k]]
         for level in range(1, COARSER):
-            colours = _halved(colours)
-            # The nearest material, by the square of the distance between colours.
-            best = np.zeros(colours.shape[:2], dtype=np.uint8)
-            least = np.full(colours.shape[:2], 1e9)
-            for i, colour in enumerate(known):
-                off = colours - colour
-                far = off[..., 0] * off[..., 0] + off[..., 1] * off[..., 1]
-                far = far + off[..., 2] * off[..., 2]
-                best[far < least] = i
-                least = np.minimum(far, least)
-            made[level, k] = best.repeat(1 << level, axis=0).repeat(1 << level, axis=1)
+            image = _halved(image)
+            red, green, blue = (image >> 4).transpose(2, 0, 1)
+            texels = nearest[(red << 8) | (green << 4) | blue]
+            made[level, k] = texels.repeat(1 << level, axis=0).repeat(1 << level, axis=1)
     return made
 
 
 TEXTURES = _textures()
-FLAT = TEXTURES.reshape(
-    -1
-)  # Texel (level, kind, y, x) stands at ((level*K + kind)*256 + y)*256 + x.
+FLAT = TEXTURES.reshape(-1)  # Texel (level, kind, y, x) stands at ((level*K + kind)*256 + y)*256 + x.
 LEVEL_STRIDE = len(KINDS) * TEXELS * TEXELS
 
 

@@ -90,7 +90,7 @@ WINDOW = (44, 58, 76, 0.0)
 VEHICLE_LETTERS = "bBdwWkgrRhcs"
 
 
-def _vehicle(red: int, green: int, blue: int) -> dict[str, Material]:
+def vehicle(red: int, green: int, blue: int) -> dict[str, Material]:
     """Return the set of a vehicle painted in one colour."""
     return {
         "b": (min(255, red + 34), min(255, green + 34), min(255, blue + 34), 0),
@@ -108,7 +108,7 @@ def _vehicle(red: int, green: int, blue: int) -> dict[str, Material]:
     }
 
 
-def _building(wall: Colour, roof: Colour) -> dict[str, Material]:
+def building(wall: Colour, roof: Colour) -> dict[str, Material]:
     """Return the set of a building: letters 1 to 7 in the sun, 8 to 14 the same in the shade."""
     sunny: dict[str, Material] = {
         "a": (*wall, 0),
@@ -126,7 +126,7 @@ def _building(wall: Colour, roof: Colour) -> dict[str, Material]:
     return sunny | shady
 
 
-def _plant(leaf: Colour) -> dict[str, Material]:
+def plant(leaf: Colour) -> dict[str, Material]:
     """Return the set of a tree or bush."""
     r, g, b = leaf
     return {
@@ -139,7 +139,7 @@ def _plant(leaf: Colour) -> dict[str, Material]:
     }
 
 
-def _person(coat: Colour, legs: Colour) -> dict[str, Material]:
+def person(coat: Colour, legs: Colour) -> dict[str, Material]:
     """Return the set of somebody on foot or on a bicycle."""
     return {
         "f": (224, 178, 146, 0),
@@ -209,10 +209,10 @@ CLOTHES: tuple[tuple[Colour, Colour], ...] = (
 )
 
 SETS: list[dict[str, Material]] = [
-    *(_vehicle(*paint) for paint in PAINTS),
-    *(_building(wall, roof) for wall, roof in WALLS),
-    *(_plant(leaf) for leaf in LEAVES),
-    *(_person(coat, legs) for coat, legs in CLOTHES),
+    *(vehicle(*paint) for paint in PAINTS),
+    *(building(wall, roof) for wall, roof in WALLS),
+    *(plant(leaf) for leaf in LEAVES),
+    *(person(coat, legs) for coat, legs in CLOTHES),
     SIGN,
     SIGNAL,
 ]
