@@ -16,7 +16,7 @@ import numpy as np
 
 from sims.contract import Array
 
-SLOTS = 24
+SLOTS = 20
 # Middle in metres, heading as cosine and sine, half length, half width, radius around the middle
 # (NONE: there is no such box), number in THINGS, number of the first material of its set.
 FIELDS = 9

@@ -5,7 +5,7 @@ seed chooses. All ways are drawn once, when this file is loaded, and `near` gath
 tiles around a car, with the other road users: the boxes that cameras and LiDAR see.
 
 Slots of a tile: 0 to 7 belong to a junction's arms (a light or sign where one stops, and another
-across the junction); 8 and 9 are signs along a straight; then come four buildings, then trees.
+across the junction), or 0 and 1 to signs along a straight; then come four buildings, then trees.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BORDER, SPAN = 4, 16  # Tiles around the town in a map of what stands where, and
 # What cameras and LiDAR read of a state; "braking" (bool, as "user_kind") may be missing.
 _TOWN = ("seed", "tick", "condition", "ego", "links", "roundabout", "signals")
 NEEDED = (*_TOWN, "users", "user_kind", "braking")
-ARMS, SIGNS, BUILDINGS, TREES = 0, 8, 10, 14  # First slots.
+ARMS, SIGNS, BUILDINGS, TREES = 0, 0, 8, 12  # First slots.
 KERBSIDE = LANE + 0.9  # Metres from the middle of a road to a sign's pole.
 
 _SIZES = np.array([thing.size for thing in THINGS])
@@ -140,7 +140,7 @@ def _records() -> Array:
         off = np.where(off < 99, off if tree % 2 else 1.0 * np.arange(16), off)
         best = off.argmin(axis=1)
         free = off[rows, best] < 99
-        free &= draw[:, 36] < 0.75
+        free &= draw[:, 36] < 0.9
         x, y = x[rows, best], y[rows, best]
         thing = plants[(draw[:, 32] * len(plants)).astype(np.int64)]
         paint = _PAINT[thing] + SET_SIZE * (draw[:, 33] * _PAINTS[thing]).astype(np.int64)

@@ -111,8 +111,11 @@ class Layers:
     paint: Array
 
 
-def arrange(batch: Array, hits: Hits) -> Layers:
-    """Choose what is drawn where rays met boxes of a batch, but for what buildings hide."""
+def arrange(batch: Array, hits: Hits, weather: Array) -> Layers:
+    """Choose what is drawn where rays met boxes of a batch, but for what buildings hide.
+
+    weather: int16 [N], the first number of each world's condition.
+    """
     kept = _not_hidden(batch, hits)
     column, depth, box = hits.column.take(kept), hits.depth.take(kept), hits.box.take(kept)
     # By column, from the nearest to the farthest: one whole number sorts by both, and says which.
@@ -139,7 +142,8 @@ def arrange(batch: Array, hits: Hits) -> Layers:
     strip = FIRST.take(face) + (along * metre).astype(np.intp) % COLUMNS.take(face)
     step = (np.float32(EYE * FOCAL * SCALE) / depth).astype(np.intp)
     level = LEVEL.take(np.minimum(step, STEPS - 1))
-    paint = batch.take(hits.boxes.place + boxes.PAINT * boxes.SLOTS).astype(np.int16).take(box)
+    paint = batch.take(hits.boxes.place + boxes.PAINT * boxes.SLOTS).astype(np.int16)
+    paint = (paint + weather.take(hits.boxes.view // len(CAMERAS))).take(box)
     paint += LEVEL_BAND.take(level)
     paint += SHADE.take(face)
     return Layers(column, layer, strip * LEVELS + level, paint)
