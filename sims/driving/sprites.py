@@ -89,7 +89,7 @@ STRETCH = np.where(REPEAT > 0, 0, COLUMNS * np.float32(0.9999 / 2)).astype(np.fl
 SHADE = np.array(
     [palette.SHADE * (thing.solid and f % 2) for thing in THINGS for f in range(4)], dtype=np.int16
 )
-# How far a thing reaches over the eye, in metres at the focal length: by depth, a slope.
+# How far a thing reaches over the eye, in 1024ths of a metre; by its depth, that is a slope.
 _OVER = np.array([thing.height - EYE for thing in THINGS]) * 1024
 OVER_EYE = np.maximum(_OVER, 0).astype(np.float32)
 SOLID = np.array([thing.solid for thing in THINGS])
