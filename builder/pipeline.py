@@ -37,7 +37,16 @@ EVALUATION = (
     "training/scenes.py",
 )
 CODE: dict[str, tuple[str, ...]] = {
-    "data": ("training/record.py", "training/lerobot.py", "training/palette.py"),
+    "data": (
+        "training/book.py",
+        "training/episodes.py",
+        "training/images.py",
+        "training/lerobot.py",
+        "training/merge.py",
+        "training/palette.py",
+        "training/record.py",
+        "training/statistics.py",
+    ),
     "train": (
         "training/dataset.py",
         "training/muon.py",

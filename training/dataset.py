@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 
 from sims.contract import Array, Spec
 from sims.errors import UserError
-from training.lerobot import DATA_PATH, VERSION, decode_png
+from training.book import FORMAT, MANIFEST
+from training.images import decode_png
+from training.lerobot import DATA_PATH, VERSION
 from training.palette import colour_codes, index_by_code
-from training.record import FORMAT, MANIFEST
 
 ROWS_AT_ONCE = 4096  # images decoded together; bounds the memory that decoding takes
 
