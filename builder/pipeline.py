@@ -52,6 +52,7 @@ CODE: dict[str, tuple[str, ...]] = {
         "training/muon.py",
         "training/objective.py",
         "training/ranks.py",
+        "training/reading.py",
         "training/scenes.py",
         "training/streams.py",
         "training/train.py",
