@@ -1,0 +1,161 @@
+"""Driving: a car in a small town, seen by three cameras and a LiDAR.
+
+The rules
+---------
+(to be written)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sims import exact
+from sims.contract import Array, HudField, Sim, Spec
+from sims.driving import ego, rig, route, scenarios, town
+from sims.errors import UserError
+
+USERS = 12  # Other road users in each world.
+CHANCE = 0
+
+
+class Driving(Sim):
+    """N drives through N towns; `state` holds them as arrays with leading dimension N."""
+
+    spec = Spec(
+        name="driving",
+        title="Driving",
+        rate=rig.RATE,
+        cameras=rig.CAMERAS,
+        axes=rig.AXES,
+        chance=("spawn", "place", "turn", "walk"),
+        sensors=rig.SENSORS,
+        hud=(HudField("speed", "km/h"), HudField("route", "Route, %")),
+        events=rig.EVENTS,
+        scenarios=scenarios.SCENARIOS,
+        conditions=rig.CONDITIONS,
+        behaviours=("autopilot", "clumsy", "aggressive", "recovery", "random"),
+        max_steps=1200,
+    )
+
+    def __init__(self, worlds: int) -> None:
+        super().__init__(worlds)
+        self.state = _empty(worlds)
+        self.reset(self.state["seed"])
+
+    def reset(self, seeds: Array, scenario: str = "free-road", where: Array | None = None) -> None:
+        """Start drives anew from int64 [N] seeds; `where` (bool [N]) picks which (default all)."""
+        if not self.spec.has(scenario):
+            known = ", ".join(self.spec.scenarios)
+            raise UserError(f"world 'driving': no scenario '{scenario}'; it has {known}.")
+        w = np.arange(self.worlds) if where is None else np.nonzero(where)[0]
+        fresh = _empty(len(w))
+        fresh["seed"][:] = np.asarray(seeds, dtype=np.int64)[w]
+        name, _, condition = scenario.partition("/")
+        scenarios.start(fresh, name, condition)
+        _look(fresh)
+        for key, value in fresh.items():
+            self.state[key][w] = value
+
+    def draw(self) -> Array:
+        """Return the chance of the coming step, float32 [N, 4], from (seed, tick) alone."""
+        return exact.uniform(self.state["seed"], self.state["tick"], CHANCE, 4)
+
+    def step(self, actions: Array, chance: Array | None = None) -> tuple[Array, Array, Array]:
+        """Advance one tick; actions float32 [N, 3] are steer, throttle and brake."""
+        s = self.state
+        if chance is None:
+            chance = self.draw()
+        over = s["over"].copy()
+        kept = {key: value[over] for key, value in s.items()} if over.any() else {}
+        before = s["progress"].copy()
+        s["tick"] += 1
+        ego.drive(s, actions)
+        _look(s)
+        ended = ego.judge(s, before)
+        reward = (s["progress"] - before).astype(np.float32)
+        s["over"] |= ended
+        for key, value in kept.items():
+            s[key][over] = value
+        if kept:
+            s["events"][over] = False
+            reward[over] = 0
+        truncated = (s["tick"] >= self.spec.max_steps) & ~s["over"]
+        return reward, s["over"].copy(), truncated
+
+    def render(self, out: Array) -> None:
+        """Draw the cameras into `out`, uint8 [N, 3, 64, 96, 3]."""
+        out[:] = (96, 112, 128)
+
+    def sensors(self) -> dict[str, Array]:
+        """Return each sensor of the spec, float32 [N, *shape]."""
+        s = self.state
+        single = {
+            "speed": s["ego"][:, 3],
+            "acceleration": s["motion"][:, 0],
+            "yaw_rate": s["motion"][:, 1],
+            "steering": s["ego"][:, 4],
+            "lateral_offset": s["bearing"][:, 0],
+            "heading_error": s["bearing"][:, 1],
+            "lead_distance": s["lead"],
+        }
+        found = {name: value.astype(np.float32)[:, None] for name, value in single.items()}
+        found["waypoints"] = s["waypoints"].astype(np.float32)
+        shape = (self.worlds, rig.LIDAR_RINGS, rig.LIDAR_COLUMNS)
+        found["lidar"] = np.zeros(shape, dtype=np.float32)
+        return found
+
+    def hud(self) -> dict[str, Array]:
+        """Return speed in km/h and how much of the route is done in percent, int64 [N]."""
+        s = self.state
+        part = np.clip(s["progress"] / s["goal"], 0, 1)
+        return {
+            "speed": np.floor(s["ego"][:, 3] * 3.6 + 0.5).astype(np.int64),
+            "route": np.floor(part * 100).astype(np.int64),
+        }
+
+    def events(self) -> dict[str, Array]:
+        """Return what happened in the last step, bool [N] each."""
+        return {name: self.state["events"][:, i].copy() for i, name in enumerate(rig.EVENTS)}
+
+    def act(self, behaviour: str) -> Array:
+        """Return the actions float32 [N, 3] that a behaviour takes now."""
+        if behaviour not in self.spec.behaviours:
+            known = ", ".join(self.spec.behaviours)
+            raise UserError(f"world 'driving': no behaviour '{behaviour}'; it has {known}.")
+        s = self.state
+        steer = np.clip(s["waypoints"][:, 0, 1] * 0.3, -1, 1)
+        throttle = np.where(s["ego"][:, 3] < 7, 0.5, 0.0)
+        return np.stack([steer, throttle, 0 * steer], axis=1).astype(np.float32)
+
+
+def _look(state: dict[str, Array]) -> None:
+    """Renew all that follows from the rest of the state."""
+    state["signals"][:] = town.signals(state["light_offset"], state["tick"])
+    route.follow(state)
+
+
+def _empty(n: int) -> dict[str, Array]:
+    grid = (n, town.GRID, town.GRID)
+    return {
+        "seed": np.zeros(n, dtype=np.int64),
+        "tick": np.zeros(n, dtype=np.int64),
+        "scenario": np.zeros(n, dtype=np.int64),  # Index into the spec's scenarios.
+        "condition": np.zeros(n, dtype=np.int64),  # Index into the spec's conditions.
+        "links": np.zeros(grid, dtype=np.int64),
+        "roundabout": np.zeros(grid, dtype=np.bool_),
+        "light_offset": np.full(grid, -1, dtype=np.int64),
+        "signals": np.zeros(grid, dtype=np.int64),
+        "route": np.zeros((n, route.TILES, 2), dtype=np.int64),  # Tile, path.
+        "starts": np.zeros((n, route.TILES)),  # Metres along the route where each tile starts.
+        "goal": np.zeros(n),
+        "ego": np.zeros((n, 5)),  # x, y, heading, speed, angle of the front wheels.
+        "motion": np.zeros((n, 2)),  # Acceleration, yaw rate.
+        "progress": np.zeros(n),  # Metres along the route.
+        "bearing": np.zeros((n, 2)),  # Left of the lane's middle, heading left of the lane's.
+        "lead": np.full(n, rig.LEAD_RANGE),
+        "waypoints": np.zeros((n, rig.WAYPOINTS, 2)),  # Forward, left.
+        "users": np.zeros((n, USERS, 7)),  # x, y, heading, speed, length, width, height.
+        "user_kind": np.zeros((n, USERS), dtype=np.int64),  # 1 car, 2 van, 3 cyclist, 4 walker.
+        "events": np.zeros((n, len(rig.EVENTS)), dtype=np.bool_),  # Of the last step.
+        "over": np.zeros(n, dtype=np.bool_),
+    }
