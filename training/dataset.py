@@ -123,7 +123,7 @@ class Dataset:
                         f"dataset '{path}': recorded from another sim than world '{spec.name}' "
                         f"now is (it was '{dataset.world}'): {differs}. {_again(path)}"
                     )
-            dataset._refuse(verify.of_manifest(dataset))
+            dataset.refuse(verify.of_manifest(dataset))
         except DAMAGE as error:
             raise UserError(
                 f"dataset '{path}': its meta can't be read; {error}. {_again(path)}"
@@ -135,7 +135,7 @@ class Dataset:
         """The numbers of all episodes."""
         return tuple(range(len(self.episodes["length"])))
 
-    def _refuse(self, faults: list[Fault]) -> None:
+    def refuse(self, faults: list[Fault]) -> None:
         """Raise UserError for what is wrong, or leave out what that spoils."""
         if faults and not self.skip_bad:
             more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
@@ -231,7 +231,7 @@ class Dataset:
                     self.info["fps"],
                 )
             )
-            self._refuse([fault for fault, _ in zip(wrong, range(20), strict=False)])
+            self.refuse([fault for fault, _ in zip(wrong, range(20), strict=False)])
         count = len(found.rows)
         span = [np.zeros(0), np.zeros(0)]
         if "observation.state" in columns:
@@ -273,7 +273,7 @@ class Dataset:
         faults, layouts = verify.of_files(self, found.episodes)
         if self.skip_bad:
             faults += verify.of_values(self, found.episodes.tolist(), layouts)
-        self._refuse(faults)
+        self.refuse(faults)
         found = self.query(split=split)
         if not len(found.episodes):
             first = f": {self.faults[0]}" if self.faults else ""

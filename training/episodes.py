@@ -62,7 +62,9 @@ class Batch:
         plan: dict[str, dict[str, float]],
         seeds: Iterator[int],
         limit: int,
+        before: float | None = None,
     ) -> None:
+        """Begin `worlds` episodes; with `before`, go on as if there had been about so many."""
         self.sim_class, self.spec = sim_class, sim_class.spec
         spec = self.spec
         self.plan, self.seeds, self.limit = plan, seeds, limit
@@ -82,11 +84,18 @@ class Batch:
         self.scenario = np.full(worlds, "", np.object_)
         self.condition = np.full(worlds, "", np.object_)
         self.played = dict.fromkeys(plan["behaviours"], 0)  # steps of each so far
+        scenarios, self.turns = list(plan["scenarios"]), {}
+        for i, (behaviour, share) in enumerate(plan["behaviours"].items()):
+            ahead = 0 if before is None else round(before * share) + i
+            turn = ahead % len(scenarios)
+            self.turns[behaviour] = {
+                s: plan["scenarios"][s] for s in scenarios[turn:] + scenarios[:turn]
+            }
         self.begun: dict[str, dict[str, int]] = {
-            behaviour: dict.fromkeys(plan["scenarios"], 0) for behaviour in plan["behaviours"]
+            behaviour: dict.fromkeys(scenarios, 0) for behaviour in plan["behaviours"]
         }
         conditions = plan.get("conditions", {})
-        self.met = {scenario: dict.fromkeys(conditions, 0) for scenario in plan["scenarios"]}
+        self.met = {scenario: dict.fromkeys(conditions, 0) for scenario in scenarios}
         with blamed(sim_class):
             self.sim = sim_class(worlds)
             self._restart(np.ones(worlds, np.bool_))
@@ -172,7 +181,7 @@ class Batch:
                 for b, played in self.played.items()
             }
             behaviour = _neediest(self.plan["behaviours"], steps, self.limit // 2)
-            scenario = start = _neediest(self.plan["scenarios"], self.begun[behaviour], 1)
+            scenario = start = _neediest(self.turns[behaviour], self.begun[behaviour], 1)
             self.begun[behaviour][scenario] += 1
             if self.met[scenario]:
                 condition = _neediest(self.plan["conditions"], self.met[scenario], 1)

@@ -229,15 +229,18 @@ def _record(
         # Few enough worlds that each lives through a whole episode.
         worlds = int(min(data.worlds, max(1, steps // data.episode_steps)))
         seeds = _seeds(recipe.seed, number, range(shard * room, (shard + 1) * room))
-        batch = Batch(sim_class, worlds, shares, seeds, data.episode_steps)
+        # So that all scenarios have their share of all shards, though not of each.
+        before = data.steps * shard / data.shards / data.episode_steps
+        more = before if data.shards > 1 else None
+        batch = Batch(sim_class, worlds, shares, seeds, data.episode_steps, more)
         ticks = max(1, round(steps / worlds))
         for tick in range(1, ticks + 1):
             done = batch.tick(colours, last=tick == ticks)
             for episode in done:
                 note(episode, split, writer, book)
             told(worlds, len(done))
-    more = {"shard": [shard, data.shards]} if data.shards > 1 else {}
-    book.finish(writer, recipe.seed, asdict(data), palette=colours.palette(), **more)
+    part = {"shard": [shard, data.shards]} if data.shards > 1 else {}
+    book.finish(writer, recipe.seed, asdict(data), palette=colours.palette(), **part)
 
 
 def note(episode: Episode, split: str, writer: Writer, book: Book) -> None:
