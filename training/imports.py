@@ -66,8 +66,11 @@ class Recording:
         }  # fmt: skip
 
 
-def read(path: Path, spec: Spec | None = None) -> Recording:
-    """Read and check a file; `spec` is the sim's. UserError for what no page of wmsite saves."""
+def read(path: Path, spec_of: Callable[[str], Spec]) -> Recording:
+    """Read and check a file; `spec_of` returns a world's spec by its name.
+
+    Raises UserError for what no page of wmsite saves, and for a world that has other controls.
+    """
     where = f"recording '{path}'"
     try:
         data = path.read_bytes()
@@ -85,7 +88,9 @@ def read(path: Path, spec: Spec | None = None) -> Recording:
         )
     try:
         _only(told, KEYS, where)
-        if spec is not None:
+        spec = None  # An edited sim may have another.
+        if None in told["sims"].values():
+            spec = spec_of(told["world"])
             _matches(told, spec, where)
         games = [
             _game(game, f"{where}, game {number}", told, spec)

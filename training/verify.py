@@ -73,12 +73,6 @@ def of_manifest(dataset: Dataset) -> list[Fault]:
     found = []
     count, length = len(table["length"]), table["length"]
     first, stop = table["dataset_from_index"], table["dataset_to_index"]
-    for name, told in (("recording.json", dataset.recording), ("info.json", info)):
-        for key, true in (("episodes", count), ("frames", int(length.sum()))):
-            said = told[key if name[0] == "r" else f"total_{key}"]
-            if said != true:
-                what = "doesn't list all episodes" if key == "episodes" else "has other lengths"
-                found.append(Fault(name, f"tells {said} {key}; the manifest {what}: {true}"))
 
     def spoilt(wrong: Array, what: str) -> None:
         if wrong.any():
@@ -90,6 +84,12 @@ def of_manifest(dataset: Dataset) -> list[Fault]:
     spoilt((stop - first != length) | (length < 1), "a length is not that of its rows")
     before = np.concatenate([[0], stop[:-1]])
     spoilt(first != before, "rows don't follow on those of the episode before")
+    for name, told in (("recording.json", dataset.recording), ("info.json", info)):
+        for key, true in (("episodes", count), ("frames", int(length.sum()))):
+            said = told[key if name[0] == "r" else f"total_{key}"]
+            if said != true:
+                what = "doesn't list all episodes" if key == "episodes" else "has other lengths"
+                found.append(Fault(name, f"tells {said} {key}; the manifest {what}: {true}"))
     known = {"scenario": spec["scenarios"], "behaviour": [*spec["behaviours"], PERSON]}
     known |= {"split": list(info["splits"])}
     for name, names in known.items():

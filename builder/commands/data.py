@@ -125,7 +125,8 @@ def _datasets(home: Path) -> list[tuple[Path, dict[str, Any]]]:
                         *home.glob("*/meta/wmsite/recording.json"),
                         *home.glob("*.shards/*/meta/wmsite/recording.json")}):  # fmt: skip
         told = cache.read_json(file)
-        if isinstance(told, dict) and "world" in told:
+        whole = not file.parents[2].name.startswith(".")  # else it is about to be
+        if whole and isinstance(told, dict) and "world" in told:
             found.append((file.parents[2], told))
     return found
 

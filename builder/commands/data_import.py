@@ -35,9 +35,8 @@ def run(
     sources: dict[str, dict[str, str]] = {}
     for file in files:
         with _refused(refuse):
-            known = imports.read(file)
-            world = project.world(known.world)
-            recording = imports.read(file, None if _all_edited(known) else world.load().spec)
+            recording = imports.read(file, lambda name: project.world(name).load().spec)
+            world = project.world(recording.world)
             for game in recording.games:
                 with _refused(refuse):
                     _check(game, recording, world, edited)
@@ -119,10 +118,6 @@ def _check(game: Game, recording: Recording, world: World, edited: bool) -> None
             f"{world.hash[:12]}). Run: the import where sims/{world.name} is as that site had it, "
             "or drive again on a site built from this one"
         )
-
-
-def _all_edited(recording: Recording) -> bool:
-    return all(told is not None for told in recording.sims.values())
 
 
 @contextmanager
