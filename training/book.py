@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sims.contract import Spec
 from training.lerobot import Writer, modalities, write_json, write_parquet
+from training.reading import read
 
 MANIFEST = "meta/wmsite"
 FORMAT = 1
@@ -105,7 +105,7 @@ class Book:
 
 def read_events(folder: Path) -> dict[int, list[tuple[int, str]]]:
     """Return a dataset's events by episode, as `Book.note` takes them."""
-    table = pq.read_table(folder / MANIFEST / "events.parquet")
+    table = read(folder / MANIFEST / "events.parquet")
     episode, frame = (np.asarray(table[name]) for name in ("episode_index", "frame_index"))
     found: dict[int, list[tuple[int, str]]] = {}
     for name, index, row in zip(table["event"].to_pylist(), episode, frame, strict=True):

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sims.contract import Array, Spec
@@ -26,7 +25,7 @@ from training.book import FORMAT, MANIFEST
 from training.images import decode_png
 from training.lerobot import VERSION
 from training.palette import colour_codes, index_by_code
-from training.reading import DAMAGE, Layout, to_arrays, to_numpy
+from training.reading import DAMAGE, Layout, pngs, read, to_arrays, to_numpy
 from training.verify import Fault, file_of
 
 ROWS_AT_ONCE = 4096  # images decoded together; bounds the memory that decoding takes
@@ -94,7 +93,7 @@ class Dataset:
         folder = path / MANIFEST
         self.episodes, self.events = (
             {name: to_numpy(table.column(name)) for name in table.column_names}
-            for table in (pq.read_table(folder / f"{n}.parquet") for n in ("episodes", "events"))
+            for table in (read(folder / f"{n}.parquet") for n in ("episodes", "events"))
         )
         self.faults: list[Fault] = []
         self.bad = np.zeros(len(self.episodes["length"]), np.bool_)
@@ -373,7 +372,7 @@ class Dataset:
             path, groups, start = job
             columns = pq.ParquetFile(path).read_row_groups(groups, columns=names)
             for i, name in enumerate(names):
-                images = pc.struct_field(columns.column(name), "bytes").to_pylist()
+                images = pngs(columns.column(name))
                 for at in range(0, len(images), 32):  # few, so that they stay in the CPU's cache
                     frames = decode_png(images[at : at + 32], height, width)
                     values = frames if rgb else lookup[colour_codes(frames)]

@@ -139,6 +139,20 @@ def _schema(table: Features) -> pa.Schema:
     return pa.schema(fields, {"huggingface": json.dumps({"info": {"features": hugging}})})
 
 
+def _repeating(schema: pa.Schema) -> bool | list[str]:
+    """Return the columns whose values may repeat: those of a wide sensor don't, and cost most."""
+    leaves, wide = [], False
+    for field in schema:
+        if pa.types.is_list(field.type):
+            wide = True
+        elif pa.types.is_struct(field.type):
+            leaves += [f"{field.name}.{part.name}" for part in field.type]
+        else:
+            fixed = pa.types.is_fixed_size_list(field.type)
+            leaves.append(f"{field.name}.list.element" if fixed else field.name)
+    return leaves if wide else True
+
+
 def _arrow(dtype: str) -> pa.DataType:
     return pa.bool_() if dtype == "bool" else pa.from_numpy_dtype(np.dtype(dtype))
 
@@ -290,7 +304,9 @@ class Writer:
         path = self.folder / DATA_PATH.format(chunk_index=chunk_index, file_index=file_index)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.sink = path.open("wb")
-        self.parquet = pq.ParquetWriter(self.sink, self.schema, compression="snappy")
+        self.parquet = pq.ParquetWriter(
+            self.sink, self.schema, compression="snappy", use_dictionary=_repeating(self.schema)
+        )
 
 
 class _Rows:

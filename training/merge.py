@@ -15,6 +15,7 @@ from sims.errors import UserError
 from training.book import MANIFEST, Book, read_events
 from training.lerobot import DATA_PATH, EPISODES_PATH, Writer
 from training.palette import MOST_COLOURS
+from training.reading import read
 
 
 def merge(
@@ -70,7 +71,7 @@ def _together(palettes: list[list[list[int]] | None]) -> list[list[int]] | None:
 
 def _episodes(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any], pa.Table]]:
     """Yield each episode's row of the manifest, its row of the format's metadata, and its rows."""
-    manifest = pq.read_table(folder / MANIFEST / "episodes.parquet").to_batches(256)
+    manifest = read(folder / MANIFEST / "episodes.parquet").to_batches(256)
     listed = pq.ParquetFile(folder / EPISODES_PATH).iter_batches(256)
     rows = (row for batch in manifest for row in batch.to_pylist())
     open_file, group, file = "", 0, None

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sims.contract import Array
 from training.images import decode_png
 from training.lerobot import DATA_PATH, EPISODES_PATH
-from training.reading import DAMAGE, Layout, layout, to_arrays
+from training.reading import DAMAGE, Layout, layout, pngs, read, to_arrays
 
 if TYPE_CHECKING:
     from training.dataset import Dataset
@@ -93,7 +92,7 @@ def of_manifest(dataset: Dataset) -> list[Fault]:
     known = {"scenario": spec["scenarios"], "behaviour": [*spec["behaviours"], PERSON]}
     known |= {"split": list(info["splits"])}
     for name, names in known.items():
-        spoilt(~np.isin(table[name].astype(str), names), f"a {name} that there isn't")
+        spoilt(_strange(table[name], names), f"a {name} that there isn't")
     spans = {}
     for name, span in info["splits"].items():
         low, high = map(int, span.split(":"))
@@ -106,7 +105,7 @@ def of_manifest(dataset: Dataset) -> list[Fault]:
     inside = np.where(outside, 0, events["episode_index"])
     row, frame = events["index"], events["frame_index"]
     late = (frame < 0) | (frame >= length[inside]) | (row != first[inside] + frame)
-    strange = ~np.isin(events["event"].astype(str), spec["events"])
+    strange = _strange(events["event"], spec["events"])
     for wrong, what in (
         (outside, "an event of an episode that there isn't"),
         (~outside & late, "an event outside its episode"),
@@ -226,8 +225,7 @@ def of_values(
             first = int(dataset.episodes["dataset_from_index"][episode])
             wrong += of_rows(columns, episode, first, dataset.info["fps"])
             for column in images if frames else []:
-                png = pc.struct_field(table.column(column), "bytes").to_pylist()
-                decode_png(png, *size)
+                decode_png(pngs(table.column(column)), *size)
         except DAMAGE as error:
             wrong.append(f"episode {episode} can't be read or decoded ({_short(error)})")
         told(int(dataset.episodes["length"][episode]))
@@ -248,7 +246,7 @@ def of_meta(dataset: Dataset) -> list[Fault]:
     found = []
     names = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
     try:
-        table = pq.read_table(dataset.path / EPISODES_PATH, columns=names)
+        table = read(dataset.path / EPISODES_PATH, names)
         for name in names:
             if not np.array_equal(np.asarray(table[name]), dataset.episodes[name]):
                 found.append(Fault(EPISODES_PATH, f"{name} is not what the manifest tells"))
@@ -281,6 +279,12 @@ def file_of(table: Mapping[str, Array], episode: int) -> str:
     return DATA_PATH.format(
         chunk_index=table["data/chunk_index"][episode], file_index=table["data/file_index"][episode]
     )
+
+
+def _strange(values: Array, known: Iterable[str]) -> Array:
+    """Return bool [T]: which values are none of the known ones; mostly all are."""
+    wrong = set(values.tolist()) - set(known)
+    return np.array([value in wrong for value in values] if wrong else np.zeros(len(values)), bool)
 
 
 def _more(count: int) -> str:

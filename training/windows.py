@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sims.contract import Array
 from sims.errors import UserError
 from training import verify
 from training.dataset import Dataset
-from training.reading import DAMAGE, to_arrays
+from training.reading import DAMAGE, pngs, to_arrays
 from training.verify import Fault, file_of
 
 
@@ -56,10 +55,7 @@ def read(dataset: Dataset, episode: int, first: int = 0, count: int | None = Non
         start = int(table["dataset_from_index"][episode])
         wrong = verify.of_rows(columns, episode, start, dataset.info["fps"])
         pictures = {
-            n.removeprefix("observation.images."): pc.struct_field(
-                rows.column(n).slice(first, stop - first), "bytes"
-            ).to_pylist()
-            for n in images
+            n.removeprefix("observation.images."): pngs(rows.column(n))[first:stop] for n in images
         }
     except DAMAGE as error:
         wrong, columns, pictures = [f"episode {episode} can't be read ({error})"], {}, {}

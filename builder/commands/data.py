@@ -133,7 +133,7 @@ def _datasets(home: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 def listed(root: Path, folders: list[Path], terminal: Terminal) -> None:
     """List the datasets of the project's cache, and of other folders."""
-    import pyarrow.parquet as pq
+    from training.reading import read
 
     homes = folders or [Project.open(root).cache / "data"]
     count = 0
@@ -145,7 +145,7 @@ def listed(root: Path, folders: list[Path], terminal: Terminal) -> None:
         terminal.say(head + (f"  shard {part[0] + 1}/{part[1]}, unfinished" if part else ""))
         try:
             names = ["split", "scenario", "behaviour", "length"]
-            table = pq.read_table(folder / "meta/wmsite/episodes.parquet", columns=names)
+            table = read(folder / "meta/wmsite/episodes.parquet", names)
         except (OSError, ValueError) as error:
             terminal.warn(f"dataset {folder}: its manifest can't be read; {error}")
             continue

@@ -99,7 +99,11 @@ class Hits:
         """
         box, depth, slope = self.box.take(which), self.depth.take(which), self.slope.take(which)
         front = self.front.take(which)
-        (eye_x, eye_y), (a, b), (length, width) = self.boxes.eye, self.boxes.heading, self.boxes.half
+        (eye_x, eye_y), (a, b), (length, width) = (
+            self.boxes.eye,
+            self.boxes.heading,
+            self.boxes.half,
+        )
         a, b = a.take(box), b.take(box)
         ray_x, ray_y = a + slope * b, slope * a - b
         plus = np.where(front, ray_x, ray_y) < 0

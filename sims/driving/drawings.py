@@ -172,8 +172,10 @@ f.BB.f
 ..kk..
 .ssss.
 """
-CYCLIST_BACK = CYCLIST_FRONT.replace("f.BB.f", "d.BB.d").replace(".hppp.", ".prrp.").replace(
-    "..ff..", "..jj.."
+CYCLIST_BACK = (
+    CYCLIST_FRONT.replace("f.BB.f", "d.BB.d")
+    .replace(".hppp.", ".prrp.")
+    .replace("..ff..", "..jj..")
 )
 WALKER = """
 ..jj..

@@ -35,9 +35,9 @@ SPAN = 16  # Tiles a side of the map with its border.
 _NAMES = {name: i for i, name in enumerate(GROUND)}
 
 # Kinds are numbered by bits, plus 16 for a roundabout.
-KINDS = tuple(
-    bits for bits in range(16) if bits == 0 or bin(bits).count("1") >= 2
-) + tuple(16 + bits for bits in range(16) if bin(bits).count("1") >= 3)
+KINDS = tuple(bits for bits in range(16) if bits == 0 or bin(bits).count("1") >= 2) + tuple(
+    16 + bits for bits in range(16) if bin(bits).count("1") >= 3
+)
 KIND_OF = np.zeros(32, dtype=np.int64)
 KIND_OF[list(KINDS)] = np.arange(len(KINDS))
 
@@ -87,8 +87,8 @@ class _Canvas:
     def road(self, edge: Array, asphalt: str = "asphalt") -> None:
         """Lay pavement, kerb and asphalt; `edge` is metres from the road's edge, inside < 0."""
         self.paint("pavement", edge < PAVEMENT)
-        joint = (edge < PAVEMENT) & ((np.floor(X / 1.25) != np.floor((X - 0.16) / 1.25)))
-        joint |= (edge < PAVEMENT) & ((np.floor(Y / 1.25) != np.floor((Y - 0.16) / 1.25)))
+        joint = (edge < PAVEMENT) & (np.floor(X / 1.25) != np.floor((X - 0.16) / 1.25))
+        joint |= (edge < PAVEMENT) & (np.floor(Y / 1.25) != np.floor((Y - 0.16) / 1.25))
         self.paint("pavement joint", joint)
         self.paint("kerb", edge < 0.24)
         self.paint(asphalt, edge < 0)
@@ -106,10 +106,12 @@ def _straight_edge(bits: int) -> Array:
     far = LANE + CURB
     for one, other in ((NORTH, EAST), (EAST, SOUTH), (SOUTH, WEST), (WEST, NORTH)):
         if bits & one and bits & other:
-            x = (X if EAST in (one, other) else -X)
-            y = (Y if NORTH in (one, other) else -Y)
+            x = X if EAST in (one, other) else -X
+            y = Y if NORTH in (one, other) else -Y
             corner = CURB - np.sqrt((far - x) * (far - x) + (far - y) * (far - y))
-            edge = np.where((x > 0) & (y > 0) & (x < far) & (y < far), np.minimum(edge, corner), edge)
+            edge = np.where(
+                (x > 0) & (y > 0) & (x < far) & (y < far), np.minimum(edge, corner), edge
+            )
     return edge
 
 
@@ -213,7 +215,9 @@ def _textures() -> Array:
 
 
 TEXTURES = _textures()
-FLAT = TEXTURES.reshape(-1)  # Texel (level, kind, y, x) stands at ((level*K + kind)*256 + y)*256 + x.
+FLAT = TEXTURES.reshape(
+    -1
+)  # Texel (level, kind, y, x) stands at ((level*K + kind)*256 + y)*256 + x.
 LEVEL_STRIDE = len(KINDS) * TEXELS * TEXELS
 
 

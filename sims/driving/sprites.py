@@ -33,7 +33,7 @@ LEVEL = np.where(_STEP < 96, _STEP, np.where(_STEP < 256, 72 + _STEP // 4, 104 +
 LEVELS = int(LEVEL[-1]) + 1
 FEET = np.zeros(LEVELS)
 for _level in range(LEVELS):
-    FEET[_level] = (_STEP[LEVEL == _level].mean() + 0.5) / SCALE
+    FEET[_level] = (_STEP[_level == LEVEL].mean() + 0.5) / SCALE
 LEVEL_BAND = (palette.band(EYE * FOCAL / FEET) * palette.MATERIALS).astype(np.int16)
 
 
