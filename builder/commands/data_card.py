@@ -1,7 +1,7 @@
 """`wmsite data card`: what a dataset holds, small enough to commit, for the page of its world.
 
 `card.json` has the counts, the distributions and the sample windows' numbers; each sample's
-frames are one WebP strip: a row a frame, its cameras side by side, in the spec's order.
+frames are one WebP strip: a row a frame, its cameras side by side in the sample's order.
 """
 
 from __future__ import annotations
@@ -182,8 +182,9 @@ def _samples(dataset: Dataset) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
         first = max(0, min(middle - count // 2, length - count))
         window = windows.read(dataset, episode, first, count)
         name = f"sample-{number + 1}.webp"
-        strips[name] = _strip(dataset, window, stride)
-        samples.append(_sample(dataset, window, stride) | {"strip": name})
+        told = _sample(dataset, window, stride)
+        strips[name] = _strip(dataset, window, told, stride)
+        samples.append(told | {"strip": name})
     return samples, strips
 
 
@@ -215,20 +216,21 @@ def _sample(dataset: Dataset, window: Window, stride: int) -> dict[str, Any]:
         "scans": scans,
         "pressed": told["pressed"][::stride],
         "events": [
-            {"frame": e["row"] // stride, "name": e["name"], "seconds": e["row"] / told["rate"]}
+            {"frame": e["row"] // stride, "last": e["last"] // stride, "name": e["name"]}
             for e in told["events"]
         ],
     }
 
 
-def _strip(dataset: Dataset, window: Window, stride: int) -> bytes:
+def _strip(dataset: Dataset, window: Window, told: dict[str, Any], stride: int) -> bytes:
     from PIL import Image
 
     from training.images import decode_png
 
     camera = dataset.spec["cameras"][0]
     size = (camera["height"], camera["width"])
-    views = [decode_png(images[::stride], *size) for images in window.images.values()]
+    images = [window.images[camera["name"]] for camera in told["cameras"]]
+    views = [decode_png(some[::stride], *size) for some in images]
     rows = np.concatenate(views, axis=2)  # [frames, H, cameras W, 3]
     out = io.BytesIO()
     exact = dataset.recording["palette"] is not None  # Pixel art is small as it is.

@@ -95,7 +95,8 @@ def payload(dataset: Dataset, window: Window) -> dict[str, Any]:
                 "name": camera["name"], "width": camera["width"], "height": camera["height"],
                 "images": [base64.b64encode(i).decode() for i in window.images[camera["name"]]],
             }
-            for camera in spec["cameras"]
+            # From left to right.
+            for camera in sorted(spec["cameras"], key=lambda c: -c.get("yaw", 0))
             if camera["name"] in window.images
         ],
         "lines": lines,
@@ -103,9 +104,22 @@ def payload(dataset: Dataset, window: Window) -> dict[str, Any]:
         "paths": paths,
         "pressed": [names[int(i)] for i in action.argmax(axis=1)] if names else [],
         "reward": np.round(columns["next.reward"].astype(float), 4).tolist(),
-        "events": [{"row": row, "name": name} for row, name in window.events],
+        "events": spans(window.events),
         "about": [[key, str(value)] for key, value in window.about.items() if "index" not in key],
     }  # fmt: skip
+
+
+def spans(events: list[tuple[int, str]]) -> list[dict[str, Any]]:
+    """Return events that lasted as one each: their first row, and their last."""
+    found: list[dict[str, Any]] = []
+    open_: dict[str, dict[str, Any]] = {}
+    for row, name in sorted(events):
+        if name in open_ and open_[name]["last"] == row - 1:
+            open_[name]["last"] = row
+        else:
+            open_[name] = {"row": row, "last": row, "name": name}
+            found.append(open_[name])
+    return found
 
 
 def _line(name: str, unit: str, values: Any, low: float, high: float) -> dict[str, Any]:

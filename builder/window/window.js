@@ -6,7 +6,7 @@
   /** @typedef {{name: string, unit: string, low: number, high: number, values: number[]}} Line */
   /** @typedef {{name: string, rings: number, columns: number, range: number, scale: number, elevations: number[], place: number[], rows: string}} Scan */
   /** @typedef {{name: string, width: number, height: number, images: string[]}} View */
-  /** @typedef {{world: string, rate: number, first: number, count: number, cameras: View[], lines: Line[], scans: Scan[], paths: {name: string, points: number[][][]}[], pressed: string[], reward: number[], events: {row: number, name: string}[], about: [string, string][]}} Told */
+  /** @typedef {{world: string, rate: number, first: number, count: number, cameras: View[], lines: Line[], scans: Scan[], paths: {name: string, points: number[][][]}[], pressed: string[], reward: number[], events: {row: number, last: number, name: string}[], about: [string, string][]}} Told */
 
   /** @param {string} id */
   const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -131,15 +131,18 @@
     pressed.textContent = `${key}reward ${short(told.reward[row])}`;
   });
 
-  const marks = told.events.map(({ row, name }) => {
-    const button = make("button", { type: "button" }, `${name} ${((told.first + row) / rate).toFixed(2)} s`);
+  /** @param {number} row */
+  const seconds = (row) => ((told.first + row) / rate).toFixed(2);
+  const marks = told.events.map(({ row, last, name }) => {
+    const when = last > row ? `${seconds(row)} to ${seconds(last)} s` : `${seconds(row)} s`;
+    const button = make("button", { type: "button" }, `${name} ${when}`);
     button.addEventListener("click", () => go(row));
     find("events").append(make("li", {}, button));
-    return { row, button };
+    return { row, last, button };
   });
   if (!marks.length) find("events").append(make("li", {}, "none in this window"));
   drawn.push((row) => {
-    for (const mark of marks) mark.button.setAttribute("aria-current", String(mark.row === row));
+    for (const mark of marks) mark.button.setAttribute("aria-current", String(mark.row <= row && row <= mark.last));
   });
   for (const [key, value] of told.about) find("about").append(make("dt", {}, key), make("dd", {}, value));
 
@@ -148,7 +151,7 @@
   /** @param {number} row */
   const go = (row) => {
     at = Math.max(0, Math.min(count - 1, row));
-    const text = `${((told.first + at) / rate).toFixed(2)} s, step ${told.first + at}`;
+    const text = `${seconds(at)} s, step ${told.first + at}`;
     slider.value = String(at);
     slider.setAttribute("aria-valuetext", text);
     find("clock").textContent = text;
