@@ -147,14 +147,16 @@ def test_a_card_counts_and_shows(tiny_drives: Path, tmp_path: Path) -> None:
     assert sum(p.stat().st_size for p in (tmp_path / "card").iterdir()) < 1_500_000
 
 
-def played(steps: int = 12, scenario: str = "junction/fog", seed: int = 7) -> dict[str, Any]:
+def played(
+    steps: int = 12, scenario: str = "junction/fog", seed: int = 7, steer: float = 0.1
+) -> dict[str, Any]:
     """Play a game as the page's button would save it."""
     spec = Driving.spec
     sim = Driving(1)
     sim.reset(np.array([seed]), scenario)
     rows = []
     for k in range(steps):
-        action = np.float32([[0.1, 0.4 + 0.01 * k, 0]])
+        action = np.float32([[steer, min(1, 0.4 + 0.01 * k), 0]])
         _, over, _ = sim.step(action)
         rows.append([float(v) for v in action[0]])
         if over[0]:
@@ -203,6 +205,19 @@ def test_what_a_person_drove_becomes_a_dataset(project: Path) -> None:
         sim.step(arrays.actions[row : row + 1])
     (one,) = dataset.recording["imported"]
     assert one["games"] == 1 and one["steps"] == len(steps)
+
+
+def test_a_game_that_ends_shows_what_the_end_left(project: Path) -> None:
+    told = played(400, "free-road/clear", 7, 0.9)
+    steps = len(told["games"][0]["steps"])
+    assert steps < 400  # It ran into something.
+    run(project, saved(project, told))
+    (folder,) = (project / ".wmsite" / "data").glob("driving-person-*")
+    dataset = Dataset.open(folder, Driving.spec)
+    assert dataset.episodes["ended"].tolist() == ["terminated"]
+    arrays = dataset.load("train", rgb=True)
+    assert len(arrays.dones) == steps + 1
+    assert arrays.dones[-3:].tolist() == [False, True, True] and arrays.rewards[-1] == 0
 
 
 def test_into_a_dataset_that_is_there(project: Path) -> None:
