@@ -131,7 +131,7 @@ def measure() -> list[Figure]:
                 note=f"{TRIAL:,} steps, times {RECORDED / TRIAL:g}",
             )
         )  # fmt: skip
-        peaks = [_child(Path(name) / "one", n * 2000, n, 1)[1] for n in (1, 3)]
+        peaks = [_child(Path(name) / "one", n * 1000, n, 1)[1] for n in (3, 9)]
         told = f"{peaks[0]:.0f} MB for a third of the steps"
         figures.append(
             Figure(
