@@ -35,7 +35,7 @@ INEXACT = {
 }
 FORBIDDEN = {"random", "secrets", "time", "datetime", "uuid"}
 WORLDS, STEPS = 4, 120
-SPLIT = 61  # Where a snapshot is taken: odd, so that a hidden alternation shows.
+MANY, FEW = 8, 40  # With more plans than that each is shorter, but not shorter than that.
 
 Row = dict[str, list[str]]  # Of each array, a hash for every world.
 
@@ -228,11 +228,13 @@ def _check(cls: type[Sim]) -> None:
     seeds = np.arange(WORLDS, dtype=np.int64) * 7919 + 1
     plans: list[tuple[str, str | None]] = [(scenario, None) for scenario in spec.scenarios]
     plans += [(spec.scenarios[0], behaviour) for behaviour in spec.behaviours]
+    steps = max(FEW, STEPS * MANY // max(MANY, len(plans)))
+    split = steps // 4 * 2 + 1  # Where a snapshot is taken: odd, so that an alternation shows.
     for scenario, policy in plans:
         run = _Run(cls, seeds, scenario, policy)
         rows = []
-        for t in range(STEPS):
-            if t == SPLIT:
+        for t in range(steps):
+            if t == split:
                 saved, done, before = run.sim.snapshot(), run.done.copy(), run.frames.copy()
             rows.append(run.advance())
         where = f"scenario '{scenario}'" + (f", behaviour '{policy}'" if policy else "")
@@ -242,12 +244,12 @@ def _check(cls: type[Sim]) -> None:
 
         restored = _Run(cls, seeds + 1, scenario, policy)
         restored.sim.restore(saved)
-        restored.seeds, restored.t, restored.done = seeds, SPLIT, done
+        restored.seeds, restored.t, restored.done = seeds, split, done
         restored.sim.render(restored.frames)
         if not np.array_equal(restored.frames, before):
             raise _Broken(f"restore() does not bring back the frame ({where})")
-        rest = [restored.advance(explicit=True) for _ in range(SPLIT, STEPS)]
-        _compare(rows[SPLIT:], rest, f"restored from a snapshot, {where}")
+        rest = [restored.advance(explicit=True) for _ in range(split, steps)]
+        _compare(rows[split:], rest, f"restored from a snapshot, {where}")
 
         if (scenario, policy) == plans[0]:
             for i in range(WORLDS):
