@@ -11,10 +11,10 @@ import numpy as np
 
 from sims import exact
 from sims.contract import Array, HudField, Sim, Spec
-from sims.driving import ego, rig, route, scenarios, town
+from sims.driving import drivers, ego, rig, route, scenarios, sight, town, traffic
+from sims.driving.sight import RIDERS, USERS
 from sims.errors import UserError
 
-USERS = 12  # Other road users in each world.
 CHANCE = 0
 
 
@@ -69,7 +69,9 @@ class Driving(Sim):
         kept = {key: value[over] for key, value in s.items()} if over.any() else {}
         before = s["progress"].copy()
         s["tick"] += 1
+        traffic.advance(s, chance)
         ego.drive(s, actions)
+        s["waited"][:] = np.where(s["ego"][:, 3] < 0.3, s["waited"] + rig.DT, 0.0)
         _look(s)
         ended = ego.judge(s, before)
         reward = (s["progress"] - before).astype(np.float32)
@@ -122,16 +124,14 @@ class Driving(Sim):
         if behaviour not in self.spec.behaviours:
             known = ", ".join(self.spec.behaviours)
             raise UserError(f"world 'driving': no behaviour '{behaviour}'; it has {known}.")
-        s = self.state
-        steer = np.clip(s["waypoints"][:, 0, 1] * 0.3, -1, 1)
-        throttle = np.where(s["ego"][:, 3] < 7, 0.5, 0.0)
-        return np.stack([steer, throttle, 0 * steer], axis=1).astype(np.float32)
+        return drivers.act(self.state, behaviour)
 
 
 def _look(state: dict[str, Array]) -> None:
     """Renew all that follows from the rest of the state."""
     state["signals"][:] = town.signals(state["light_offset"], state["tick"])
     route.follow(state)
+    sight.look(state)
 
 
 def _empty(n: int) -> dict[str, Array]:
@@ -156,6 +156,15 @@ def _empty(n: int) -> dict[str, Array]:
         "waypoints": np.zeros((n, rig.WAYPOINTS, 2)),  # Forward, left.
         "users": np.zeros((n, USERS, 7)),  # x, y, heading, speed, length, width, height.
         "user_kind": np.zeros((n, USERS), dtype=np.int64),  # 1 car, 2 van, 3 cyclist, 4 walker.
+        "place": np.zeros((n, USERS, 3), dtype=np.int64),  # Their tile, path and next path.
+        "course": np.zeros((n, USERS, 5)),  # Along, side, side aimed at, wish (m/s), waited (s).
+        "guide": np.full((n, USERS), -1, dtype=np.int64),  # Where on the ego's route they follow.
+        "wanted": np.zeros((n, USERS), dtype=np.bool_),  # Is there to be one in this place?
+        "script": np.zeros(n, dtype=np.int64),  # What the scenario's actor does, and when.
+        "cue": np.zeros((n, 3)),
+        "drive": np.zeros((n, RIDERS + 1)),  # The acceleration that each would choose, ego last.
+        "dodge": np.zeros(n),  # How far left in its lane the ego had better be.
+        "waited": np.zeros(n),  # Seconds that the ego has stood.
         "events": np.zeros((n, len(rig.EVENTS)), dtype=np.bool_),  # Of the last step.
         "over": np.zeros(n, dtype=np.bool_),
     }

@@ -11,8 +11,8 @@ from sims.driving.lanes import BEND, COS, HEADING, SIN, TURN, X, Y
 from sims.driving.rig import WAYPOINT_GAP, WAYPOINTS
 from sims.driving.town import GRID
 
-TILES = 16  # Of a route; each is 28 metres long or more.
-GOAL = 300.0  # Metres from the start to the goal.
+TILES = 14  # Of a route; each is 28 metres long or more.
+GOAL = 250.0  # Metres from the start to the goal.
 
 State = dict[str, Array]
 _AHEAD = WAYPOINT_GAP * np.arange(1, WAYPOINTS + 1)
