@@ -34,8 +34,9 @@ INEXACT = {
     "random": "sims.exact.uniform",
 }
 FORBIDDEN = {"random", "secrets", "time", "datetime", "uuid"}
-WORLDS, STEPS = 4, 120
-SPLIT = 61  # Where a snapshot is taken: odd, so that a hidden alternation shows.
+WORLDS = 4
+# The steps of each scenario and behaviour: fewer where there are many, so that a check stays short.
+STEPS, LEAST, ALL = 120, 24, 720
 
 Row = dict[str, list[str]]  # Of each array, a hash for every world.
 
@@ -228,11 +229,13 @@ def _check(cls: type[Sim]) -> None:
     seeds = np.arange(WORLDS, dtype=np.int64) * 7919 + 1
     plans: list[tuple[str, str | None]] = [(scenario, None) for scenario in spec.scenarios]
     plans += [(spec.scenarios[0], behaviour) for behaviour in spec.behaviours]
+    steps = max(LEAST, min(STEPS, ALL // len(plans)))
+    split = steps // 4 * 2 + 1  # Of the snapshot: odd, so that a hidden alternation shows.
     for scenario, policy in plans:
         run = _Run(cls, seeds, scenario, policy)
         rows = []
-        for t in range(STEPS):
-            if t == SPLIT:
+        for t in range(steps):
+            if t == split:
                 saved, done, before = run.sim.snapshot(), run.done.copy(), run.frames.copy()
             rows.append(run.advance())
         where = f"scenario '{scenario}'" + (f", behaviour '{policy}'" if policy else "")
@@ -242,12 +245,12 @@ def _check(cls: type[Sim]) -> None:
 
         restored = _Run(cls, seeds + 1, scenario, policy)
         restored.sim.restore(saved)
-        restored.seeds, restored.t, restored.done = seeds, SPLIT, done
+        restored.seeds, restored.t, restored.done = seeds, split, done
         restored.sim.render(restored.frames)
         if not np.array_equal(restored.frames, before):
             raise _Broken(f"restore() does not bring back the frame ({where})")
-        rest = [restored.advance(explicit=True) for _ in range(SPLIT, STEPS)]
-        _compare(rows[SPLIT:], rest, f"restored from a snapshot, {where}")
+        rest = [restored.advance(explicit=True) for _ in range(split, steps)]
+        _compare(rows[split:], rest, f"restored from a snapshot, {where}")
 
         if (scenario, policy) == plans[0]:
             for i in range(WORLDS):

@@ -187,7 +187,7 @@ export class View {
       h(
         "button",
         {
-          type: "button", class: "wm-button wm-opens", "data-opens": panel, "aria-expanded": "false",
+          type: "button", class: "wm-button wm-opens", "data-opens": panel, "aria-label": name, "aria-expanded": "false",
           "aria-controls": `${this.id}-${panel}`, onclick: () => this.open(panel),
         },
         icon(face), h("span", {}, name),
