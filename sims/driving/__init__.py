@@ -11,7 +11,7 @@ import numpy as np
 
 from sims import exact
 from sims.contract import Array, HudField, Sim, Spec
-from sims.driving import drivers, ego, rig, route, scenarios, sight, town, traffic
+from sims.driving import camera, drivers, ego, lidar, rig, route, scenarios, sight, town, traffic
 from sims.driving.sight import RIDERS, USERS
 from sims.errors import UserError
 
@@ -34,7 +34,7 @@ class Driving(Sim):
         scenarios=scenarios.SCENARIOS,
         conditions=rig.CONDITIONS,
         behaviours=("autopilot", "clumsy", "aggressive", "recovery", "random"),
-        max_steps=1200,
+        max_steps=1500,
     )
 
     def __init__(self, worlds: int) -> None:
@@ -86,7 +86,7 @@ class Driving(Sim):
 
     def render(self, out: Array) -> None:
         """Draw the cameras into `out`, uint8 [N, 3, 64, 96, 3]."""
-        out[:] = (96, 112, 128)
+        camera.render(self.state, out)
 
     def sensors(self) -> dict[str, Array]:
         """Return each sensor of the spec, float32 [N, *shape]."""
@@ -102,8 +102,7 @@ class Driving(Sim):
         }
         found = {name: value.astype(np.float32)[:, None] for name, value in single.items()}
         found["waypoints"] = s["waypoints"].astype(np.float32)
-        shape = (self.worlds, rig.LIDAR_RINGS, rig.LIDAR_COLUMNS)
-        found["lidar"] = np.zeros(shape, dtype=np.float32)
+        found["lidar"] = lidar.scan(s)
         return found
 
     def hud(self) -> dict[str, Array]:

@@ -98,7 +98,8 @@ def look(state: State) -> None:
     cosine, sine = point[..., COS], point[..., SIN]
     x, y = x + point[..., X], y + point[..., Y]
 
-    pressure = _leaders(state, x, y, cosine, sine, seen, speed, half, wide, waited)
+    straight = np.abs(point[:, -1, :6, BEND]).max(axis=1) < 0.03
+    pressure = _leaders(state, x, y, cosine, sine, seen, speed, half, wide, waited, straight)
 
     # As fast as one wishes and as the bends ahead allow.
     bend = np.maximum(np.abs(point[..., BEND]), 1e-3)
@@ -158,10 +159,12 @@ def _leaders(
     half: Array,
     wide: Array,
     waited: Array,
+    straight: Array,
 ) -> Array:
     """Return by what each brakes for what is on its path, [N, drivers]; renew `lead`, `dodge`.
 
     x, y, cosine, sine, seen: the places ahead of each driver, [N, drivers, LOOKS].
+    straight: does the ego's road lead straight on, bool [N]; it overtakes nobody before a bend.
     """
     users, kind, ego = state["users"], state["user_kind"], state["ego"]
     n, drivers = speed.shape
@@ -208,7 +211,8 @@ def _leaders(
 
     # One who has long waited passes closely by.
     spare = wide[w, i] + np.where(waited[w, i] > PATIENCE, -0.2, MARGIN)
-    near &= np.abs(beside - np.where(driven, state["dodge"][w], 0.0)) < extent + spare
+    shift = np.where(driven & straight[w], state["dodge"][w], 0.0)
+    near &= np.abs(beside - shift) < extent + spare
     way = AHEAD[m] + far - long * along - broad * turned - half[w, i]
     lead = np.full(n, rig.LEAD_RANGE)
     drives = near & driven & (j < RIDERS)

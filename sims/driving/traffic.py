@@ -261,7 +261,7 @@ def _play(state: State, push: Array) -> None:
     first = course[:, 0]  # A view.
     brake = (script == HARD_BRAKE) & (tick >= cue[:, 0]) & (tick < cue[:, 1])
     push[:, 0] = np.where(brake, -7.0, push[:, 0])
-    pause = (script == STOP_AND_GO) & ((tick + cue[:, 0]) % 160 < 70)
+    pause = (script == STOP_AND_GO) & ((tick + cue[:, 0]) % 160 < 60) & (tick < 500)
     push[:, 0] = np.where(pause, np.minimum(push[:, 0], -2.2), push[:, 0])
 
     ahead = cue[:, 2] - state["progress"]  # Metres along the route to where the actor stands.
