@@ -239,7 +239,7 @@ def test_two_thumbs_drive_on_a_phone(browser: Any, address: str) -> None:
     fingers("touchStart", steer)
     fingers("touchStart", steer, throttle)
     sees(page, f"{GIVEN}[0] === 1 && {GIVEN}[1] === 1")
-    fingers("touchEnd", throttle)
+    fingers("touchEnd", steer)
     sees(page, f"{GIVEN}[0] === 0 && {GIVEN}[1] === 1")
     fingers("touchEnd")
     sees(page, f"{GIVEN}[1] === 0")
