@@ -57,7 +57,7 @@ def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This repository's own site, all of its pages. To read only."""
     out = tmp_path_factory.mktemp("whole") / "site"
     command = [sys.executable, "-m", "builder.cli", "build", "--train", "never", "--wait"]
-    command += ["--site-dir", str(out), "--base", "/some/repo/"]
+    command += ["--site-dir", str(out), "--base", "/some/repo/", "--strict"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return out
