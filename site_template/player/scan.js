@@ -82,7 +82,8 @@ export class Scan {
       pen.beginPath();
       pen.arc(middle, middle, ring * scale, 0, 2 * Math.PI);
       pen.stroke();
-      pen.fillText(`${ring}`, middle + 2 * devicePixelRatio, middle + ring * scale - 2 * devicePixelRatio);
+      // Close to the vehicle there is no room for words.
+      if (ring * scale > 24 * devicePixelRatio) pen.fillText(`${ring}`, middle + 2 * devicePixelRatio, middle + ring * scale - 2 * devicePixelRatio);
     }
   }
 
