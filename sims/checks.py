@@ -34,9 +34,8 @@ INEXACT = {
     "random": "sims.exact.uniform",
 }
 FORBIDDEN = {"random", "secrets", "time", "datetime", "uuid"}
-WORLDS = 4
-# The steps of each scenario and behaviour: fewer where there are many, so that a check stays short.
-STEPS, LEAST, ALL = 120, 24, 720
+WORLDS, STEPS = 4, 120
+MANY, FEW = 8, 40  # With more plans than that each is shorter, but not shorter than that.
 
 Row = dict[str, list[str]]  # Of each array, a hash for every world.
 
@@ -229,8 +228,8 @@ def _check(cls: type[Sim]) -> None:
     seeds = np.arange(WORLDS, dtype=np.int64) * 7919 + 1
     plans: list[tuple[str, str | None]] = [(scenario, None) for scenario in spec.scenarios]
     plans += [(spec.scenarios[0], behaviour) for behaviour in spec.behaviours]
-    steps = max(LEAST, min(STEPS, ALL // len(plans)))
-    split = steps // 4 * 2 + 1  # Of the snapshot: odd, so that a hidden alternation shows.
+    steps = max(FEW, STEPS * MANY // max(MANY, len(plans)))
+    split = steps // 4 * 2 + 1  # Where a snapshot is taken: odd, so that an alternation shows.
     for scenario, policy in plans:
         run = _Run(cls, seeds, scenario, policy)
         rows = []

@@ -2,7 +2,32 @@
 
 The rules
 ---------
-(to be written)
+A town is drawn from the seed: streets with curves, junctions with and without lights, roundabouts
+(`town.py`). One drives on the right, along a route of GOAL metres (`route.py`), in a car that is a
+bicycle with a roof: its front wheels steer, its tyres hold only so much, less in the rain
+(`ego.py`). Cars, vans, cyclists and pedestrians are on their own ways (`traffic.py`); those who
+drive keep a distance, let others go first at junctions, and stop at red lights (`sight.py`). A
+scenario begins with a situation that comes up within seconds: a pedestrian who steps out, a car
+that brakes hard, a roundabout with someone in it (`scenarios.py`). It may be clear, or there is
+rain, fog or dusk.
+
+The drive is over when the car touches somebody or something, is FAR_OFF metres beside the road, or
+has reached its goal. Then the world stays as it is. Who takes another way than the route's is
+given a new one from there. The reward of a step is the metres made along the route; a collision
+costs 20, each tick beside the road 0.5, a red light 10, and the goal is worth 10.
+
+Everything is in metres, seconds and radians, in a town with x to the east and y to the north. A
+heading is counted from the east to the left. RATE steps make a second. What happens by chance in
+a step hangs on four numbers: whether somebody comes anew into the town and at which tile, on which
+of its lanes, how far along and which way all turn, and whether a pedestrian crosses. Every number
+in these files can be changed; the rest follows from them.
+
+To try
+------
+In `sight.py` a higher LIMIT, or a HEADWAY of 0.4 seconds. In `ego.py` a GRIP of 0.2 in the rain;
+in `rig.py` a longer WHEELBASE, or another place for a camera. In `traffic.py` a WHIM of 1, and
+pedestrians cross whenever they may. In `palette.py` other colours. A scenario of your own: a line
+in TILES, and in `_act` who is where.
 """
 
 from __future__ import annotations
@@ -15,7 +40,8 @@ from sims.driving import camera, drivers, ego, lidar, rig, route, scenarios, sig
 from sims.driving.sight import RIDERS, USERS
 from sims.errors import UserError
 
-CHANCE = 0
+CHANCE = 0  # Which source of random numbers a step draws from.
+WORTH = (-20.0, -20.0, -20.0, -20.0, -0.5, -10.0, 10.0)  # What each event adds to the reward.
 
 
 class Driving(Sim):
@@ -72,17 +98,20 @@ class Driving(Sim):
         traffic.advance(s, chance)
         ego.drive(s, actions)
         s["waited"][:] = np.where(s["ego"][:, 3] < 0.3, s["waited"] + rig.DT, 0.0)
+        route.mend(s)
         _look(s)
         ended = ego.judge(s, before)
-        reward = (s["progress"] - before).astype(np.float32)
+        reward = s["progress"] - before
+        for i in range(len(rig.EVENTS)):
+            reward += s["events"][:, i] * WORTH[i]
         s["over"] |= ended
         for key, value in kept.items():
             s[key][over] = value
         if kept:
             s["events"][over] = False
-            reward[over] = 0
+            reward[over] = 0.0
         truncated = (s["tick"] >= self.spec.max_steps) & ~s["over"]
-        return reward, s["over"].copy(), truncated
+        return reward.astype(np.float32), s["over"].copy(), truncated
 
     def render(self, out: Array) -> None:
         """Draw the cameras into `out`, uint8 [N, 3, 64, 96, 3]."""
@@ -164,6 +193,7 @@ def _empty(n: int) -> dict[str, Array]:
         "drive": np.zeros((n, RIDERS + 1)),  # The acceleration that each would choose, ego last.
         "dodge": np.zeros(n),  # How far left in its lane the ego had better be.
         "waited": np.zeros(n),  # Seconds that the ego has stood.
+        "braking": np.zeros((n, USERS), dtype=np.bool_),  # Do its brake lights shine?
         "events": np.zeros((n, len(rig.EVENTS)), dtype=np.bool_),  # Of the last step.
         "over": np.zeros(n, dtype=np.bool_),
     }

@@ -16,7 +16,7 @@ import numpy as np
 
 from sims.contract import Array
 
-SLOTS = 24
+SLOTS = 20
 # Middle in metres, heading as cosine and sine, half length, half width, radius around the middle
 # (NONE: there is no such box), number in THINGS, number of the first material of its set.
 FIELDS = 9
@@ -54,7 +54,7 @@ class Fan:
         step = np.arange(2 * _BINS + 1)
         edge = self.slopes[0] * (1 - (step + np.array([[-1], [2]])) / _BINS)
         count = (self.slopes > edge[..., None]).sum(axis=-1)
-        object.__setattr__(self, "table", count.astype(np.int64))
+        object.__setattr__(self, "table", count.astype(np.intp))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Boxes:
 class Hits:
     """Where rays met boxes, one entry each, in no order.
 
-    boxes: what they may have met. columns: of all views of all worlds. box: int64, which of them. slope: float32, that of the ray.
+    boxes: what they may have met. columns: how many there are, of all views of all worlds. box:
+    int64, which box. slope: float32, that of the ray.
     column: int64, (world * views + view) * columns + column. depth: float32, metres ahead in the
     view's direction. front: bool, it is the front or the back that was met.
     """
@@ -99,7 +100,11 @@ class Hits:
         """
         box, depth, slope = self.box.take(which), self.depth.take(which), self.slope.take(which)
         front = self.front.take(which)
-        (eye_x, eye_y), (a, b), (length, width) = self.boxes.eye, self.boxes.heading, self.boxes.half
+        (eye_x, eye_y), (a, b), (length, width) = (
+            self.boxes.eye,
+            self.boxes.heading,
+            self.boxes.half,
+        )
         a, b = a.take(box), b.take(box)
         ray_x, ray_y = a + slope * b, slope * a - b
         plus = np.where(front, ray_x, ray_y) < 0
@@ -131,7 +136,7 @@ def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
     # The first and the last column that a box may cover, from slopes in fine steps.
     slopes = fan.slopes
     bins = np.clip(np.stack([high, low]) * (-_BINS / slopes[0]) + _BINS, 0, 2 * _BINS)
-    first, last = fan.table[np.arange(2)[:, None], bins.astype(np.int64)]
+    first, last = fan.table[np.arange(2)[:, None], bins.astype(np.intp)]
     count = np.maximum(last - first, 0)
 
     # One entry for each box and column that it may cover: the eye and the ray as the box sees it.

@@ -21,7 +21,7 @@ from sims.driving.town import TILE
 
 VIEWS, COLUMNS = len(CAMERAS), CAMERAS[0].width
 WIDTH = VIEWS * COLUMNS
-CAST, PAINT = 32, 8  # Worlds whose rays are cast, and that are painted, at once.
+CAST, PAINT = 32, 16  # Worlds whose rays are cast, and that are painted, at once.
 REACH = 110.0  # Metres; what is farther is not drawn.
 GATHER = 45.0  # Metres ahead of the car; the tiles around that point are looked at.
 RAIN = palette.CONDITIONS.index("rain")
@@ -51,8 +51,8 @@ def _row_texture() -> Array:
     """Return where the textures begin that are as fine as a pixel of each row, int32 [rows, 1]."""
     across, along = AHEAD / FOCAL, AHEAD * AHEAD / (FOCAL * EYE)
     pixel = np.sqrt(across * along) / (TILE / ground.TEXELS)
-    level = (pixel > 2.2).astype(np.int64) + (pixel > 5) + (pixel > 12)
-    return (level * ground.LEVEL_STRIDE).astype(np.int32)[:, None]
+    level = np.searchsorted((1.8, 4.5, 12.0), pixel)
+    return np.asarray(level * ground.LEVEL_STRIDE, dtype=np.int32)[:, None]
 
 
 ROW_TEXTURE = _row_texture()
@@ -63,13 +63,16 @@ AROUND = 512
 
 
 def _panorama() -> Array:
-    """Return the sky in every direction, int16 [AROUND, HORIZON]: hills and clouds."""
+    """Return the sky in every direction and condition, int16 [conditions * AROUND, ROWS].
+
+    There are hills and clouds. Under the horizon, where the ground will be, it is anything.
+    """
     i = np.arange(AROUND) / AROUND
     wave = exact.sine
     hills = 1.6 + wave(3 * i) + 0.8 * wave(7 * i + 0.3) + 0.5 * wave(17 * i + 0.1)
     ridge = 2.6 + wave(2 * i + 0.6) + 1.2 * wave(5 * i + 0.2) + 0.4 * wave(23 * i)
-    row = np.arange(HORIZON)[None, :]
-    sky = np.zeros((AROUND, HORIZON), dtype=np.int64) + palette.SKY + row
+    row = np.arange(ROWS)[None, :]
+    sky = np.zeros((AROUND, ROWS), dtype=np.int64) + palette.SKY + row
     for middle, size, at, long in ((8, 2.4, 0.05, 17), (13, 1.7, 0.4, 29), (19, 1.3, 0.7, 41)):
         puff = wave(i * long + at) + 0.7 * wave(i * (long // 2) + 2 * at)
         puff += 0.4 * wave(3 * long * i)
@@ -79,7 +82,8 @@ def _panorama() -> Array:
         sky[cloud] += palette.CLOUD - palette.SKY
     sky[row >= HORIZON - np.floor(ridge)[:, None]] = palette.FAR_HILL
     sky[row >= HORIZON - np.floor(hills)[:, None]] = palette.HILL
-    return sky.astype(np.int16)
+    condition = np.arange(len(palette.CONDITIONS))[:, None, None] * palette.NUMBERS
+    return (sky + condition).reshape(-1, ROWS).astype(np.int16)
 
 
 PANORAMA = _panorama()
@@ -115,27 +119,30 @@ def _render(state: dict[str, Array], out: Array) -> None:
     x, y = np.clip(ego[:, 0], -60.0, 380.0), np.clip(ego[:, 1], -60.0, 380.0)
     pose = np.stack([x, y, cos, sin]).astype(np.float32)
     batch = scenery.near(state, x + cos * GATHER, y + sin * GATHER, 5)
-    layers = sprites.arrange(batch, boxes.cast(batch, pose, FAN))
+    hits = boxes.cast(batch, pose, FAN)
 
     east = np.floor(turns * AROUND).astype(np.int64)[:, None]
-    sky = (BEARINGS + east) & (AROUND - 1)
+    sky = ((BEARINGS + east) & (AROUND - 1)) + state["condition"][:, None] * AROUND
+    # Every condition has colours of its own, and so numbers of its own.
+    weather = (state["condition"] * palette.NUMBERS).astype(np.int16)
+    layers = sprites.arrange(batch, hits, weather)
     map_ = ground.tile_map(state["links"], state["roundabout"])
     for start in range(0, n, PAINT):
         part = slice(start, min(start + PAINT, n))
-        image = np.empty((part.stop - start, WIDTH, ROWS), dtype=np.int16)
-        image[:, :, :HORIZON] = PANORAMA.take(sky[part], axis=0)
-        _draw_ground(image, map_[part], pose[:, part])
+        image = PANORAMA.take(sky[part], axis=0)
+        _draw_ground(image, map_[part], pose[:, part], weather[part])
         sprites.draw(image.reshape(-1, ROWS), layers, start * WIDTH)
         rain = np.flatnonzero(state["condition"][part] == RAIN)
         if len(rain):
             _draw_rain(image, rain, state["seed"][part], state["tick"][part])
-        _colour(image, state["condition"][part], out[part])
+        _colour(image, out[part])
 
 
-def _draw_ground(image: Array, map_: Array, pose: Array) -> None:
+def _draw_ground(image: Array, map_: Array, pose: Array, weather: Array) -> None:
     """Draw the rows below the horizon: the material where each pixel's ray meets the ground.
 
-    pose: float32 [4, N], metres east and north, cosine and sine of the heading.
+    pose: float32 [4, N], metres east and north, cosine and sine of the heading. weather: int16
+    [N], the first number of the condition.
     """
     n = len(image)
     eye_x, eye_y, view_x, view_y = boxes.views(pose, FAN)
@@ -164,7 +171,8 @@ def _draw_ground(image: Array, map_: Array, pose: Array) -> None:
     texel += east
     texel += ROW_TEXTURE
     material = ground.FLAT.take(texel, mode="clip")
-    np.add(material.transpose(0, 2, 1), ROW_BAND, out=image[:, :, HORIZON:])
+    band = weather[:, None, None] + ROW_BAND
+    np.add(material.transpose(0, 2, 1), band, out=image[:, :, HORIZON:])
 
 
 def _draw_rain(image: Array, worlds: Array, seed: Array, tick: Array) -> None:
@@ -173,13 +181,12 @@ def _draw_rain(image: Array, worlds: Array, seed: Array, tick: Array) -> None:
     column = (u[:, :DROPS] * np.float32(WIDTH)).astype(np.int64)
     row = (u[:, DROPS:] * np.float32(ROWS - DROP)).astype(np.int64)
     for i in range(DROP):
-        image[worlds[:, None], column, row + i] = palette.STREAK
+        image[worlds[:, None], column, row + i] = RAIN * palette.NUMBERS + palette.STREAK
 
 
-def _colour(image: Array, condition: Array, out: Array) -> None:
+def _colour(image: Array, out: Array) -> None:
     """Turn numbers into colours, and columns into rows."""
-    number = image + (condition * palette.NUMBERS)[:, None, None]
-    colours = palette.COLOURS.take(number, mode="clip").view(np.uint8)
+    colours = palette.COLOURS.take(image, mode="clip").view(np.uint8)
     colours = colours.reshape(len(image), VIEWS, COLUMNS, ROWS, 4)
     for channel in range(3):
         out[..., channel] = colours[..., channel].transpose(0, 1, 3, 2)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from sims.contract import Array
-from sims.driving import town
+from sims.driving import boxes, scenery, town
 from sims.driving.rig import DT, EVENTS, LENGTH, MAX_STEER, WHEELBASE, WIDTH
 from sims.driving.route import State, facing, locate, wrapped
+from sims.driving.things import NUMBER
 from sims.driving.town import BOX, TILE
 
 STEER_RATE = 1.0  # Radians a second.
@@ -24,7 +25,9 @@ REAR = WHEELBASE / 2  # The rear axle is so far behind the car's middle.
 TOP_SPEED = 25.0
 
 FAR_OFF = 4.0  # So far beside the road, the drive is over.
-ISLAND_WALL = town.ISLAND - 2.5  # The middle of a roundabout is no place to drive over.
+EDGE = 3.0  # Metres from the road's edge where one may touch what stands beside it.
+FAR_AWAY = -1e4
+WALLS = np.array([NUMBER[name] for name in ("house", "flats", "office")])
 STOP = TILE / 2 - BOX  # Metres into a junction's tile where its box begins.
 
 
@@ -83,6 +86,20 @@ def overlaps(ego: Array, users: Array) -> Array:
     return np.asarray(near)
 
 
+def _solid(state: State, w: Array) -> Array:
+    """Return what stands on the ego's tile in worlds `w`: boxes [n, SLOTS, 7] as users have."""
+    seen = {name: state[name][w] for name in scenery.NEEDED}
+    found = scenery.near(seen, seen["ego"][:, 0], seen["ego"][:, 1], 1)[:, 0].astype(np.float64)
+    out = np.zeros((len(w), found.shape[2], 7))
+    out[..., 0] = np.where(found[:, boxes.RADIUS] > 0, found[:, boxes.X], FAR_AWAY)
+    out[..., 1] = found[:, boxes.Y]
+    # What is no building has a pole or a trunk to run into.
+    wall = np.isin(found[:, boxes.THING], WALLS)
+    out[..., 4] = np.where(wall, 2 * found[:, boxes.HALF_LENGTH], 0.3)
+    out[..., 5] = np.where(wall, 2 * found[:, boxes.HALF_WIDTH], 0.3)
+    return out
+
+
 def judge(state: State, before: Array) -> Array:
     """Write the events of a tick; return which worlds end. `before`: its old progress [N]."""
     ego, kind = state["ego"], state["user_kind"]
@@ -96,11 +113,10 @@ def judge(state: State, before: Array) -> Array:
     w = np.arange(len(ego))
     beside = town.off_road(state["links"], state["roundabout"], ego[:, 0], ego[:, 1])
     event["off_road"][:] = beside > 0
-    column = np.clip(np.floor(ego[:, 0] / TILE), 0, town.GRID - 1).astype(np.int64)
-    row = np.clip(np.floor(ego[:, 1] / TILE), 0, town.GRID - 1).astype(np.int64)
-    dx, dy = ego[:, 0] - (column + 0.5) * TILE, ego[:, 1] - (row + 0.5) * TILE
-    middle = np.sqrt(dx * dx + dy * dy)
-    event["collision_static"][:] = state["roundabout"][w, row, column] & (middle < ISLAND_WALL)
+    edge = np.nonzero(beside > -EDGE)[0]
+    event["collision_static"][:] = False
+    if len(edge):
+        event["collision_static"][edge] = overlaps(ego[edge], _solid(state, edge)).any(axis=1)
 
     # Its nose crosses the line at which the box begins, under a red light.
     nose = np.stack([before, state["progress"]], axis=1) + LENGTH / 2

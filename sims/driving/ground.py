@@ -35,9 +35,9 @@ SPAN = 16  # Tiles a side of the map with its border.
 _NAMES = {name: i for i, name in enumerate(GROUND)}
 
 # Kinds are numbered by bits, plus 16 for a roundabout.
-KINDS = tuple(
-    bits for bits in range(16) if bits == 0 or bin(bits).count("1") >= 2
-) + tuple(16 + bits for bits in range(16) if bin(bits).count("1") >= 3)
+KINDS = tuple(bits for bits in range(16) if bits == 0 or bin(bits).count("1") >= 2) + tuple(
+    16 + bits for bits in range(16) if bin(bits).count("1") >= 3
+)
 KIND_OF = np.zeros(32, dtype=np.int64)
 KIND_OF[list(KINDS)] = np.arange(len(KINDS))
 
@@ -87,8 +87,8 @@ class _Canvas:
     def road(self, edge: Array, asphalt: str = "asphalt") -> None:
         """Lay pavement, kerb and asphalt; `edge` is metres from the road's edge, inside < 0."""
         self.paint("pavement", edge < PAVEMENT)
-        joint = (edge < PAVEMENT) & ((np.floor(X / 1.25) != np.floor((X - 0.16) / 1.25)))
-        joint |= (edge < PAVEMENT) & ((np.floor(Y / 1.25) != np.floor((Y - 0.16) / 1.25)))
+        joint = (edge < PAVEMENT) & (np.floor(X / 1.25) != np.floor((X - 0.16) / 1.25))
+        joint |= (edge < PAVEMENT) & (np.floor(Y / 1.25) != np.floor((Y - 0.16) / 1.25))
         self.paint("pavement joint", joint)
         self.paint("kerb", edge < 0.24)
         self.paint(asphalt, edge < 0)
@@ -106,10 +106,12 @@ def _straight_edge(bits: int) -> Array:
     far = LANE + CURB
     for one, other in ((NORTH, EAST), (EAST, SOUTH), (SOUTH, WEST), (WEST, NORTH)):
         if bits & one and bits & other:
-            x = (X if EAST in (one, other) else -X)
-            y = (Y if NORTH in (one, other) else -Y)
+            x = X if EAST in (one, other) else -X
+            y = Y if NORTH in (one, other) else -Y
             corner = CURB - np.sqrt((far - x) * (far - x) + (far - y) * (far - y))
-            edge = np.where((x > 0) & (y > 0) & (x < far) & (y < far), np.minimum(edge, corner), edge)
+            edge = np.where(
+                (x > 0) & (y > 0) & (x < far) & (y < far), np.minimum(edge, corner), edge
+            )
     return edge
 
 
@@ -117,7 +119,7 @@ def _lines(canvas: _Canvas, out: Array, side: Array, where: Array) -> None:
     """Paint the dashes and edge lines of a road; `out` metres along it, `side` across."""
     dash = out / 5 - np.floor(out / 5)
     canvas.paint("white", where & (np.abs(side) < 0.11) & (dash > 0.2) & (dash < 0.8))
-    canvas.paint("white", where & (np.abs(np.abs(side) - 3.2) < 0.09))
+    canvas.paint("white", where & (np.abs(np.abs(side) - 3.12) < 0.14))
 
 
 def _tile(kind: int) -> Array:
@@ -139,7 +141,8 @@ def _tile(kind: int) -> Array:
         return canvas.texels
     if round_:
         return _roundabout(canvas, bits)
-    canvas.road(_straight_edge(bits))
+    edge = _straight_edge(bits)
+    canvas.road(edge)
     if roads == 2:
         out, side = (Y, X) if bits & NORTH else (X, Y)
         _lines(canvas, out, side, np.abs(side) < LANE)
@@ -150,7 +153,7 @@ def _tile(kind: int) -> Array:
         # No overtaking near the junction: the last metres of the middle line have no gaps.
         canvas.paint("white", arm & (np.abs(side) < 0.11) & (out < 14))
         bars = side / 1.0 - np.floor(side / 1.0)
-        zebra = (out > ZEBRA[0]) & (out < ZEBRA[1]) & (np.abs(side) < LANE + 0.9)
+        zebra = (out > ZEBRA[0]) & (out < ZEBRA[1]) & (edge < -0.15)
         canvas.paint("white", zebra & (bars > 0.25) & (bars < 0.75))
         stop = (out > STOP_LINE[0]) & (out < STOP_LINE[1]) & (side < 0) & (side > -LANE)
         canvas.paint("white", stop)
@@ -196,24 +199,37 @@ def _nearest() -> Array:
     return best.reshape(-1)
 
 
+def _levels(texels: Array) -> Array:
+    """Return a texture at every fineness, uint8 [COARSER, TEXELS, TEXELS]."""
+    colours = np.array([material[:3] for material in GROUND.values()], dtype=np.uint16)
+    image, levels = colours[texels], [texels]
+    for level in range(1, COARSER):
+        image = _halved(image)
+        red, green, blue = (image >> 4).transpose(2, 0, 1)
+        coarse = NEAREST[(red << 8) | (green << 4) | blue]
+        levels.append(coarse.repeat(1 << level, axis=0).repeat(1 << level, axis=1))
+    return np.stack(levels)
+
+
 def _textures() -> Array:
     """Paint every kind at every fineness, uint8 [COARSER, kinds, TEXELS, TEXELS]."""
-    colours = np.array([material[:3] for material in GROUND.values()], dtype=np.uint16)
-    nearest = _nearest()
-    made = np.zeros((COARSER, len(KINDS), TEXELS, TEXELS), dtype=np.uint8)
-    for k, kind in enumerate(KINDS):
-        made[0, k] = _tile(kind)
-        image = colours[made[0, k]]
-        for level in range(1, COARSER):
-            image = _halved(image)
-            red, green, blue = (image >> 4).transpose(2, 0, 1)
-            texels = nearest[(red << 8) | (green << 4) | blue]
-            made[level, k] = texels.repeat(1 << level, axis=0).repeat(1 << level, axis=1)
-    return made
+    made: dict[int, Array] = {}
+    for kind in KINDS:
+        if kind in made:
+            continue
+        levels = _levels(_tile(kind))
+        for _ in range(4):  # A quarter clockwise, north becomes east, it is another kind.
+            made.setdefault(kind, levels)
+            kind = (kind & 16) | ((kind << 1) & 15) | ((kind & 15) >> 3)
+            levels = levels.transpose(0, 2, 1)[:, ::-1]
+    return np.stack([made[kind] for kind in KINDS], axis=1)
 
 
+NEAREST = _nearest()
 TEXTURES = _textures()
-FLAT = TEXTURES.reshape(-1)  # Texel (level, kind, y, x) stands at ((level*K + kind)*256 + y)*256 + x.
+FLAT = TEXTURES.reshape(
+    -1
+)  # Texel (level, kind, y, x) stands at ((level*K + kind)*256 + y)*256 + x.
 LEVEL_STRIDE = len(KINDS) * TEXELS * TEXELS
 
 

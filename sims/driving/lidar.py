@@ -20,8 +20,9 @@ from sims.driving.rig import (
     LIDAR_RANGE,
     LIDAR_RINGS,
 )
+from sims.driving.things import THINGS
 
-BLOCK = 32  # Worlds at once: as many as a core's cache holds.
+BLOCK = 64  # Worlds at once: as many as a core's cache holds.
 TURN = 6.283185307179586
 QUARTER = LIDAR_COLUMNS // 4
 
@@ -40,6 +41,9 @@ _ANGLE = np.array(LIDAR_ELEVATIONS) / TURN
 RISE = (exact.sine(_ANGLE) / exact.cosine(_ANGLE)).astype(np.float32)  # Metres up a metre.
 LONGER = (1 / exact.cosine(_ANGLE)).astype(np.float32)  # Along the beam for a metre of ground.
 STRETCH = np.sqrt(1 + FAN.slopes * FAN.slopes)  # Along the ray for a metre ahead in its view.
+HEIGHT = np.array([thing.height for thing in THINGS], dtype=np.float32)
+CROWN = np.array([thing.crown for thing in THINGS], dtype=np.float32)
+TRUNK = np.float32(0.3)  # Half of its width, metres.
 EYE = np.float32(LIDAR_PLACE[2])
 
 
@@ -51,6 +55,7 @@ def _empty_ground() -> Array:
 
 
 GROUND = _empty_ground()
+RING = (np.arange(LIDAR_RINGS) * LIDAR_COLUMNS)[:, None]  # Where a ring begins in a scan.
 
 
 def scan(state: dict[str, Array]) -> Array:
@@ -66,29 +71,31 @@ def scan(state: dict[str, Array]) -> Array:
 def _scan(state: dict[str, Array], out: Array) -> None:
     """Scan one block of worlds into `out`, float32 [N, 16, 128]."""
     ego = state["ego"]
-    n = len(ego)
     turns = ego[:, 2] * (1 / TURN)
     x, y = np.clip(ego[:, 0], -60.0, 380.0), np.clip(ego[:, 1], -60.0, 380.0)
     pose = np.stack([x, y, exact.cosine(turns), exact.sine(turns)]).astype(np.float32)
     batch = scenery.near(state, x, y, 5)
     hits = boxes.cast(batch, pose, FAN)
 
-    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.int64)
-    height = scenery.HEIGHTS.take(thing).take(hits.box)
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.intp)
+    height = HEIGHT.take(thing).take(hits.box)
+    # Under its crown, a tree is no wider than its trunk.
+    low = CROWN.take(thing).take(hits.box)
+    trees = np.flatnonzero(low)
+    along, _ = hits.met(trees)
+    beside = np.abs(along - hits.boxes.half[1].take(hits.box.take(trees)))
+    low[trees] *= beside > TRUNK
     # Which rings hit, [rings, hits], and where in `out` they belong.
     view, column = hits.column // QUARTER, hits.column % QUARTER
     metres = hits.depth * STRETCH.take(column)
     column += view // 4 * (LIDAR_RINGS * LIDAR_COLUMNS) + view % 4 * QUARTER
     up = metres * RISE[:, None]
     up += EYE
-    back = np.flatnonzero((up >= 0) & (up < height))
-    ring, hit = back // len(metres), back % len(metres)
+    back = np.flatnonzero((up >= low) & (up < height))
+    place = (column.astype(np.intp) + RING).reshape(-1).take(back)
+    ranges = (metres * LONGER[:, None]).reshape(-1).take(back)
     out[:] = GROUND[:, None]
-    np.minimum.at(
-        out.reshape(-1),
-        column.take(hit) + ring * LIDAR_COLUMNS,
-        metres.take(hit) * LONGER.take(ring),
-    )
+    np.minimum.at(out.reshape(-1), place, ranges)
     out[out > LIDAR_RANGE] = 0
 
 

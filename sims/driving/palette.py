@@ -33,7 +33,7 @@ class Weather:
 
     `light` scales red, green and blue; `grey` takes colour away (0 none, 1 all). What is `haze`
     metres away is seen half in the colour `air`. `lamps` is how bright the ego's head lights make
-    what is near. The sky goes from `zenith` to `air`, with clouds lighter by `cloud`.
+    what is near. The sky goes from `zenith` to `air`; clouds are white by the share `cloud`.
     """
 
     light: tuple[float, float, float]
@@ -42,14 +42,14 @@ class Weather:
     haze: float
     lamps: float
     zenith: Colour
-    cloud: int
+    cloud: float
 
 
 WEATHERS = {
-    "clear": Weather((1.0, 1.0, 1.0), 0.0, (203, 222, 236), 150.0, 0.0, (72, 138, 214), 34),
-    "rain": Weather((0.66, 0.69, 0.74), 0.35, (148, 156, 164), 62.0, 0.0, (104, 112, 124), 10),
-    "fog": Weather((0.88, 0.90, 0.92), 0.25, (198, 203, 206), 21.0, 0.0, (186, 192, 197), 0),
-    "dusk": Weather((0.34, 0.36, 0.52), 0.1, (128, 92, 118), 120.0, 0.62, (22, 28, 70), 12),
+    "clear": Weather((1.0, 1.0, 1.0), 0.0, (203, 222, 236), 150.0, 0.0, (72, 138, 214), 0.5),
+    "rain": Weather((0.61, 0.64, 0.70), 0.35, (128, 136, 146), 62.0, 0.0, (82, 90, 103), 0.08),
+    "fog": Weather((0.88, 0.90, 0.92), 0.25, (198, 203, 206), 21.0, 0.0, (186, 192, 197), 0.0),
+    "dusk": Weather((0.29, 0.31, 0.46), 0.1, (128, 92, 118), 120.0, 0.36, (22, 28, 70), 0.07),
 }
 
 # Where the bands of distance lie: the middle of each, in metres.
@@ -100,7 +100,7 @@ def vehicle(red: int, green: int, blue: int) -> dict[str, Material]:
         "W": (92, 112, 132, 0.1),
         "k": (26, 26, 30, 0),
         "g": (146, 150, 156, 0),
-        "r": (176, 22, 26, 0.75),
+        "r": (138, 18, 24, 0.6),
         "R": (255, 36, 30, 1),
         "h": (255, 250, 226, 1),
         "c": (58, 60, 66, 0),
@@ -181,7 +181,7 @@ SIGNAL: dict[str, Material] = {
 }
 
 PAINTS: tuple[Colour, ...] = (
-    (196, 40, 44),
+    (158, 34, 46),
     (40, 92, 186),
     (222, 224, 226),
     (70, 76, 86),
@@ -289,7 +289,7 @@ def _palette(weather: Weather, dusk: bool) -> Array:
     far = 1 / (1 + 40000 / (weather.haze * weather.haze))
     hills = [air + (hill - air) * (far * 0.9), air + (hill - air) * (far * 0.5)]
     streak = air + (255 - air) * 0.25
-    rows += [sky, sky + weather.cloud, *(h[None] for h in hills), streak[None]]
+    rows += [sky, sky + (255 - sky) * weather.cloud, *(h[None] for h in hills), streak[None]]
     return np.clip(np.floor(np.concatenate(rows) + 0.5), 0, 255).astype(np.uint8)
 
 

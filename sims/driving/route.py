@@ -9,9 +9,11 @@ from sims.contract import Array
 from sims.driving import lanes
 from sims.driving.lanes import BEND, COS, HEADING, SIN, TURN, X, Y
 from sims.driving.rig import WAYPOINT_GAP, WAYPOINTS
-from sims.driving.town import GRID
+from sims.driving.town import BITS, GRID, TILE
 
 TILES = 14  # Of a route; each is 28 metres long or more.
+LOST = 4.0  # Metres from its lane, in another tile, where the ego needs another route.
+STREAM = 30
 GOAL = 250.0  # Metres from the start to the goal.
 
 State = dict[str, Array]
@@ -91,6 +93,31 @@ def follow(state: State) -> None:
     state["waypoints"][..., 1] = dy * cosine[:, None] - dx * sine[:, None]
 
 
+def mend(state: State) -> None:
+    """Lead the route on from where the ego is, if it took another way: it has as far to go."""
+    ego = state["ego"]
+    n = len(ego)
+    tile = tile_at(ego[:, 0], ego[:, 1])
+    index = locate(state, state["progress"][:, None])[0]
+    known = state["route"][
+        np.arange(n)[:, None], np.clip(index + np.arange(-1, 2), 0, TILES - 1), 0
+    ]
+    # The side where it came in is the nearest one, and there must be a road.
+    x, y = lanes.middle(tile)
+    entry = np.stack([ego[:, 1] - y, ego[:, 0] - x, y - ego[:, 1], x - ego[:, 0]]).argmax(axis=0)
+    bits = state["links"].reshape(n, -1)[np.arange(n), tile]
+    lost = (known != tile[:, None]).all(axis=1) & ((bits & BITS[entry]) > 0)
+    lost &= np.abs(state["bearing"][:, 0]) > LOST
+    w = np.nonzero(lost)[0]
+    if len(w):
+        u = exact.uniform(state["seed"][w], state["tick"][w], STREAM, TILES).astype(np.float64)
+        none: Array = np.zeros((len(w), 0), dtype=np.int64)
+        links, rounds = state["links"][w], state["roundabout"][w]
+        state["route"][w], starts = plan(links, rounds, tile[w], entry[w], none, u)
+        state["starts"][w] = starts + state["progress"][w, None]
+        state["guide"][w] = -1
+
+
 def facing(heading: Array) -> tuple[Array, Array]:
     """Return cosine and sine of headings in radians."""
     turns = heading * (1 / TURN)
@@ -105,6 +132,6 @@ def wrapped(angle: Array) -> Array:
 
 def tile_at(x: Array, y: Array) -> Array:
     """Return the number of the tile that holds each point, the nearest one outside of town."""
-    column = np.clip(np.floor(x / 40.0), 0, GRID - 1).astype(np.int64)
-    row = np.clip(np.floor(y / 40.0), 0, GRID - 1).astype(np.int64)
+    column = np.clip(np.floor(x / TILE), 0, GRID - 1).astype(np.int64)
+    row = np.clip(np.floor(y / TILE), 0, GRID - 1).astype(np.int64)
     return row * GRID + column

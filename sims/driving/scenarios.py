@@ -141,7 +141,7 @@ def _place(state: State, scenario: str) -> Sides:
             open_,
         ][need]
     )
-    score = traffic.shuffle(seeds, STREAM - 1, 4 * GRID * GRID).reshape(open_.shape)
+    score: Array = traffic.shuffle(seeds, STREAM - 1, 4 * GRID * GRID).reshape(open_.shape)
     score = np.where(fits, score + quiet + (quiet & ahead), -1.0).reshape(n, -1)
     missing = score.max(axis=1) < 0
     if missing.any():
@@ -197,7 +197,7 @@ def _act(state: State, scenario: str, u: Array, tile: Array, entry: Array) -> No
             script[:] = traffic.STOP_AND_GO
     elif scenario == "cut-in":
         _ahead(state, 0, CAR, spot, 0.0, side=-2.3)
-        cue[:, 0], cue[:, 1] = 7.0 + 4.0 * u[:, 9], 1.2
+        cue[:, 0], cue[:, 1] = 13.0 + 6.0 * u[:, 9], 1.2
         script[:] = traffic.CUT_IN
     elif scenario == "parked-vehicle":
         _ahead(state, 0, np.where(u[:, 7] < 0.4, VAN, CAR), spot, 0.0, side=-1.8)

@@ -5,7 +5,7 @@ seed chooses. All ways are drawn once, when this file is loaded, and `near` gath
 tiles around a car, with the other road users: the boxes that cameras and LiDAR see.
 
 Slots of a tile: 0 to 7 belong to a junction's arms (a light or sign where one stops, and another
-across the junction); 8 and 9 are signs along a straight; then come four buildings, then trees.
+across the junction), or 0 and 1 to signs along a straight; then come four buildings, then trees.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from sims import exact
 from sims.contract import Array
 from sims.driving import boxes, palette
 from sims.driving.boxes import FIELDS, NONE, SLOTS
-from sims.driving.drawings import NUMBER, THINGS
+from sims.driving.ground import BORDER, SPAN
 from sims.driving.palette import SET_SIZE
+from sims.driving.things import NUMBER, THINGS
 from sims.driving.town import BITS, BOX, COUNT, GRID, LANE, PAVEMENT, TILE, off_road
 
 VARIANTS = 8
 STREAM = 20  # Of the random numbers that fill tiles.
-BORDER, SPAN = 4, 16  # Tiles around the town in a map of what stands where, and its side.
-NEEDED = ("seed", "tick", "condition", "ego", "links", "roundabout", "signals")
-NEEDED += ("users", "user_kind", "braking")  # What cameras and LiDAR read of a state.
-ARMS, SIGNS, BUILDINGS, TREES = 0, 8, 10, 14  # First slots.
+# What cameras and LiDAR read of a state; "braking" (bool, as "user_kind") may be missing.
+_TOWN = ("seed", "tick", "condition", "ego", "links", "roundabout", "signals")
+NEEDED = (*_TOWN, "users", "user_kind", "braking")
+ARMS, SIGNS, BUILDINGS, TREES = 0, 0, 8, 12  # First slots.
 KERBSIDE = LANE + 0.9  # Metres from the middle of a road to a sign's pole.
 
-HEIGHTS = np.array([thing.height for thing in THINGS], dtype=np.float32)
 _SIZES = np.array([thing.size for thing in THINGS])
 _PAINT = np.array([thing.paint for thing in THINGS], dtype=np.int64)
 _PAINTS = np.array([thing.paints for thing in THINGS], dtype=np.int64)
@@ -140,21 +140,21 @@ def _records() -> Array:
         off = np.where(off < 99, off if tree % 2 else 1.0 * np.arange(16), off)
         best = off.argmin(axis=1)
         free = off[rows, best] < 99
-        free &= draw[:, 36] < 0.75
+        free &= draw[:, 36] < 0.9
         x, y = x[rows, best], y[rows, best]
         thing = plants[(draw[:, 32] * len(plants)).astype(np.int64)]
         paint = _PAINT[thing] + SET_SIZE * (draw[:, 33] * _PAINTS[thing]).astype(np.int64)
         half = _SIZES[thing] / 2
         still = 0 * x
-        fields = [x, y, still, still, half[:, 0], half[:, 1], half[:, 1], thing, paint]
-        made[free, :, tree] = np.stack(fields, axis=1)[free]
+        plant = [x, y, still, still, half[:, 0], half[:, 1], half[:, 1], thing, paint]
+        made[free, :, tree] = np.stack(plant, axis=1)[free]
     return made.astype(np.float32)
 
 
 RECORDS = _records()
 
 
-def tiles(state: dict[str, Array]) -> tuple[Array, Array]:
+def _tiles(state: dict[str, Array]) -> tuple[Array, Array]:
     """Return which record fills each tile, and its signal: int64 [N, SPAN * SPAN] both.
 
     The map has a border of BORDER tiles without roads around the town.
@@ -181,40 +181,38 @@ def near(state: dict[str, Array], x: Array, y: Array, side: int) -> Array:
     Returns a batch as `boxes.py` has it, float32 [N, G, FIELDS, SLOTS], in the world's metres.
     """
     n = len(x)
-    record, signal = tiles(state)
+    record, signal = _tiles(state)
     offset = np.arange(side) - side // 2
     column = np.clip(np.floor(x / TILE).astype(np.int64)[:, None] + offset + BORDER, 0, SPAN - 1)
     row = np.clip(np.floor(y / TILE).astype(np.int64)[:, None] + offset + BORDER, 0, SPAN - 1)
     cell = (row[:, :, None] * SPAN + column[:, None, :]).reshape(n, -1)
     flat = cell + np.arange(n)[:, None] * (SPAN * SPAN)
-    users = -(-state["users"].shape[1] // SLOTS)
-    batch = np.empty((n, side * side + users, FIELDS, SLOTS), dtype=np.float32)
-    scene = batch[:, : side * side]
+    batch = np.empty((n, side * side + 1, FIELDS, SLOTS), dtype=np.float32)
+    scene = batch[:, :-1]
     scene[:] = RECORDS.take(record.take(flat), axis=0)
-    middle = np.float32(TILE)
-    scene[:, :, boxes.X] += ((cell % SPAN - BORDER) * middle + middle / 2)[:, :, None]
-    scene[:, :, boxes.Y] += ((cell // SPAN - BORDER) * middle + middle / 2)[:, :, None]
+    tile = np.float32(TILE)
+    scene[:, :, boxes.X] += ((cell % SPAN - BORDER) * tile + tile / 2)[:, :, None]
+    scene[:, :, boxes.Y] += ((cell // SPAN - BORDER) * tile + tile / 2)[:, :, None]
     # Where there are traffic lights, they stand in the place of signs.
-    shows = signal.take(flat)
-    lit = shows > 0
-    if lit.any():
-        arms = scene[:, :, :, ARMS : ARMS + 8]
-        arms[:, :, boxes.THING] = np.where(lit[..., None], LIGHTS[shows], arms[:, :, boxes.THING])
-        arms[:, :, boxes.PAINT][lit] = palette.SIGNAL_SET
     arms = scene[:, :, :, ARMS : ARMS + 8]
-    arms[:, :, boxes.RADIUS][arms[:, :, boxes.THING] == 0] = NONE
-    _add_users(state, batch[:, side * side :])
+    thing, paint, radius = (arms[:, :, i] for i in (boxes.THING, boxes.PAINT, boxes.RADIUS))
+    shows = signal.take(flat)
+    lit = (shows > 0)[:, :, None]
+    np.copyto(thing, LIGHTS.take(shows, axis=0), where=lit)
+    np.copyto(paint, np.float32(palette.SIGNAL_SET), where=lit)
+    np.copyto(radius, np.float32(NONE), where=thing == 0)
+    _add_users(state, batch[:, -1])
     return batch
 
 
-def _add_users(state: dict[str, Array], groups: Array) -> None:
-    """Write the other road users into the last groups of a batch."""
+def _add_users(state: dict[str, Array], group: Array) -> None:
+    """Write the other road users, SLOTS at most, into the last group of a batch."""
     users, kind = state["users"], state["user_kind"]
     n, k = kind.shape
-    groups[:] = 0
-    groups[:, :, boxes.RADIUS] = NONE
+    group[:] = 0
+    group[:, boxes.RADIUS] = NONE
     turns = users[:, :, 2] * (1 / 6.283185307179586)
-    half_length, half_width = users[:, :, 4] / 2, users[:, :, 5] / 2
+    half_length, half_width = (np.maximum(users[:, :, i], 0.1) / 2 for i in (4, 5))
     radius = np.sqrt(half_length * half_length + half_width * half_width)
     thing = _USER[kind]
     # Feet and pedals move with every half metre; brakes light up where the state knows of them.
@@ -234,6 +232,4 @@ def _add_users(state: dict[str, Array], groups: Array) -> None:
         _PAINT[thing] + SET_SIZE * paint,
     )
     for i, values in enumerate(fields):
-        for g in range(groups.shape[1]):
-            part = values[:, g * SLOTS : (g + 1) * SLOTS]
-            groups[:, g, i, : part.shape[1]] = part
+        group[:, i, :k] = values

@@ -15,8 +15,8 @@ import numpy as np
 from sims.contract import Array
 from sims.driving import boxes, palette
 from sims.driving.boxes import Hits
-from sims.driving.drawings import THINGS, Drawing
 from sims.driving.rig import CAMERAS
+from sims.driving.things import NUMBER, THINGS, Drawing
 
 FOCAL, EYE = CAMERAS[0].focal, CAMERAS[0].place[2]
 ROWS = CAMERAS[0].height
@@ -29,11 +29,10 @@ NOTHING = -(1 << 15)
 SCALE = 8.0  # An eighth of a pixel is the finest step.
 STEPS = 480  # Nearer than 60 pixels below the horizon nothing gets larger.
 _STEP = np.arange(STEPS)
-LEVEL = np.where(_STEP < 96, _STEP, np.where(_STEP < 256, 72 + _STEP // 4, 104 + _STEP // 8))
+LEVEL: Array = np.where(_STEP < 96, _STEP, np.where(_STEP < 256, 72 + _STEP // 4, 104 + _STEP // 8))
 LEVELS = int(LEVEL[-1]) + 1
-FEET = np.zeros(LEVELS)
-for _level in range(LEVELS):
-    FEET[_level] = (_STEP[LEVEL == _level].mean() + 0.5) / SCALE
+# In the middle of a level, the pixels from the horizon down to the feet.
+FEET = (np.bincount(LEVEL, _STEP + 0.5) / np.bincount(LEVEL)) / SCALE
 LEVEL_BAND = (palette.band(EYE * FOCAL / FEET) * palette.MATERIALS).astype(np.int16)
 
 
@@ -49,7 +48,7 @@ def _strips(drawing: Drawing) -> Array:
         texels[:, i] = [number[letter] for letter in line]
     row = np.arange(ROWS) + 0.5 - HORIZON
     up = EYE - row * EYE / FEET[:, None]  # Metres above the ground, [LEVELS, ROWS].
-    line_of = np.floor((drawing.height - up) * (feet / drawing.height)).astype(np.int64)
+    line_of = np.floor((drawing.height - up) * (feet / drawing.height)).astype(np.intp)
     outside = (line_of < 0) | (line_of >= feet)
     line_of[outside] = feet + 1
     if shadow:
@@ -63,8 +62,8 @@ def _compile() -> tuple[Array, Array, Array, Array]:
     """Return STRIPS, and for each thing and face FIRST, COLUMNS and REPEAT (see below)."""
     known: dict[tuple[str, float], tuple[int, int]] = {}
     strips: list[Array] = []
-    first = np.zeros((len(THINGS), 4), dtype=np.int64)
-    columns = np.ones((len(THINGS), 4), dtype=np.int64)
+    first = np.zeros((len(THINGS), 4), dtype=np.intp)
+    columns = np.ones((len(THINGS), 4), dtype=np.intp)
     repeat = np.zeros((len(THINGS), 4), dtype=np.float32)
     total = 0
     for t, thing in enumerate(THINGS):
@@ -88,12 +87,13 @@ def _compile() -> tuple[Array, Array, Array, Array]:
 STRIPS, FIRST, COLUMNS, REPEAT = _compile()
 STRETCH = np.where(REPEAT > 0, 0, COLUMNS * np.float32(0.9999 / 2)).astype(np.float32)
 SHADE = np.array(
-    [palette.SHADE * (thing.shade and f % 2) for thing in THINGS for f in range(4)], dtype=np.int16
+    [palette.SHADE * (thing.solid and f % 2) for thing in THINGS for f in range(4)], dtype=np.int16
 )
-# How far a thing reaches over the eye, in metres at the focal length: by depth, a slope.
+# How far a thing reaches over the eye, in 1024ths of a metre; by its depth, that is a slope.
 _OVER = np.array([thing.height - EYE for thing in THINGS]) * 1024
 OVER_EYE = np.maximum(_OVER, 0).astype(np.float32)
-SOLID = np.array([thing.shade for thing in THINGS])
+SOLID = np.array([thing.solid for thing in THINGS])
+ASIDE, RED = NUMBER["light from aside"], NUMBER["red"]  # Lights are the last things.
 _KEY = 1 << 20
 
 
@@ -111,14 +111,17 @@ class Layers:
     paint: Array
 
 
-def arrange(batch: Array, hits: Hits) -> Layers:
-    """Choose what is drawn where rays met boxes of a batch, but for what buildings hide."""
+def arrange(batch: Array, hits: Hits, weather: Array) -> Layers:
+    """Choose what is drawn where rays met boxes of a batch, but for what buildings hide.
+
+    weather: int16 [N], the first number of each world's condition.
+    """
     kept = _not_hidden(batch, hits)
     column, depth, box = hits.column.take(kept), hits.depth.take(kept), hits.box.take(kept)
     # By column, from the nearest to the farthest: one whole number sorts by both, and says which.
     total = len(kept)
     far = np.minimum((depth * np.float32(32)).astype(np.int64), 4095)
-    order = np.sort((column * 4096 + far) * _KEY + np.arange(total))
+    order = np.sort((column.astype(np.int64) * 4096 + far) * _KEY + np.arange(total))
     order &= _KEY - 1
     kept, column, depth = kept.take(order), column.take(order), depth.take(order)
     place = np.arange(total)
@@ -129,14 +132,18 @@ def arrange(batch: Array, hits: Hits) -> Layers:
     box, front = box.take(order), hits.front.take(kept)
     along, plus = hits.met(kept)
     # Of each box what it is, then of each face what is drawn on it.
-    thing = (batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS)).astype(np.int64)
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.intp)
+    # A traffic light shines forwards: whom it does not concern sees it dark.
+    eye_x, eye_y = hits.boxes.eye
+    thing = np.where((thing >= RED) & (eye_x < np.abs(eye_y)), ASIDE, thing)
     face = (thing * 4).take(box) + (3 - 2 * front - plus)
     half = np.where(front, hits.boxes.half[1].take(box), hits.boxes.half[0].take(box))
     metre = REPEAT.take(face) + STRETCH.take(face) / half
-    strip = FIRST.take(face) + (along * metre).astype(np.int64) % COLUMNS.take(face)
-    step = (np.float32(EYE * FOCAL * SCALE) / depth).astype(np.int64)
+    strip = FIRST.take(face) + (along * metre).astype(np.intp) % COLUMNS.take(face)
+    step = (np.float32(EYE * FOCAL * SCALE) / depth).astype(np.intp)
     level = LEVEL.take(np.minimum(step, STEPS - 1))
-    paint = batch.take(hits.boxes.place + boxes.PAINT * boxes.SLOTS).astype(np.int16).take(box)
+    paint = batch.take(hits.boxes.place + boxes.PAINT * boxes.SLOTS).astype(np.int16)
+    paint = (paint + weather.take(hits.boxes.view // len(CAMERAS))).take(box)
     paint += LEVEL_BAND.take(level)
     paint += SHADE.take(face)
     return Layers(column, layer, strip * LEVELS + level, paint)
@@ -144,7 +151,7 @@ def arrange(batch: Array, hits: Hits) -> Layers:
 
 def _not_hidden(batch: Array, hits: Hits) -> Array:
     """Return which hits are not behind the nearest building in their column, or higher up."""
-    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.int64)
+    thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.intp)
     top = (OVER_EYE.take(thing).take(hits.box) / hits.depth).astype(np.int64)
     far = (hits.depth * np.float32(1024)).astype(np.int64)
     # The nearest building: its distance, and in the lower bits how little of the sky it hides.

@@ -64,12 +64,13 @@ def advance(state: State, chance: Array) -> None:
     speed = users[..., 3]
     push = state["drive"][:, :RIDERS].copy()
     _play(state, push)
+    state["braking"][:, :RIDERS] = (push < -0.7) & (state["course"][:, :RIDERS, WISH] > 0)
     speed[:, :RIDERS] = np.maximum(speed[:, :RIDERS] + push * DT, 0.0)
     present = state["user_kind"] > 0
     crossing = (state["user_kind"] == WALKER) & (course[..., AIM] > 0)
     course[..., WAITED] = np.where(speed < 0.3, course[..., WAITED] + DT, 0.0)
     course[..., ALONG] += np.where(crossing, 0.0, speed * DT) * present
-    rate = np.where(crossing, STRIDE, np.minimum(speed * 0.3, 1.6)) * DT
+    rate = np.where(crossing, STRIDE, np.minimum(speed * 0.4, 1.6)) * DT
     course[..., SIDE] += np.clip(course[..., AIM] - course[..., SIDE], -rate, rate)
     _pass_on(state, u[:, 2])
     _turn_back(state, crossing)
