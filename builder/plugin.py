@@ -267,6 +267,8 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
     if narrow != (width, height):
         ratio += f"; --wm-narrow: {narrow[0]} / {narrow[1]}"
     given = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
+    # Cameras that look around: the page lays them out by the room that there is.
+    given += " data-around" if narrow != (width, height) else ""
     title = html.escape(world.title)
     source = next((s for s in world.sim.sources if s.editable), None)
     link = (

@@ -1,7 +1,7 @@
 """Lay out the pictures of several cameras as one, as `arrange` of the player's draw.js does.
 
-From left to right as they look, the one that looks ahead twice as large; where it is narrow, that
-one over the others. Cameras that all look the same way, as plain screens do, stand in a row.
+From left to right as they look, the one that looks ahead half as large again; where it is narrow,
+that one over the others. Cameras that all look the same way, as plain screens do, stand in a row.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def places(cameras: Cameras) -> tuple[int, int, list[tuple[int, int, int]]]:
     """Return (width, height) of the whole and each camera's (x, y, scale), in pixels."""
     height, width = cameras[0]["height"], cameras[0]["width"]
     around = any(c["yaw"] != cameras[0]["yaw"] for c in cameras)
-    tall = height * (2 if around else 1)
+    large, small = (3, 2) if around else (1, 1)
     found = {}
     x = 0
     for i in sorted(range(len(cameras)), key=lambda i: -cameras[i]["yaw"]):
-        scale = 2 if around and i == front(cameras) else 1
-        found[i] = (x, (tall - scale * height) // 2, scale)
+        scale = large if i == front(cameras) else small
+        found[i] = (x, (large - scale) * height // 2, scale)
         x += scale * width + GAP
-    return x - GAP, tall, [found[i] for i in range(len(cameras))]
+    return x - GAP, large * height, [found[i] for i in range(len(cameras))]
 
 
 def size(cameras: Cameras, narrow: bool = False) -> tuple[int, int]:

@@ -9,8 +9,9 @@ const GAP = 2;
 /** A view of all cameras, in pixels: `places` are in the order of the spec. @typedef {{width: number, height: number, places: Place[]}} Layout */
 
 /**
- * Lay out a world's cameras: in a row from left to right as they look, the one that looks ahead twice
- * as large. Where it is narrow, the one ahead lies over the others. Plain screens stand in their own order.
+ * Lay out a world's cameras: in a row from left to right as they look, the one that looks ahead half
+ * as large again. Where it is narrow, it lies over the others. Plain screens stand in their own order.
+ * Strips of builder/strip.py are laid out alike.
  * @param {CameraSpec[]} cameras @param {boolean} narrow @returns {Layout}
  */
 export function arrange(cameras, narrow) {
@@ -28,14 +29,15 @@ export function arrange(cameras, narrow) {
     others.forEach((i, k) => (places[i] = { x: k * (width + GAP), y: scale * height + GAP, scale: 1 }));
     return { width: whole, height: (scale + 1) * height + GAP, places };
   }
-  const tall = around ? 2 * height : height;
+  // Whole pixels: two for each of the others, three for the one ahead.
+  const [large, small] = around ? [3, 2] : [1, 1];
   let x = 0;
   for (const i of order) {
-    const scale = around && i === front ? 2 : 1;
-    places[i] = { x, y: (tall - scale * height) / 2, scale };
+    const scale = i === front ? large : small;
+    places[i] = { x, y: ((large - scale) * height) / 2, scale };
     x += scale * width + GAP;
   }
-  return { width: x - GAP, height: tall, places };
+  return { width: x - GAP, height: large * height, places };
 }
 
 export class Painter {

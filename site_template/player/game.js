@@ -198,7 +198,9 @@ export class Game extends EventTarget {
 
   /** One tick. @returns {Promise<boolean>} whether there is a new frame */
   tick() {
-    return this.exclusively(() => this.advance());
+    const { replaying } = this;
+    // A replay that was skipped while this tick waited has come to its end.
+    return this.exclusively(async () => this.replaying === replaying && this.advance());
   }
 
   async advance() {

@@ -32,7 +32,7 @@ const directions = (a) => (a.touch.length > 1 ? ["-", "+"] : a.touch.length ? [a
 /**
  * The touch pad's buttons: what the left thumb holds, and the right. What goes both ways is the left
  * one's; pedals, the last axis first, are the right one's; so are actions.
- * @typedef {{code: string, face: string, name: string}} Button
+ * @typedef {{code: string, face: string, name: string, caption: string}} Button
  * @param {Spec} spec @returns {{left: Button[], right: Button[]}}
  */
 export function touchPad({ actions, axes }) {
@@ -42,6 +42,7 @@ export function touchPad({ actions, axes }) {
       code: `touch:${a.name}${way}`,
       face: a.touch[i],
       name: `${a.name} ${way === "+" ? "up" : "down"}`,
+      caption: a.touch.length > 1 ? "" : a.name,
     }));
     return turned(a) ? made.reverse() : made;
   };
@@ -50,7 +51,7 @@ export function touchPad({ actions, axes }) {
     left: axes.filter((a) => a.touch.length > 1).flatMap(buttons),
     right: [
       ...pedals.flatMap(buttons),
-      ...actions.flatMap((a) => (a.touch ? [{ code: `touch:${a.name}`, face: a.touch, name: a.name }] : [])),
+      ...actions.flatMap((a) => (a.touch ? [{ code: `touch:${a.name}`, face: a.touch, name: a.name, caption: "" }] : [])),
     ],
   };
 }

@@ -17,6 +17,9 @@ const titled = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_",
 /** As many decimals as the range makes sense of. @param {number} value @param {number} range */
 const told = (value, range) => value.toFixed(range >= 100 ? 0 : range >= 10 ? 1 : 2).replace(/^-(0(\.0+)?)$/, "$1");
 
+/** A unit as it is written. @param {string} unit */
+const written = (unit) => (unit.startsWith("share") ? "%" : unit.split(",")[0].replace("^2", "²").replace("^3", "³"));
+
 /** Is more of it to the left? So are the angles of a vehicle. @param {SensorSpec} sensor */
 const leftward = ({ unit, low }) => unit.startsWith("rad") && low < 0;
 
@@ -29,7 +32,9 @@ class Meter {
   constructor({ name, low, high, unit, neutral }, leftward, meaning) {
     this.low = low;
     this.high = high;
-    this.unit = unit;
+    this.unit = written(unit);
+    /** Shares are told in percent. */
+    this.scale = this.unit === "%" ? 100 : 1;
     /** Where the bar or arc begins: what is neither more nor less. */
     this.zero = this.share(neutral ?? Math.min(high, Math.max(low, 0)));
     this.text = h("span", { class: "wm-meter-value" });
@@ -38,7 +43,7 @@ class Meter {
       { class: "wm-meter", role: "meter", "aria-label": titled(name), "aria-valuemin": low, "aria-valuemax": high, "aria-valuenow": 0, title: meaning },
       h("span", { class: "wm-meter-name" }, titled(name)),
       this.face(),
-      h("span", { class: "wm-meter-told" }, this.text, unit && h("span", { class: "wm-meter-unit" }, ` ${unit}`)),
+      h("span", { class: "wm-meter-told" }, this.text, this.unit && h("span", { class: "wm-meter-unit" }, ` ${this.unit}`)),
     );
     this.element.toggleAttribute("data-leftward", leftward);
     this.value = NaN;
@@ -64,7 +69,7 @@ class Meter {
     this.value = value;
     const at = this.share(value);
     this.fill(Math.min(at, this.zero), Math.max(at, this.zero));
-    const text = told(value, this.high - this.low);
+    const text = told(this.scale * value, this.scale * (this.high - this.low));
     if (this.text.textContent !== text) this.text.textContent = text;
   }
 

@@ -180,6 +180,8 @@ export class WorldElement extends HTMLElement {
           if (!event.repeat || code === "Period") keys[code]();
         } else if (!SCROLLS.has(code)) return;
         event.preventDefault();
+        // The theme has keys of its own: S would open its search, P and N turn its pages.
+        event.stopPropagation();
       },
       { signal },
     );

@@ -21,7 +21,7 @@ export class Scan {
     this.path = path;
     this.reach = Math.min(REACH, scan?.high ?? REACH);
     const what = [scan && "what the range sensor sees", path && "the points ahead"].filter(Boolean).join(" and ");
-    this.canvas = h("canvas", { class: "wm-scan", role: "img", "aria-label": `From above: ${what}` });
+    this.canvas = h("canvas", { class: "wm-scan", role: "img", "aria-label": `From above, rings in metres: ${what}` });
     this.pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     const [, columns] = scan?.shape ?? [0, 0];
     const azimuths = Array.from({ length: columns }, (_, k) => Math.PI - (2 * Math.PI * (k + 0.5)) / columns);
@@ -64,7 +64,7 @@ export class Scan {
     this.grid(edge / 2, scale);
     // From here on metres: x forward is up, y left is left.
     pen.setTransform(0, -scale, -scale, 0, edge / 2, edge / 2);
-    if (this.scan) this.points(game.view(this.scan), Math.max(1.5 * devicePixelRatio, 0.35 * scale) / scale);
+    if (this.scan) this.points(game.view(this.scan), Math.max(2 * devicePixelRatio, 0.35 * scale) / scale);
     if (this.path) this.line(game.view(this.path), (2 * devicePixelRatio) / scale);
     pen.fillStyle = this.inks.accent;
     pen.fillRect(-VEHICLE.length / 2, -VEHICLE.width / 2, VEHICLE.length, VEHICLE.width);
@@ -76,13 +76,14 @@ export class Scan {
     pen.strokeStyle = inks.line;
     pen.lineWidth = devicePixelRatio;
     pen.fillStyle = inks.quiet;
-    pen.font = `${10 * devicePixelRatio}px system-ui, sans-serif`;
+    pen.font = `${9 * devicePixelRatio}px system-ui, sans-serif`;
     for (const ring of RINGS) {
       if (ring >= this.reach) continue;
       pen.beginPath();
       pen.arc(middle, middle, ring * scale, 0, 2 * Math.PI);
       pen.stroke();
-      pen.fillText(`${ring} m`, middle + 0.71 * ring * scale + 2, middle - 0.71 * ring * scale);
+      // Close to the vehicle there is no room for words.
+      if (ring * scale > 24 * devicePixelRatio) pen.fillText(`${ring}`, middle + 2 * devicePixelRatio, middle + ring * scale - 2 * devicePixelRatio);
     }
   }
 

@@ -124,8 +124,13 @@ export class View {
       h(
         "div",
         { class: "wm-thumb" },
-        ...buttons.map(({ code, face, name }) =>
-          h("button", { type: "button", class: "wm-touch", "data-code": code, "aria-label": name, tabindex: -1 }, face),
+        ...buttons.map(({ code, face, name, caption }) =>
+          h(
+            "button",
+            { type: "button", class: "wm-touch", "data-code": code, "aria-label": name, tabindex: -1 },
+            face,
+            caption ? h("small", {}, caption) : null,
+          ),
         ),
       );
     this.pad.replaceChildren(...[left, right].filter((b) => b.length).map(group));
@@ -182,7 +187,7 @@ export class View {
       h(
         "button",
         {
-          type: "button", class: "wm-button wm-opens", "data-opens": panel, "aria-expanded": "false",
+          type: "button", class: "wm-button wm-opens", "data-opens": panel, "aria-label": name, "aria-expanded": "false",
           "aria-controls": `${this.id}-${panel}`, onclick: () => this.open(panel),
         },
         icon(face), h("span", {}, name),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builder import chromium, proof
+from builder import proof
 
 ROOT = Path(__file__).parents[2]
 AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
@@ -17,12 +17,6 @@ WORLD = "document.querySelector('wm-world')"
 VIOLATIONS = """async (rules) => (
     await axe.run(document, {resultTypes: ['violations'], ...(rules && {runOnly: rules})})
   ).violations.map((v) => [v.id, v.help, ...v.nodes.map((n) => n.html.slice(0, 99))].join(" ; "))"""
-
-
-@pytest.fixture(scope="session")
-def address(whole_site: Path) -> Iterator[str]:
-    with chromium.serve_folder(whole_site, base=BASE) as url:
-        yield url
 
 
 @pytest.fixture
