@@ -186,3 +186,23 @@ def card(project: Path, /, name: str, out: Path | None, skip_bad: bool) -> None:
     from builder.commands import data_card
 
     data_card.run(project, verb.find(project, name), Terminal(), out, skip_bad)
+
+
+@data.command()
+@click.argument("world")
+@click.option("--behaviour", metavar="NAME", help="Who plays (default: the world's first).")
+@click.option("--games", type=click.IntRange(1), default=200, show_default=True, help="A scenario.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, file_okay=False),
+    help="The folder (default: data-cards/WORLD).",
+)  # fmt: skip
+@click.pass_obj
+def rates(project: Path, /, world: str, **options: Any) -> None:
+    """Measure how often each event of WORLD comes about, by scenario, when a behaviour plays.
+
+    It is played in this Python with seeds that are never recorded. The world's page shows the
+    shares with their intervals.
+    """
+    from builder.commands import data_rates
+
+    data_rates.run(project, world, Terminal(), **options)

@@ -74,6 +74,11 @@ class World:
         """The recipe that says what to record and trains nothing; it may be absent."""
         return self.project.root / "recipes" / self.name / "data.toml"
 
+    @property
+    def card(self) -> Path:
+        """The folder of the committed card of the world's recording; it may be absent."""
+        return self.project.root / "data-cards" / self.name
+
     def weights(self, family: str) -> Path:
         """Return the committed weights folder, which may be absent."""
         return self.project.root / "weights" / self.name / family

@@ -1,13 +1,12 @@
 """`wmsite data card`: what a dataset holds, small enough to commit, for the page of its world.
 
-`card.json` has the counts, the distributions and the sample windows' numbers; each sample's
-frames are one WebP strip: a row a frame, its cameras side by side in the sample's order.
+`card.json` has the counts and the distributions, and names the sample windows and the stills
+(`data_samples.py`). It says of which sim it is: the one that is here, on which episodes of the
+dataset are played again.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,42 +14,51 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder import cache
+from builder.commands import data_samples
 from builder.commands.data import size_of, warn_of
 from builder.project import Project
 from builder.terminal import Terminal, size
-from sims.contract import Array
+from sims.contract import Array, Sim
+from sims.errors import UserError
 
 if TYPE_CHECKING:
     from training.dataset import Dataset
-    from training.windows import Window
 
 FORMAT = 1
 BINS = 32
-SAMPLES = 4
-SECONDS = 8  # most of a sample
-A_SECOND = 5  # frames of a sample
-QUALITY = 72  # of the strips, WebP's 0 to 100
+PARTS = (("file", "sample", "json"), ("strip", "sample", "webp"), ("poster", "poster", "webp"))
 COUNTED = ("split", "scenario", "condition", "behaviour", "ended")
+MADE = ("sample-*", "still-*", "poster-*")  # beside card.json
 
 
 def run(root: Path, folder: Path, terminal: Terminal, out: Path | None, skip_bad: bool) -> None:
     """Write the card of a dataset, in place of the one that was there."""
     from training.dataset import Dataset
 
+    project = Project.open(root)
     dataset = Dataset.open(folder, skip_bad=skip_bad)
-    out = out or Project.open(root).root / "data-cards" / dataset.world
-    told, strips = card(dataset)
+    world = project.world(dataset.world)
+    out = out or world.card
+    told, files = card(dataset, world.load())
     warn_of(dataset, terminal)
-    for old in out.glob("sample-*.webp"):
+    for old in (path for pattern in MADE for path in out.glob(pattern)):
         old.unlink()
-    for name, data in strips.items():
+    for name, data in files.items():
         cache.write(out / name, data)
-    cache.write(out / "card.json", json.dumps(told, separators=(",", ":"), allow_nan=False) + "\n")
-    terminal.say(f"card {out}: {len(strips)} samples, {size(size_of(out))}")
+    cache.write(out / "card.json", plain({**told, "sim": world.hash}))
+    terminal.say(f"card {out}: {len(told['samples'])} samples, {size(size_of(out))}")
 
 
-def card(dataset: Dataset) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return what card.json tells, and the strips by file name."""
+def plain(told: Any) -> str:
+    """Return JSON as short as it gets."""
+    return json.dumps(told, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def card(dataset: Dataset, sim_class: type[Sim]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return what card.json tells, and the other files by name.
+
+    Raises UserError where an episode comes out otherwise on this sim.
+    """
     found, layouts = dataset.sound(None)
     table = {name: column[found.episodes] for name, column in dataset.episodes.items()}
     steps = int(table["length"].sum())
@@ -63,14 +71,54 @@ def card(dataset: Dataset) -> tuple[dict[str, Any], dict[str, bytes]]:
         "episodes": len(found.episodes),
         "seconds": round(steps / dataset.info["fps"], 1),
         "bytes": size_of(dataset.path / "data"),
+        "seed": dataset.recording.get("seed"),
+        "recipe": dataset.recording.get("data"),
         "modalities": dataset.recording.get("modalities", []),
         "counts": {name: _counts(table, name) for name in COUNTED if name in table},
         "by": _cross(table),
         "events": _events(dataset),
         "histograms": _histograms(dataset, found, layouts, table),
     }
-    samples, strips = _samples(dataset)
-    return told | {"samples": samples}, strips
+    files: dict[str, bytes] = {}
+    told["samples"] = []
+    for number, (episode, first) in enumerate(data_samples.choose(dataset), 1):
+        play_again(dataset, sim_class, episode)
+        one, strip, poster = data_samples.sample(dataset, episode, first)
+        names = {kind: f"{stem}-{number}.{end}" for kind, stem, end in PARTS}
+        data = dict(zip(names.values(), (plain(one).encode(), strip, poster), strict=True))
+        told["samples"].append(one["about"] | names | {"bytes": sum(map(len, data.values()))})
+        files |= data
+    told["stills"] = []
+    for one, picture in data_samples.stills(dataset):
+        name = f"still-{len(told['stills']) + 1}.webp"
+        told["stills"].append(one | {"file": name})
+        files[name] = picture
+    return told, files
+
+
+def play_again(dataset: Dataset, sim_class: type[Sim], episode: int) -> None:
+    """Play an episode's actions and chance on a sim: UserError where a sensor differs by a bit."""
+    from training import windows
+
+    window = windows.read(dataset, episode)
+    columns, about = window.columns, window.about
+    sim = sim_class(1)
+    scene = [about["scenario"], about.get("condition", "")]
+    sim.reset(np.array([about["seed"]], np.int64), "/".join(filter(None, scene)))
+    actions = columns["action"]
+    if sim.spec.actions:
+        actions = actions.argmax(axis=1).astype(np.int64)
+    for row in range(len(actions)):
+        for name, value in sim.sensors().items():
+            recorded = columns.get(f"observation.{name}")
+            if recorded is not None and not np.array_equal(value.ravel(), np.ravel(recorded[row])):
+                raise UserError(
+                    f"dataset '{dataset.path}': recorded on another sim; on the one of world "
+                    f"'{dataset.world}', {name} differs in row {row} of episode {episode}. "
+                    f"Run: wmsite data record {dataset.world}, and make the card of that"
+                )
+        chance = columns["chance"][row : row + 1] if "chance" in columns else None
+        sim.step(actions[row : row + 1], chance)
 
 
 def _counts(table: dict[str, Array], name: str) -> list[dict[str, Any]]:
@@ -157,84 +205,3 @@ def _histograms(
         }
         for name, unit, column, _ in wanted
     ]
-
-
-def _samples(dataset: Dataset) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """Choose a few episodes of different scenarios and behaviours, and show a window of each."""
-    from training import windows
-
-    table = dataset.episodes
-    scenarios = sorted(set(table["scenario"][~dataset.bad]))
-    chosen = [scenarios[i * len(scenarios) // SAMPLES] for i in range(SAMPLES)]
-    samples, strips = [], {}
-    rate = dataset.info["fps"]
-    stride = max(1, round(rate / A_SECOND))
-    for number, scenario in enumerate(dict.fromkeys(chosen)):
-        mine = np.flatnonzero((table["scenario"] == scenario) & ~dataset.bad)
-        behaviours = sorted(set(table["behaviour"][mine]))
-        behaviour = behaviours[number % len(behaviours)]
-        some = mine[table["behaviour"][mine] == behaviour]
-        episode = int(some[np.argmax(table["length"][some])])
-        happened = dataset.events["frame_index"][dataset.events["episode_index"] == episode]
-        length, count = int(table["length"][episode]), int(SECONDS * rate)
-        # What happens first is in the middle of it.
-        middle = int(happened.min()) if len(happened) else 0
-        first = max(0, min(middle - count // 2, length - count))
-        window = windows.read(dataset, episode, first, count)
-        name = f"sample-{number + 1}.webp"
-        told = _sample(dataset, window, stride)
-        strips[name] = _strip(dataset, window, told, stride)
-        samples.append(told | {"strip": name})
-    return samples, strips
-
-
-def _sample(dataset: Dataset, window: Window, stride: int) -> dict[str, Any]:
-    from builder.commands.data_window import payload
-
-    told, about = payload(dataset, window), window.about
-    names = ("scenario", "condition", "behaviour", "seed", "ended", "episode_index")
-    scans = []
-    for sensor in dataset.spec["sensors"]:
-        values = window.columns.get(f"observation.{sensor['name']}")
-        if sensor.get("show") == "scan" and values is not None:
-            # A byte a point: of which 255 are the sensor's whole range.
-            scaled = np.ceil(np.clip(values[::stride] / sensor["high"], 0, 1) * 255)
-            data = base64.b64encode(scaled.astype(np.uint8).tobytes()).decode()
-            scans.append({"name": sensor["name"], "shape": sensor["shape"], "rows": data,
-                          "scale": sensor["high"] / 255, "place": sensor["place"],
-                          "elevations": sensor["elevations"]})  # fmt: skip
-    return {
-        **{name: about[name] for name in names if name in about},
-        "start": round(window.first / told["rate"], 3),
-        "rate": told["rate"] / stride,
-        "frames": len(range(0, told["count"], stride)),
-        "cameras": [
-            {"name": c["name"], "width": c["width"], "height": c["height"]} for c in told["cameras"]
-        ],
-        "lines": [line | {"values": line["values"][::stride]} for line in told["lines"]],
-        "paths": [path | {"points": path["points"][::stride]} for path in told["paths"]],
-        "scans": scans,
-        "pressed": told["pressed"][::stride],
-        "events": [
-            {"frame": e["row"] // stride, "last": e["last"] // stride, "name": e["name"]}
-            for e in told["events"]
-        ],
-    }
-
-
-def _strip(dataset: Dataset, window: Window, told: dict[str, Any], stride: int) -> bytes:
-    from PIL import Image
-
-    from training.images import decode_png
-
-    camera = dataset.spec["cameras"][0]
-    size = (camera["height"], camera["width"])
-    images = [window.images[camera["name"]] for camera in told["cameras"]]
-    views = [decode_png(some[::stride], *size) for some in images]
-    rows = np.concatenate(views, axis=2)  # [frames, H, cameras W, 3]
-    out = io.BytesIO()
-    exact = dataset.recording["palette"] is not None  # Pixel art is small as it is.
-    Image.fromarray(np.concatenate(list(rows))).save(
-        out, "WEBP", quality=QUALITY, lossless=exact, method=6
-    )
-    return out.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from building import Lines
 
 from builder import cli
-from builder.commands import data, data_card, data_import, data_window
+from builder.commands import data, data_card, data_import, data_rates, data_window
 from builder.project import Project
 from sims.driving import Driving
 from sims.errors import UserError
@@ -132,19 +133,61 @@ def test_a_window_plays(tiny_drives: Path, tmp_path: Path, browser: Any) -> None
     page.close()
 
 
-def test_a_card_counts_and_shows(tiny_drives: Path, tmp_path: Path) -> None:
-    data_card.run(tmp_path, tiny_drives, Lines(), tmp_path / "card", False)
+def test_a_card_counts_and_shows(project: Path, tiny_drives: Path, tmp_path: Path) -> None:
+    data_card.run(project, tiny_drives, Lines(), tmp_path / "card", False)
     told = json.loads((tmp_path / "card" / "card.json").read_text())
     assert told["steps"] == 240 == sum(map(sum, told["by"]["steps"]))
+    assert told["sim"] == Project.open(project).world("driving").hash
     assert sum(one["steps"] for one in told["counts"]["scenario"]) == 240
     names = {h["name"]: h for h in told["histograms"]}
     assert {"speed", "steer", "throttle"} <= set(names)
     for one in names.values():
         assert sum(one["counts"]) == 240 and len(one["edges"]) == len(one["counts"]) + 1
+    assert len({s["episode_index"] for s in told["samples"]}) == len(told["samples"]) == 4
     for sample in told["samples"]:
         assert (tmp_path / "card" / sample["strip"]).is_file()
-        assert all(len(line["values"]) == sample["frames"] for line in sample["lines"])
+        plays = json.loads((tmp_path / "card" / sample["file"]).read_text())
+        assert all(len(values) == sample["frames"] for values in plays["lines"].values())
+        assert len(plays["paths"]["waypoints"]) == sample["frames"]
+    seen = set(Dataset.open(tiny_drives).episodes["condition"])
+    assert [s["condition"] for s in told["stills"]] == [
+        c for c in Driving.spec.conditions if c in seen
+    ]
     assert sum(p.stat().st_size for p in (tmp_path / "card").iterdir()) < 1_500_000
+
+
+def test_a_card_is_of_the_sim_that_is_here(tiny_drives: Path) -> None:
+    class Faster(Driving):
+        def sensors(self) -> dict[str, Any]:
+            found = super().sensors()
+            return found | {"speed": found["speed"] + np.float32(1e-6)}
+
+    dataset = Dataset.open(tiny_drives)
+    data_card.play_again(dataset, Driving, 0)
+    with pytest.raises(UserError, match=r"another sim.*speed differs in row 0 of episode 0"):
+        data_card.play_again(dataset, Faster, 0)
+
+
+def test_rates_count_what_each_game_would_alone() -> None:
+    class Short(Driving):
+        spec = dataclasses.replace(Driving.spec, max_steps=50)
+
+    told = data_rates.measure(Short, "random", "junction", 6)
+    ended = {name: 0 for name in (*Short.spec.events, data_rates.LASTED)}
+    ticks = 0
+    for seed in range(data_rates.SEED, data_rates.SEED + 6):
+        sim = Short(1)
+        sim.reset(np.array([seed], np.int64), "junction")
+        happened, terminated = set(), np.zeros(1, np.bool_)
+        for _ in range(50):
+            ticks += not terminated[0]
+            _, terminated, _ = sim.step(sim.act("random"))
+            happened |= {name for name, found in sim.events().items() if found[0]}
+        for name in happened | ({data_rates.LASTED} if not terminated[0] else set()):
+            ended[name] += 1
+    assert {k: round(v["mean"] * 6 / 100) for k, v in told["events"].items()} == ended
+    assert ended["off_road"] and told["seconds"] == pytest.approx(ticks / 6 / 20, abs=0.01)
+    assert all(v["low"] <= v["mean"] <= v["high"] for v in told["events"].values())
 
 
 def played(
