@@ -93,6 +93,66 @@ def chart(title: str, x_label: str, lines: Sequence[Line], unit: str = "") -> st
     )
 
 
+NARROW, LOW = 360, 190  # A histogram's size: two stand side by side, or one on a phone.
+
+
+def histogram(title: str, unit: str, edges: Sequence[float], counts: Sequence[int]) -> str:
+    """Return how often a value was in which range, as SVG: shares on a logarithmic scale.
+
+    So what is rare is seen beside what is common, such as wheels turned far beside straight ones.
+    """
+    total = sum(counts)
+    if not total:
+        return ""
+    left, right, top, bottom = 58, 10, 10, 36
+    decades = max(1, math.ceil(math.log10(total / min(c for c in counts if c))))
+    decades = min(decades, 5)
+    wide, high = NARROW - left - right, LOW - top - bottom
+
+    def across(value: float) -> float:
+        return left + (value - edges[0]) / (edges[-1] - edges[0]) * wide
+
+    def up(share: float) -> float:
+        return high * max(0.0, 1 + math.log10(share) / decades)
+
+    floor = LOW - bottom
+    parts = []
+    for power in range(decades + 1):
+        level = floor - up(10.0**-power)
+        parts.append(
+            f'<path class="wm-grid" d="M{left},{level:.1f}H{NARROW - right}"/>'
+            f'<text class="wm-tick" x="{left - 6}" y="{level:.1f}" dy="4" text-anchor="end">'
+            f"{100 * 10.0**-power:g} %</text>"
+        )
+    for value in ticks(edges[0], edges[-1], 6):
+        if edges[0] <= value <= edges[-1]:
+            parts.append(
+                f'<text class="wm-tick" x="{across(value):.1f}" y="{floor + 15}" '
+                f'text-anchor="middle">{number(value)}</text>'
+            )
+    path = ""
+    for low, upper, count in zip(edges, edges[1:], counts, strict=False):
+        if count:
+            x, width = across(low) + 0.5, max(1.0, across(upper) - across(low) - 1)
+            path += f"M{x:.1f},{floor}v{-max(1.0, up(count / total)):.1f}h{width:.1f}V{floor}z"
+    parts.append(f'<path class="wm-bars" d="{path}"/>')
+    label = f"{title}, {unit}" if unit else title
+    parts.append(
+        f'<text class="wm-axis" x="{left + wide / 2:.0f}" y="{LOW - 5}" text-anchor="middle">'
+        f"{html.escape(unit)}</text>"
+    )
+    most = max(range(len(counts)), key=lambda i: counts[i])
+    said = (
+        f"{label}: from {edges[0]:.3g} to {edges[-1]:.3g}, most often "
+        f"{edges[most]:.3g} to {edges[most + 1]:.3g} ({100 * counts[most] / total:.0f} % of steps)"
+    )
+    return (
+        f'<figure class="wm-chart wm-histogram"><figcaption>{html.escape(title)}</figcaption>'
+        f'<svg viewBox="0 0 {NARROW} {LOW}" role="img" aria-label="{html.escape(said)}">'
+        f"{''.join(parts)}</svg></figure>"
+    )
+
+
 def ticks(low: float, high: float, most: int) -> list[float]:
     """Return round values that span low..high."""
     span = max(high - low, abs(high) * 1e-3, 1e-9)

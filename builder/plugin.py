@@ -51,6 +51,7 @@ class Shown:
     play_bytes: int
     weights: dict[str, Path]
     families: list[str]  # that have a recipe or weights, though they may not be shown
+    card: Path  # the folder of its recording's card, which may be absent
 
 
 @dataclass
@@ -197,20 +198,35 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
         from builder import report
 
         try:
-            options = self._options(source, {"world", "section", "model"}, {"world", "section"})
-            known = ("comparison", *report.SECTIONS)
+            known_keys = {"world", "section", "model", "about"}
+            options = self._options(source, known_keys, {"world", "section"})
+            known = ("comparison", "scenarios", *report.OF_WORLD, *report.SECTIONS)
             if options["section"] not in known:
                 raise self._wrong(f"section {options['section']!r} is none of {', '.join(known)}")
             if not current or not self.page:
                 return '<p class="wm-absent">This report is made by <code>wmsite build</code>.</p>'
             shown = self._shown(options["world"])
             family = self._family(shown, options)
-            return report.section(shown, options["section"], _to_root(self.page.url), family)
+            about = self._about(shown, options["section"], options.get("about"))
+            root = _to_root(self.page.url)
+            return report.section(shown, options["section"], root, family, about)
         except UserError as error:
             self.fault = self.fault or error
             return ""
 
-    def _options(self, source: str, known: set[str], needed: set[str]) -> dict[str, str]:
+    def _about(self, shown: Shown, section: str, about: Any) -> dict[str, str]:
+        """Return what a fence says of each scenario; UserError unless it is of all that are."""
+        if about is None:
+            return {}
+        if section != "scenarios" or not isinstance(about, dict):
+            raise self._wrong("`about` is for `section: scenarios`, with lines like `name: words`")
+        known = shown.manifest.spec["scenarios"]
+        if wrong := [*(n for n in about if n not in known), *(n for n in known if n not in about)]:
+            what = "lacks" if wrong[0] in known else "names no scenario of the world with"
+            raise self._wrong(f"`about` {what} {wrong[0]!r}")
+        return {str(name): str(said) for name, said in about.items()}
+
+    def _options(self, source: str, known: set[str], needed: set[str]) -> dict[str, Any]:
         """Read a fence's YAML; UserError for anything but the known keys."""
         try:
             options = yaml.safe_load(source) or {}
@@ -223,7 +239,7 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
                 raise self._wrong(f"unknown key {key!r}; known: {', '.join(sorted(known))}")
         for key in sorted(needed - set(options)):
             raise self._wrong(f"the fence lacks `{key}: ...`")
-        return {str(k): str(v) for k, v in options.items()}
+        return {str(k): v if isinstance(v, dict) else str(v) for k, v in options.items()}
 
     def _shown(self, name: str) -> Shown:
         worlds = current.worlds if current else {}
@@ -233,7 +249,7 @@ class WmsitePlugin(BasePlugin):  # type: ignore[type-arg,no-untyped-call]
             )
         return worlds[name]
 
-    def _family(self, shown: Shown, options: dict[str, str]) -> str | None:
+    def _family(self, shown: Shown, options: dict[str, Any]) -> str | None:
         """Return the fence's `model`; UserError where a world with models lacks that one."""
         family = options.get("model")
         known = shown.families
@@ -294,8 +310,9 @@ def finish(page: str, root: str) -> str:
     if current:
         wanted = ["site.css", "site.js"]
         wanted += ["player.css", "player.js"] if "<wm-world" in page else []
+        wanted += ["player.css", "sample.css", "sample.js"] if "<wm-sample" in page else []
         wanted += ["report.css"] if "wm-report" in page else []
-        for name in wanted:
+        for name in dict.fromkeys(wanted):
             if name not in current.app_files:
                 continue
             url = f"{root}{current.app}{name}"

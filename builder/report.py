@@ -1,13 +1,13 @@
-"""Static HTML and SVG of what is known about a world's model, from its weights folder."""
+"""Static HTML and SVG of what is known about a world and its model: spec, card, weights folder."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from builder import cache, manifest, measured
+from builder import cache, card, manifest, measured, sheet
 from builder.charts import Box, Line, chart, diagram, number
 from builder.plugin import Shown
 from builder.tables import table
@@ -16,8 +16,22 @@ from builder.terminal import size
 ABSENT = '<p class="wm-absent">{title} has no {kind} model yet{rest}.</p>'
 
 
-def section(shown: Shown, name: str, root: str, family: str | None = None) -> str:
-    """Return one section of a model's report as HTML; `root` is the site's root."""
+def section(
+    shown: Shown,
+    name: str,
+    root: str,
+    family: str | None = None,
+    about: Mapping[str, str] | None = None,
+) -> str:
+    """Return one section of a report as HTML; `root` is the site's root.
+
+    `about` says what happens in each scenario.
+    """
+    if name in OF_WORLD:
+        home = f"{root}{shown.folder}{card.FOLDER}/"
+        return f'<div class="wm-report">{OF_WORLD[name](shown, home)}</div>'
+    if name == "scenarios":
+        return f'<div class="wm-report">{sheet.scenarios(shown, about or {})}</div>'
     models = [m for m in shown.manifest.models if family in (None, m.family)]
     if not models:
         title, kind = html.escape(shown.manifest.title), html.escape(family or "trained")
@@ -196,6 +210,19 @@ def provenance(model: manifest.Model, weights: Path, home: str) -> str:
     ]
     return table([], rows) + table(["Precision", "Step graph", "Runs on", "Parity"], ships)
 
+
+# What is told of a world, whether it has a model or not.
+OF_WORLD: dict[str, Callable[[Shown, str], str]] = {
+    "cameras": sheet.cameras,
+    "lidar": sheet.lidar,
+    "sensors": sheet.sensors,
+    "controls": sheet.controls,
+    "conditions": sheet.conditions,
+    "counts": card.counts,
+    "distributions": card.distributions,
+    "samples": card.samples,
+    "recording": card.recording,
+}
 
 SECTIONS: dict[str, Callable[[manifest.Model, Path, str], str]] = {
     "evaluation": measured.evaluation,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from builder import acceptance, cache, manifest, strip
+from builder import acceptance, cache, card, manifest, strip
 from builder.pipeline import Entry
 from builder.project import World
 from sims.errors import UserError
@@ -176,6 +176,8 @@ def assemble(world: World, out: Path, models: list[tuple[manifest.Model, Path]])
         url="poster.png", sha256=cache.sha256(told.poster), bytes=len(told.poster)
     )
     shipped = [_ship(model, folder, stage) for model, folder in models]
+    for file in card.files(world.card):
+        _put(stage / card.FOLDER / file.name, file.read_bytes())
     described = manifest.World(
         name=world.name,
         title=told.spec["title"],

@@ -119,6 +119,31 @@ export interface World {
   poster: FileEntry | null;
 }
 
+/** What instruments read: a game, or a row of a recording. */
+export interface Readings {
+  /** One number by name, such as "sensor.speed.0". */
+  read(name: string): number;
+  view(sensor: SensorSpec): Float64Array;
+  /** One value an axis. */
+  action: ArrayLike<number> | null;
+}
+
+/** `sample-<n>.json` of a dataset's card: a window of a recording, all modalities in step. */
+export interface Sample {
+  about: { scenario: string; condition?: string; behaviour: string; start: number; rate: number; frames: number };
+  spec: Pick<Spec, "cameras" | "sensors" | "axes" | "actions">;
+  /** From left to right in the strip. */
+  cameras: string[];
+  /** Sensors and axes of one number, by name. */
+  lines: Record<string, number[]>;
+  pressed: string[];
+  events: { frame: number; last: number; name: string }[];
+  /** Forward and left by turns, in cm, a row a frame. */
+  paths: Record<string, number[][]>;
+  /** Base64: a byte a point, of which 255 are the sensor's range. */
+  scans: Record<string, string>;
+}
+
 export type Mode = "sim" | "overlay" | "split" | "neural" | "difference";
 export type Sources = Record<string, string>;
 

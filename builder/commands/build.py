@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder import cache, pipeline
+from builder import cache, card, pipeline
 from builder.project import PACKAGES, TEMPLATE, Project, World
 from builder.terminal import Terminal, tree
 from sims.errors import UserError
@@ -97,6 +97,7 @@ def _prepare(project: Project, options: Options, terminal: Terminal) -> dict[pip
     """Check every sim and do what is due for every model; return which models ship."""
     for world in project.worlds.values():
         check(world, terminal)
+        card.check(world, terminal)
     ships = {}
     for world in project.worlds.values():
         training = options.train if options.only in (None, world.name) else "never"
@@ -155,6 +156,7 @@ def _fill(
                 for model in built.manifest.models
             },
             families=project.worlds[name].families,
+            card=project.worlds[name].card,
         )
         for name, built in made.items()
     }
@@ -224,7 +226,7 @@ def watched(project: Project) -> list[Path]:
         config.get("INHERIT"),
         config.get("docs_dir", "docs"),
     ]
-    own = ["mkdocs.yml", "sims", "recipes", "package-lock.json", *filter(None, named)]
+    own = ["mkdocs.yml", "sims", "recipes", "data-cards", "package-lock.json", *filter(None, named)]
     rooms = [PACKAGES / room for room in ("builder", "training", "sims")]
     return list(dict.fromkeys([*(project.root / str(p) for p in own), *rooms, TEMPLATE]))
 

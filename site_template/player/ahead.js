@@ -1,7 +1,7 @@
 // A sensor's points ahead, drawn into the camera views as a lane on the ground: each camera is a pinhole.
 
 /** @import {CameraSpec} from "../types" */
-/** @import {Layout, Painter} from "./draw.js" */
+/** @import {Layout} from "./draw.js" */
 
 /** Half the width of the lane, metres. */
 const HALF = 0.7;
@@ -92,7 +92,7 @@ export class Ahead {
     this.key = "";
   }
 
-  /** Lay one picture over each pinhole camera, where the painter has it. @param {Painter} painter */
+  /** Lay one picture over each pinhole camera, where the canvas has it. @param {{spec: {cameras: CameraSpec[]}, layout: Layout, canvas: HTMLCanvasElement}} painter */
   lay({ spec: { cameras }, layout, canvas }) {
     const key = `${canvas.width} ${canvas.height}`;
     if (this.layout === layout && this.key === key) return;

@@ -5,8 +5,7 @@ import { h } from "./dom.js";
 import { turned } from "./input.js";
 import { Scan, shownAs } from "./scan.js";
 
-/** @import {AxisSpec, SensorSpec, Spec} from "../types" */
-/** @import {Game} from "./game.js" */
+/** @import {AxisSpec, Readings, SensorSpec, Spec} from "../types" */
 
 /** A dial's arc: from lower left over the top to lower right, three quarters of a circle. */
 const ARC = "M 18.2 81.8 A 45 45 0 1 1 81.8 81.8";
@@ -133,7 +132,7 @@ export class Instruments {
     this.element.hidden = !this.scan && !this.gauges.length && !this.controls.length;
   }
 
-  /** Show what the sim shows now. @param {Game} game */
+  /** Show what is measured now. @param {Readings} game */
   draw(game) {
     if (this.element.hidden) return;
     this.scan?.draw(game);

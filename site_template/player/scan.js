@@ -2,8 +2,7 @@
 
 import { h } from "./dom.js";
 
-/** @import {SensorSpec, Spec} from "../types" */
-/** @import {Game} from "./game.js" */
+/** @import {Readings, SensorSpec, Spec} from "../types" */
 
 /** The most metres from the middle to the edge. */
 const REACH = 40;
@@ -52,7 +51,7 @@ export class Scan {
     if (edge && edge !== this.canvas.width) this.canvas.width = this.canvas.height = edge;
   }
 
-  /** @param {Game} game */
+  /** @param {Readings} game */
   draw(game) {
     this.ink();
     this.fit();

@@ -1,0 +1,186 @@
+"""What a world's spec tells, as sections of its page: cameras, sensors, controls, scenarios.
+
+Figures are drawn from a recorded row where the world has a card (`card.py`).
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from builder import card, figures, tables
+from builder.plugin import Shown
+from builder.tables import table
+
+Told = Mapping[str, Any]
+
+ARROWS = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓"}
+STICKS = {"axis0": "left stick", "r2": "right trigger", "l2": "left trigger"}
+
+
+def cameras(shown: Shown, home: str) -> str:
+    """Show a still with its views named, the rig from above, and each camera's optics."""
+    spec = shown.manifest.spec
+    told = card.of(shown)
+    still = told["stills"][0] if told and told["stills"] else None
+    parts = []
+    if still:
+        picture = figures.views(spec, still, f"{home}{still['file']}")
+        parts.append(figure(picture, f"A recorded row: {card.scene(still)}."))
+    parts.append(figure(figures.from_above(spec, still), "The same moment from above.", "wm-plan"))
+    rows = [
+        [
+            f"<strong>{html.escape(c['name'])}</strong>",
+            f"{c['width']} × {c['height']}",
+            f"{c['focal']:g} px",
+            f"{c['width'] / 2:g}, {c['height'] / 2:g}",
+            f"{math.degrees(figures.field_of_view(c)):.0f}° × "
+            f"{math.degrees(2 * math.atan(c['height'] / 2 / c['focal'])):.0f}°",
+            ", ".join(f"{v:g}" for v in c["place"]),
+            f"{_signed(math.degrees(c['yaw']))}°",
+            f"{_signed(math.degrees(c['pitch']))}°",
+        ]
+        for c in spec["cameras"]
+        if c["focal"] > 0
+    ]
+    head = ["Camera", "Pixels", "Focal length", "Principal point", "Field of view",
+            "Place (forward, left, up), m", "Yaw, + is left", "Pitch, + is up"]  # fmt: skip
+    return "".join(parts) + table(head, rows)
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.0f}"
+    return "0" if float(text) == 0 else text.replace("-", "−")
+
+
+def lidar(shown: Shown, home: str) -> str:
+    """Show a recorded range image, and what its numbers are."""
+    sensor = figures.shown(shown.manifest.spec, "scan")
+    told = card.of(shown)
+    if not sensor:
+        return card.ABSENT.format(what="No sensor of this world is a range image.")
+    rings, columns = sensor["shape"]
+    picture = ""
+    if told and told["stills"]:
+        still = told["stills"][0]
+        drawn = figures.range_image(sensor, figures.ranges(sensor, still))
+        picture = figure(drawn, f"The range image of the same row: {card.scene(still)}.", "wm-wide")
+    up = [math.degrees(e) for e in sensor["elevations"]]
+    rows = [
+        ["Rings × columns", f"{rings} × {columns}, {rings * columns:,} beams a step"],
+        ["From one column to the next", f"{360 / columns:.2f}°, all around"],
+        ["Elevations", f"{_signed(up[0])}° to {up[-1]:.0f}°".replace("-", "−")] if up else [],
+        ["Range", f"{sensor['high']:g} m; {html.escape(sensor['meaning'].partition('; ')[2])}"],
+        ["Place (forward, left, up)", ", ".join(f"{v:g}" for v in sensor["place"]) + " m"],
+    ]
+    return picture + table([], [row for row in rows if row])
+
+
+def sensors(shown: Shown, home: str) -> str:
+    """List every sensor with its shape, unit, range and meaning."""
+    rows = [
+        [
+            f"<code>{html.escape(s['name'])}</code>",
+            html.escape(s["meaning"]),
+            html.escape(written(s["unit"])),
+            f"{_number(s['low'])} to {_number(s['high'])}",
+            " × ".join(map(str, s["shape"])),
+        ]
+        for s in shown.manifest.spec["sensors"]
+    ]
+    return table(["Sensor", "What it is", "Unit", "Range", "Shape"], rows, "wm-worded")
+
+
+def controls(shown: Shown, home: str) -> str:
+    """List every axis with its range and what moves it."""
+    rows = [
+        [
+            f"<code>{html.escape(axis['name'])}</code>",
+            f"{_number(axis['low'])} to {_number(axis['high'])}"
+            + (f" ({html.escape(axis['unit'])})" if axis["unit"] else ""),
+            _keys(axis["increase"])
+            + f" to {_number(axis['high'])}"
+            + (
+                f", {_keys(axis['decrease'])} to {_number(axis['low'])}" if axis["decrease"] else ""
+            ),
+            html.escape(STICKS.get((axis["gamepad"] or "").rstrip("-"), axis["gamepad"] or "–")),
+            f"{(axis['high'] - axis['neutral']) / axis['pace']:g} s" if axis["pace"] else "at once",
+        ]
+        for axis in shown.manifest.spec["axes"]
+    ]
+    return table(["Control", "Range", "Keys", "Gamepad", "A key's way to the end"], rows)
+
+
+def _keys(codes: Sequence[str]) -> str:
+    return " ".join(f"<kbd>{ARROWS.get(c) or c.removeprefix('Key')}</kbd>" for c in codes)
+
+
+def conditions(shown: Shown, home: str) -> str:
+    """Show a recorded row of each condition."""
+    told = card.of(shown)
+    if not told or not told["stills"]:
+        return card.ABSENT.format(what="Nothing of this world is recorded yet.")
+    found = "".join(
+        figure(
+            figures.views(shown.manifest.spec, still, f"{home}{still['file']}", named=False),
+            f"<strong>{html.escape(str(still.get('condition', still['scenario'])))}</strong> "
+            f"{html.escape(str(still['scenario']))}",
+        )
+        for still in told["stills"]
+    )
+    return f'<div class="wm-pictures">{found}</div>'
+
+
+def scenarios(shown: Shown, about: Mapping[str, str]) -> str:
+    """List every scenario: what happens (from the fence), and how the measured driver fares."""
+    spec, rates = shown.manifest.spec, card.rates_of(shown)
+    found = {row["name"]: row for row in rates["scenarios"]} if rates else {}
+    columns = [(k, t) for k, t in RATES if rates and (k == "lasted" or k in spec["events"])]
+    names = {name: f"<strong>{html.escape(name)}</strong>" for name in spec["scenarios"]}
+    told = [[names[n], html.escape(about[n])] for n in spec["scenarios"] if n in about]
+    drawn = table(["Scenario", "What happens"], told, "wm-tight") if told else ""
+    if not rates:
+        return drawn or table(["Scenario"], [[name] for name in names.values()], "wm-tight")
+    rows = []
+    for name in spec["scenarios"]:
+        row = found.get(name)
+        shares = [tables.figure(row and row["events"].get(k), "%") for k, _ in columns]
+        rows.append([names[name], *shares, f"{row['seconds']:.0f}" if row else "–"])
+    head = ["Scenario", *(t for _, t in columns), "Mean seconds"]
+    drawn += table(head, rows, "wm-figures wm-tight")
+    who = rates["behaviour"]
+    first, last = rates["seeds"]
+    return drawn + (
+        f"<p>Shares of {rates['games']} drives a scenario in percent, with their 95 % intervals. "
+        f"The <code>{html.escape(who)}</code> drives, from seeds {first:,} to {last:,}, which are "
+        f"never recorded. Each lasts until it is over, or {rates['limit']:g} seconds. "
+        f"Sim <code>{html.escape(rates['sim'][:12])}</code>.</p>"
+    )
+
+
+RATES = (
+    ("goal", "At the goal"),
+    ("collision_vehicle", "Hit a vehicle"),
+    ("collision_cyclist", "Hit a cyclist"),
+    ("collision_pedestrian", "Hit a pedestrian"),
+    ("collision_static", "Hit a thing"),
+    ("off_road", "Off the road"),
+    ("red_light", "Ran a red light"),
+    ("lasted", "Not over in time"),
+)
+
+
+def figure(drawn: str, caption: str, kind: str = "") -> str:
+    """Return a figure with its caption, both HTML already."""
+    return f'<figure class="wm-figure {kind}">{drawn}<figcaption>{caption}</figcaption></figure>'
+
+
+def written(unit: str) -> str:
+    """Return a unit as it is written."""
+    return unit.replace("^2", "²").replace("^3", "³")
+
+
+def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
