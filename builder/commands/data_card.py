@@ -1,7 +1,9 @@
 """`wmsite data card`: what a dataset holds, small enough to commit, for the page of its world.
 
-`card.json` has the counts, the distributions and the sample windows' numbers; each sample's
-frames are one WebP strip: a row a frame, its cameras side by side in the sample's order.
+`card.json` has the counts, the distributions, and a list of sample windows. What a sample plays
+is in files of its own: `sample-N.json` has its numbers at `rate` frames a second (`lines` of
+sensors and controls, `paths`, and `scans` as base64 of a byte a point, 255 the whole range), and
+`sample-N.webp` its frames: a row a frame, its cameras side by side.
 """
 
 from __future__ import annotations
@@ -39,18 +41,22 @@ def run(root: Path, folder: Path, terminal: Terminal, out: Path | None, skip_bad
 
     dataset = Dataset.open(folder, skip_bad=skip_bad)
     out = out or Project.open(root).root / "data-cards" / dataset.world
-    told, strips = card(dataset)
+    told, files = card(dataset)
     warn_of(dataset, terminal)
-    for old in out.glob("sample-*.webp"):
+    for old in out.glob("sample-*.*"):
         old.unlink()
-    for name, data in strips.items():
+    for name, data in files.items():
         cache.write(out / name, data)
-    cache.write(out / "card.json", json.dumps(told, separators=(",", ":"), allow_nan=False) + "\n")
-    terminal.say(f"card {out}: {len(strips)} samples, {size(size_of(out))}")
+    cache.write(out / "card.json", _json(told))
+    terminal.say(f"card {out}: {len(told['samples'])} samples, {size(size_of(out))}")
 
 
-def card(dataset: Dataset) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return what card.json tells, and the strips by file name."""
+def _json(told: dict[str, Any]) -> str:
+    return json.dumps(told, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def card(dataset: Dataset) -> tuple[dict[str, Any], dict[str, bytes | str]]:
+    """Return what card.json tells, and the samples' files by name."""
     found, layouts = dataset.sound(None)
     table = {name: column[found.episodes] for name, column in dataset.episodes.items()}
     steps = int(table["length"].sum())
@@ -69,8 +75,8 @@ def card(dataset: Dataset) -> tuple[dict[str, Any], dict[str, bytes]]:
         "events": _events(dataset),
         "histograms": _histograms(dataset, found, layouts, table),
     }
-    samples, strips = _samples(dataset)
-    return told | {"samples": samples}, strips
+    samples, files = _samples(dataset)
+    return told | {"samples": samples}, files
 
 
 def _counts(table: dict[str, Array], name: str) -> list[dict[str, Any]]:
@@ -159,14 +165,15 @@ def _histograms(
     ]
 
 
-def _samples(dataset: Dataset) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+def _samples(dataset: Dataset) -> tuple[list[dict[str, Any]], dict[str, bytes | str]]:
     """Choose a few episodes of different scenarios and behaviours, and show a window of each."""
     from training import windows
 
     table = dataset.episodes
     scenarios = sorted(set(table["scenario"][~dataset.bad]))
     chosen = [scenarios[i * len(scenarios) // SAMPLES] for i in range(SAMPLES)]
-    samples, strips = [], {}
+    samples: list[dict[str, Any]] = []
+    files: dict[str, bytes | str] = {}
     rate = dataset.info["fps"]
     stride = max(1, round(rate / A_SECOND))
     for number, scenario in enumerate(dict.fromkeys(chosen)):
@@ -181,11 +188,13 @@ def _samples(dataset: Dataset) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
         middle = int(happened.min()) if len(happened) else 0
         first = max(0, min(middle - count // 2, length - count))
         window = windows.read(dataset, episode, first, count)
-        name = f"sample-{number + 1}.webp"
-        told = _sample(dataset, window, stride)
-        strips[name] = _strip(dataset, window, told, stride)
-        samples.append(told | {"strip": name})
-    return samples, strips
+        name = f"sample-{number + 1}"
+        told = _sample(dataset, window, stride) | {"strip": f"{name}.webp"}
+        files[f"{name}.webp"] = _strip(dataset, window, told, stride)
+        files[f"{name}.json"] = _json(told)
+        about = {key: value for key, value in told.items() if not isinstance(value, list)}
+        samples.append(about | {"file": f"{name}.json", "cameras": told["cameras"]})
+    return samples, files
 
 
 def _sample(dataset: Dataset, window: Window, stride: int) -> dict[str, Any]:

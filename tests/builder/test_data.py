@@ -141,8 +141,10 @@ def test_a_card_counts_and_shows(tiny_drives: Path, tmp_path: Path) -> None:
     assert {"speed", "steer", "throttle"} <= set(names)
     for one in names.values():
         assert sum(one["counts"]) == 240 and len(one["edges"]) == len(one["counts"]) + 1
-    for sample in told["samples"]:
-        assert (tmp_path / "card" / sample["strip"]).is_file()
+    assert told["samples"]
+    for about in told["samples"]:
+        assert (tmp_path / "card" / about["strip"]).is_file()
+        sample = json.loads((tmp_path / "card" / about["file"]).read_text())
         assert all(len(line["values"]) == sample["frames"] for line in sample["lines"])
     assert sum(p.stat().st_size for p in (tmp_path / "card").iterdir()) < 1_500_000
 
