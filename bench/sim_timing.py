@@ -1,7 +1,8 @@
 """Time a world in the Python that runs this file, and print one JSON object.
 
 Usage: sim_timing.py MODULE WORLDS SECONDS. Prints frames_per_second (all worlds, stepped, measured
-by all sensors and seen by all cameras) and host_ms, the median time of one `Host.step` (one world: step, render, figures).
+by all sensors and seen by all cameras) and host_ms, the median time of one `Host.step` (one world:
+step, render, figures).
 In Pyodide: node tests/sims/pyodide_run.mjs sims WHEEL bench/sim_timing.py MODULE 1 SECONDS.
 """
 

@@ -87,6 +87,6 @@ def tiny_drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = {"train": 0.5, "val": 0.25, "test": 0.25}
     data = Data(steps=240, worlds=3, episode_steps=30, splits=splits)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lerobot, "FILE_MB", 0.03)
+        patch.setattr(lerobot, "FILE_MB", 0.3)
         folder = tmp_path_factory.mktemp("drives")
         return record(Driving, DataRecipe("driving", 1, data), folder, "tiny")

@@ -108,7 +108,9 @@ def find(root: Path, name: str) -> Path:
     home = Project.open(root).cache / "data"
     if (home / name).is_dir():
         return home / name
-    found = [folder for folder, told in _datasets(home) if told["world"] == name]
+    mine = [(folder, told) for folder, told in _datasets(home) if told["world"] == name]
+    # Shards are part of what is being made.
+    found = [folder for folder, told in mine if "shard" not in told] or [f for f, _ in mine]
     if not found:
         raise UserError(
             f"dataset '{name}': no folder, and nothing in {home} is named or recorded so. "

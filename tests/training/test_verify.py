@@ -18,6 +18,7 @@ from sims.driving import Driving
 from sims.errors import UserError
 from training import verify
 from training.dataset import Dataset
+from training.reading import layout
 
 Change = Callable[[Path], None]
 
@@ -66,7 +67,9 @@ def put(column: str, make: Callable[[np.ndarray], Any], at: int = 0) -> Change:
             made = pa.array(make(values).tolist(), field.type)
             return table.set_column(table.schema.get_field_index(column), field, made)
 
-        rewrite(files(path)[0], one)
+        for file in files(path):
+            if at in layout(file).episodes:
+                rewrite(file, one)
 
     return change
 
