@@ -209,7 +209,7 @@ def _act(state: State, scenario: str, u: Array, tile: Array, entry: Array) -> No
         cue[:, 0], cue[:, 1] = first + 2.0 * u[:, 9], more
         script[:] = traffic.CROSS
         if scenario.startswith("occluded"):
-            _ahead(state, 0, VAN, spot - 4.0, 0.0, side=-2.2)
+            _ahead(state, 0, VAN, spot - 4.0, 0.0, side=-2.4)
     elif scenario == "cyclist":
         _ahead(state, VEHICLES, CYCLIST, state["progress"] + 20 + 15 * u[:, 6], 3.8 + u[:, 7])
     elif scenario == "oncoming":

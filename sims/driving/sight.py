@@ -182,8 +182,14 @@ def _leaders(
     other_half = np.concatenate([users[..., 4] * 0.5, np.full((n, 1), HALF)], axis=1) + step
     other_wide = np.concatenate([users[..., 5] * 0.5, np.full((n, 1), rig.WIDTH / 2)], axis=1)
     other_x = np.concatenate([users[..., 0], ego[:, 0:1]], axis=1) + step * other_cosine
-    other_x = np.where(kinds > 0, other_x, -1e4)
     other_y = np.concatenate([users[..., 1], ego[:, 1:2]], axis=1) + step * other_sine
+    # Who pulls out from the roadside is taken to be further out already.
+    course = state["course"]
+    out = np.clip(course[..., AIM] - course[..., SIDE], 0.0, 1.5)
+    out *= (course[..., SIDE] < 0) & (course[..., WISH] > 0) & (kind <= VAN)
+    other_x[:, :USERS] -= out * other_sine[:, :USERS]
+    other_y[:, :USERS] += out * other_cosine[:, :USERS]
+    other_x = np.where(kinds > 0, other_x, -1e4)
 
     # Few of all these pairs are near one another: only they are looked at further.
     dx, dy = other_x[:, None, None, :] - x[..., None], other_y[:, None, None, :] - y[..., None]

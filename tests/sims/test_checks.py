@@ -22,7 +22,7 @@ def test_breakout_keeps_the_contract() -> None:
 
 
 def test_driving_keeps_the_contract() -> None:
-    check_sim("sims.driving", limit=180.0)
+    check_sim("sims.driving")
 
 
 def test_the_edits_that_its_header_proposes_keep_the_contract(edited: Callable[..., Path]) -> None:
