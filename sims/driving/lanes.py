@@ -65,7 +65,9 @@ def _pieces(kind: int, way: int) -> list[Piece]:
 
 def _sampled(pieces: list[Piece]) -> tuple[float, Array]:
     """Return a path's length and float64 [SAMPLES, 4]: x, y, heading (turns), curvature."""
-    total = sum(length for length, _ in pieces)
+    total = 0.0
+    for length, _ in pieces:  # Not by `sum`: newer Pythons round what it gives otherwise.
+        total += length
     at = np.arange(SAMPLES) * SPACING  # The last piece goes on beyond the end.
     points = np.zeros((SAMPLES, 4))
     x, y, heading, start = LANE / 2, -TILE / 2, 0.25, 0.0

@@ -68,7 +68,6 @@ GROUND: dict[str, Material] = {
     "asphalt": (88, 91, 97, 0),
     "asphalt dark": (82, 85, 91, 0),
     "asphalt light": (94, 97, 103, 0),
-    "junction": (92, 94, 99, 0),
     "white": (238, 238, 232, 0.15),
     "white 3/4": (200, 201, 198, 0.12),
     "white 1/2": (163, 164, 164, 0.08),
@@ -83,11 +82,7 @@ GROUND: dict[str, Material] = {
     "flowers": (198, 104, 122, 0),
     "cobbles": (150, 118, 104, 0),
     "asphalt grass": (96, 118, 84, 0),
-    "cycle lane": (168, 84, 70, 0),
 }
-
-WINDOW = (44, 58, 76, 0.0)
-VEHICLE_LETTERS = "bBdwWkgrRhcs"
 
 
 def vehicle(red: int, green: int, blue: int) -> dict[str, Material]:
@@ -114,7 +109,7 @@ def building(wall: Colour, roof: Colour) -> dict[str, Material]:
         "a": (*wall, 0),
         "t": (min(255, wall[0] + 22), min(255, wall[1] + 22), min(255, wall[2] + 22), 0),
         "w": (70, 92, 116, 0),
-        "l": (96, 118, 140, 0),  # Lit at dusk, see LIT.
+        "l": (96, 118, 140, 0),  # Lit at dusk.
         "o": (*roof, 0),
         "x": (wall[0] * 7 // 8, wall[1] * 7 // 8, wall[2] * 7 // 8, 0),
         "p": (92, 66, 52, 0),
@@ -243,7 +238,12 @@ FAR_HILL = HILL + 1
 STREAK = HILL + 2  # A drop of rain that falls past the lens.
 NUMBERS = STREAK + 1
 
-LIT = (255, 206, 110)  # A lit window, at dusk.
+# What is lit at dusk: some windows, and the tail lights of vehicles.
+AT_DUSK: dict[str, Material] = {
+    "l": (255, 206, 110, 1),
+    "L": (255, 206, 110, 1),
+    "r": (206, 24, 28, 1),
+}
 
 
 def letters(materials: dict[str, Material]) -> dict[str, int]:
@@ -266,10 +266,10 @@ def _palette(weather: Weather, dusk: bool) -> Array:
     """Return the colours of all numbers in one condition, uint8 [NUMBERS, 3]."""
     table = _listed()
     if dusk:
-        for place in range(len(WALLS)):
-            first = BUILDING_SET + SET_SIZE * place
-            for letter in "lL":
-                table[first + letters(SETS[len(PAINTS)])[letter]] = (*LIT, 1)
+        for place, materials in enumerate(SETS[: len(PAINTS) + len(WALLS)]):
+            for letter, material in AT_DUSK.items():
+                if letter in materials:
+                    table[_first(place) + letters(materials)[letter]] = material
     colour, glow = table[:, :3], table[:, 3:]
     mean = (colour[:, :1] + colour[:, 1:2] + colour[:, 2:]) / 3
     colour = colour + (mean - colour) * weather.grey * (1 - glow)

@@ -224,7 +224,7 @@ def _act(state: State, scenario: str, u: Array, tile: Array, entry: Array) -> No
         # Amber comes while the ego is on its way to the lights.
         w = np.arange(len(u))
         ends = np.where(entry % 2 == 0, GREEN, CYCLE // 2 + GREEN)
-        offset = (ends - 30 - (60 * u[:, 9]).astype(np.int64)) % CYCLE
+        offset = (ends - 20 - (40 * u[:, 9]).astype(np.int64)) % CYCLE
         state["light_offset"].reshape(len(u), -1)[w, tile] = offset
 
 

@@ -155,6 +155,8 @@ def _decide(state: State, u: Array) -> None:
     gone = (dx * dx + dy * dy > GONE * GONE) | (state["user_kind"][w, k] == 0)
     gone &= state["wanted"][w, k]
     if gone.any():
+        actor = np.where(state["script"] == CROSS, RIDERS, 0)
+        state["script"][gone & (k == actor)] = NO_SCRIPT
         spawn(state, np.nonzero(gone)[0], k[gone], u[gone], NEAR)
 
     k = RIDERS + state["tick"] % (USERS - RIDERS)
@@ -250,7 +252,6 @@ def put(
     state["place"][w, k] = np.stack([tile, path, later], axis=1)
     state["course"][w, k] = np.stack([s, side, side, zero, zero], axis=1)
     state["guide"][w, k] = -1
-    state["script"][w[k == 0]] = NO_SCRIPT
 
 
 def _play(state: State, push: Array) -> None:
@@ -263,7 +264,7 @@ def _play(state: State, push: Array) -> None:
     brake = (script == HARD_BRAKE) & (tick >= cue[:, 0]) & (tick < cue[:, 1])
     push[:, 0] = np.where(brake, -7.0, push[:, 0])
     pause = (script == STOP_AND_GO) & ((tick + cue[:, 0]) % 160 < 60) & (tick < 500)
-    push[:, 0] = np.where(pause, np.minimum(push[:, 0], -2.2), push[:, 0])
+    push[:, 0] = np.where(pause, np.minimum(push[:, 0], -3.0), push[:, 0])
 
     ahead = cue[:, 2] - state["progress"]  # Metres along the route to where the actor stands.
     near = ahead < cue[:, 0] + cue[:, 1] * state["ego"][:, 3]

@@ -27,7 +27,7 @@ def replay(module: str, scenario: str, worlds: int, steps: int, chunk: int) -> l
     digest, lines = hashlib.blake2b(digest_size=32), []
     for t in range(steps):
         # Half of the worlds are played with skill, so that everything there is happens.
-        action = sim.act(sim.spec.behaviours[t // 100 % len(sim.spec.behaviours)])
+        action = sim.act(sim.spec.behaviours[t * len(sim.spec.behaviours) // steps])
         action[::2] = anything(sim, seeds, t // 4)[::2]
         results = sim.step(action)
         sim.render(frames)
