@@ -174,8 +174,9 @@ def test_the_source_is_edited_beside_the_stage(page: Any, address: str) -> None:
     line = 1 + next(i for i, text in enumerate(lines) if text.startswith("LIVES ="))
     assert f"Line {line} of breakout.py" in fault.inner_text()
     assert page.locator(".cm-lintRange-error").inner_text() == "LIVES = 2 / 0"
-    before = page.evaluate(f"{WORLD}.state.tick")
-    page.wait_for_function(f"() => {WORLD}.state.tick > {before}")
+    # Frames, not ticks: a game that nobody plays is soon over, and the next one may be shorter.
+    before = page.evaluate(f"{WORLD}.state.simFrames")
+    page.wait_for_function(f"() => {WORLD}.state.simFrames > {before}")
     assert page.inner_text("[data-hud=lives]") in "012"
 
     # What was typed outlives a reload; Reset brings the shipped file back.
