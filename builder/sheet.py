@@ -137,7 +137,8 @@ def scenarios(shown: Shown, about: Mapping[str, str]) -> str:
     """List every scenario: what happens (from the fence), and how the measured driver fares."""
     spec, rates = shown.manifest.spec, card.rates_of(shown)
     found = {row["name"]: row for row in rates["scenarios"]} if rates else {}
-    columns = [(k, t) for k, t in RATES if rates and (k == "lasted" or k in spec["events"])]
+    events = {name: name.replace("_", " ").capitalize() for name in spec["events"]}
+    events["lasted"] = "Not over in time"
     names = {name: f"<strong>{html.escape(name)}</strong>" for name in spec["scenarios"]}
     told = [[names[n], html.escape(about[n])] for n in spec["scenarios"] if n in about]
     drawn = table(["Scenario", "What happens"], told, "wm-tight") if told else ""
@@ -146,9 +147,9 @@ def scenarios(shown: Shown, about: Mapping[str, str]) -> str:
     rows = []
     for name in spec["scenarios"]:
         row = found.get(name)
-        shares = [tables.figure(row and row["events"].get(k), "%") for k, _ in columns]
+        shares = [tables.figure(row and row["events"].get(k), "%") for k in events]
         rows.append([names[name], *shares, f"{row['seconds']:.0f}" if row else "–"])
-    head = ["Scenario", *(t for _, t in columns), "Mean seconds"]
+    head = ["Scenario", *map(html.escape, events.values()), "Mean seconds"]
     drawn += table(head, rows, "wm-figures wm-tight")
     who = rates["behaviour"]
     first, last = rates["seeds"]
@@ -158,18 +159,6 @@ def scenarios(shown: Shown, about: Mapping[str, str]) -> str:
         f"never recorded. Each lasts until it is over, or {rates['limit']:g} seconds. "
         f"Sim <code>{html.escape(rates['sim'][:12])}</code>.</p>"
     )
-
-
-RATES = (
-    ("goal", "At the goal"),
-    ("collision_vehicle", "Hit a vehicle"),
-    ("collision_cyclist", "Hit a cyclist"),
-    ("collision_pedestrian", "Hit a pedestrian"),
-    ("collision_static", "Hit a thing"),
-    ("off_road", "Off the road"),
-    ("red_light", "Ran a red light"),
-    ("lasted", "Not over in time"),
-)
 
 
 def figure(drawn: str, caption: str, kind: str = "") -> str:
