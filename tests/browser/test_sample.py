@@ -33,7 +33,7 @@ def test_a_sample_plays_when_it_is_asked_for(browser: Any, address: str) -> None
     first.locator(".wm-sample-load").click()
     slider = first.locator("input")
     slider.wait_for()
-    page.wait_for_function("Number(document.querySelector('wm-sample input').value) > 2")
+    page.wait_for_function("() => Number(document.querySelector('wm-sample input').value) > 2")
     # The button that was pressed is gone, and the one that pauses has the focus.
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Pause"
     page.keyboard.press("Enter")
