@@ -32,7 +32,7 @@ def cameras(shown: Shown, home: str) -> str:
     parts.append(figure(figures.from_above(spec, still), "The same moment from above.", "wm-plan"))
     rows = [
         [
-            f"<strong>{html.escape(c['name'])}</strong>",
+            html.escape(c["name"]),
             f"{c['width']} × {c['height']}",
             f"{c['focal']:g} px",
             f"{c['width'] / 2:g}, {c['height'] / 2:g}",
@@ -46,8 +46,14 @@ def cameras(shown: Shown, home: str) -> str:
         if c["focal"] > 0
     ]
     head = ["Camera", "Pixels", "Focal length", "Principal point", "Field of view",
-            "Place (forward, left, up), m", "Yaw, + is left", "Pitch, + is up"]  # fmt: skip
-    return "".join(parts) + table(head, rows)
+            "Place, m (forward, left, up)", "Yaw, + is left", "Pitch, + is up"]  # fmt: skip
+    return "".join(parts) + _turned(head, rows)
+
+
+def _turned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table with a column for each of a few rows: so it fits on a phone."""
+    names, *lines = zip(head, *rows, strict=True)
+    return table(names, lines, "wm-tight")
 
 
 def _signed(value: float) -> str:
@@ -110,7 +116,7 @@ def controls(shown: Shown, home: str) -> str:
         ]
         for axis in shown.manifest.spec["axes"]
     ]
-    return table(["Control", "Range", "Keys", "Gamepad", "A key's way to the end"], rows)
+    return _turned(["Control", "Range", "Keys", "Gamepad", "A key's way to the end"], rows)
 
 
 def _keys(codes: Sequence[str]) -> str:
