@@ -1,7 +1,8 @@
 """Time a world in the Python that runs this file, and print one JSON object.
 
-Usage: sim_timing.py MODULE WORLDS SECONDS. Prints frames_per_second (all worlds, stepped and
-rendered) and host_ms, the median time of one `Host.step` (one world: step, render, figures).
+Usage: sim_timing.py MODULE WORLDS SECONDS. Prints frames_per_second (all worlds, stepped, measured
+by all sensors and seen by all cameras) and host_ms, the median time of one `Host.step` (one world:
+step, render, figures).
 In Pyodide: node tests/sims/pyodide_run.mjs sims WHEEL bench/sim_timing.py MODULE 1 SECONDS.
 """
 
@@ -27,7 +28,8 @@ def main(module: str, worlds: int, seconds: float) -> dict[str, float]:
     steps, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
         # Whichever behaviour: it decides what there is to draw, so its cost is counted too.
-        _, terminated, _ = sim.step(sim.act("random"))
+        _, terminated, _ = sim.step(sim.act(sim.spec.behaviours[0]))
+        sim.sensors()
         sim.render(frames)
         if terminated.any():
             sim.reset(seeds + steps, sim.spec.scenarios[0], terminated)
@@ -35,7 +37,7 @@ def main(module: str, worlds: int, seconds: float) -> dict[str, float]:
     host = Host(module)
     times, start = [], time.perf_counter()
     while time.perf_counter() - start < seconds:
-        action = host.act("good")
+        action = host.act(sim.spec.behaviours[0])
         before = time.perf_counter()
         host.step(action)
         times.append(time.perf_counter() - before)

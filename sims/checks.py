@@ -35,7 +35,7 @@ INEXACT = {
 }
 FORBIDDEN = {"random", "secrets", "time", "datetime", "uuid"}
 WORLDS, STEPS = 4, 120
-SPLIT = 61  # Where a snapshot is taken: odd, so that a hidden alternation shows.
+MANY, FEW = 8, 40  # With more plans than that each is shorter, but not shorter than that.
 
 Row = dict[str, list[str]]  # Of each array, a hash for every world.
 
@@ -44,7 +44,8 @@ def check_sim(target: str | type[Sim], folder: Path | None = None, limit: float 
     """Play a world as recording will, and compare: again, alone, from a snapshot.
 
     target: its module ("sims.breakout") or class; folder: the `sims` folder of its project
-    (default: where it is imported from); limit: seconds. Raises UserError with file and line for
+    (default: where it is imported from); limit: seconds, more in proportion for a world with
+    more than MANY scenarios and behaviours. Raises UserError with file and line for
     a world that raises, breaks its contract, is not deterministic, or does not end.
     """
     module = target if isinstance(target, str) else target.__module__
@@ -67,11 +68,11 @@ def check_sim(target: str | type[Sim], folder: Path | None = None, limit: float 
                 env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=limit + 60,
+                timeout=limit * 10 + 60,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise UserError(f"world '{world}': still busy after {limit + 60:.0f} s.") from None
+            raise UserError(f"world '{world}': still busy after {limit * 10 + 60:.0f} s.") from None
         if result.exists():
             if problem := result.read_text():
                 raise UserError(problem)
@@ -226,13 +227,14 @@ def _check(cls: type[Sim]) -> None:
     if len({(camera.height, camera.width) for camera in spec.cameras}) != 1:
         raise _Broken("its cameras must all be of one size, and at least one")
     seeds = np.arange(WORLDS, dtype=np.int64) * 7919 + 1
-    plans: list[tuple[str, str | None]] = [(scenario, None) for scenario in spec.scenarios]
-    plans += [(spec.scenarios[0], behaviour) for behaviour in spec.behaviours]
+    plans = _plans(spec)
+    steps = max(FEW, STEPS * MANY // max(MANY, len(plans)))
+    split = steps // 4 * 2 + 1  # Where a snapshot is taken: odd, so that an alternation shows.
     for scenario, policy in plans:
         run = _Run(cls, seeds, scenario, policy)
         rows = []
-        for t in range(STEPS):
-            if t == SPLIT:
+        for t in range(steps):
+            if t == split:
                 saved, done, before = run.sim.snapshot(), run.done.copy(), run.frames.copy()
             rows.append(run.advance())
         where = f"scenario '{scenario}'" + (f", behaviour '{policy}'" if policy else "")
@@ -242,12 +244,12 @@ def _check(cls: type[Sim]) -> None:
 
         restored = _Run(cls, seeds + 1, scenario, policy)
         restored.sim.restore(saved)
-        restored.seeds, restored.t, restored.done = seeds, SPLIT, done
+        restored.seeds, restored.t, restored.done = seeds, split, done
         restored.sim.render(restored.frames)
         if not np.array_equal(restored.frames, before):
             raise _Broken(f"restore() does not bring back the frame ({where})")
-        rest = [restored.advance(explicit=True) for _ in range(SPLIT, STEPS)]
-        _compare(rows[SPLIT:], rest, f"restored from a snapshot, {where}")
+        rest = [restored.advance(explicit=True) for _ in range(split, steps)]
+        _compare(rows[split:], rest, f"restored from a snapshot, {where}")
 
         if (scenario, policy) == plans[0]:
             for i in range(WORLDS):
@@ -255,6 +257,12 @@ def _check(cls: type[Sim]) -> None:
                 mine = [{name: [value[i]] for name, value in row.items()} for row in rows]
                 others = [alone.advance() for _ in rows]
                 _compare(mine, others, f"world {i} of a batch against itself alone")
+
+
+def _plans(spec: Spec) -> list[tuple[str, str | None]]:
+    """Return what is played: each scenario at random, and the first one by each behaviour."""
+    plans: list[tuple[str, str | None]] = [(scenario, None) for scenario in spec.scenarios]
+    return plans + [(spec.scenarios[0], behaviour) for behaviour in spec.behaviours]
 
 
 def _compare(rows: list[Row], others: list[Row], what: str) -> None:
@@ -294,7 +302,10 @@ def _main(module: str, folder: str, result: str, trace: str, limit: str) -> None
     with Path(trace).open("w") as output:
         faulthandler.dump_traceback_later(float(limit), exit=True, file=output)
         try:
-            _check(load_sim(module, folder))
+            cls = load_sim(module, folder)
+            share = min(10.0, max(1.0, len(_plans(cls.spec)) / MANY))
+            faulthandler.dump_traceback_later(float(limit) * share, exit=True, file=output)
+            _check(cls)
             problem = ""
         except _Broken as error:
             file = _sources(Path(folder), world)[0]

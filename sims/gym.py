@@ -1,9 +1,9 @@
 """Gymnasium's view of a sim: an environment and a vector environment for any world.
 
     gymnasium.make("sims.gym:wmsite/Breakout-v0", render_mode="rgb_array")
-    gymnasium.make_vec("sims.gym:wmsite/Breakout-v0", num_envs=256)
+    gymnasium.make_vec("sims.gym:wmsite/Driving-v0", num_envs=256)
 
-Importing this module registers Breakout; `register("sims.another")` adds a world of your own.
+Importing this module registers both worlds; `register("sims.another")` adds one of your own.
 It needs the extra `gym`; nothing in the page imports it.
 """
 
@@ -202,4 +202,5 @@ def _seed(random: np.random.Generator) -> int:
     return int(random.integers(2**31))
 
 
-register()
+for world in ("sims.breakout", "sims.driving"):
+    register(world)

@@ -13,6 +13,7 @@ import sys
 import numpy as np
 
 from sims import exact
+from sims.contract import Array, Sim
 from sims.host import load_sim
 
 
@@ -23,14 +24,11 @@ def replay(module: str, scenario: str, worlds: int, steps: int, chunk: int) -> l
     frames = np.zeros(shape, dtype=np.uint8)
     seeds = np.arange(worlds, dtype=np.int64) * 7919 - 3
     sim.reset(seeds, scenario)
-    choices = exact.uniform(seeds, np.zeros(worlds, dtype=np.int64), 99, steps)
-    actions = (choices * np.float32(len(sim.spec.actions))).astype(np.int64)
     digest, lines = hashlib.blake2b(digest_size=32), []
     for t in range(steps):
-        # Half of the worlds play well, so that bricks break and walls are filled again.
-        action = actions[:, t // 4]
-        skilled = sim.act(sim.spec.behaviours[t // 100 % len(sim.spec.behaviours)])
-        action = np.where(np.arange(worlds) % 2 == 0, action, skilled)
+        # Half of the worlds are played with skill, so that everything there is happens.
+        action = sim.act(sim.spec.behaviours[t * len(sim.spec.behaviours) // steps])
+        action[::2] = anything(sim, seeds, t // 4)[::2]
         results = sim.step(action)
         sim.render(frames)
         named = [sim.sensors(), sim.hud(), sim.events(), sim.state]
@@ -41,6 +39,17 @@ def replay(module: str, scenario: str, worlds: int, steps: int, chunk: int) -> l
         if (t + 1) % chunk == 0:
             lines.append(digest.hexdigest())
     return lines
+
+
+def anything(sim: Sim, seeds: Array, t: int) -> Array:
+    """Draw actions in the form that `sim` takes."""
+    spec = sim.spec
+    u = exact.uniform(seeds, np.full(len(seeds), t, dtype=np.int64), 99, spec.action_size)
+    if spec.actions:
+        return np.asarray((u[:, 0] * np.float32(len(spec.actions))).astype(np.int64))
+    low = np.array([axis.low for axis in spec.axes], dtype=np.float32)
+    high = np.array([axis.high for axis in spec.axes], dtype=np.float32)
+    return np.asarray(low + u * (high - low))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,10 @@ def test_breakout_keeps_the_contract() -> None:
     check_sim(Breakout)
 
 
+def test_driving_keeps_the_contract() -> None:
+    check_sim("sims.driving")
+
+
 def test_the_edits_that_its_header_proposes_keep_the_contract(edited: Callable[..., Path]) -> None:
     gravity = (FLY, f"        vy += 0.02 * flying\n{FLY}")
     second = [

@@ -27,6 +27,20 @@ def test_gymnasium_finds_nothing_to_complain_about() -> None:
         env.reset(options={"scenario": "none"})
 
 
+def test_driving_is_registered_too() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gymnasium.make("sims.gym:wmsite/Driving-v0", render_mode="rgb_array")
+        check_env(env.unwrapped)
+    assert env.metadata["render_fps"] == 20
+    assert env.observation_space == gymnasium.spaces.Box(0, 255, (3, 64, 96, 3), np.uint8)
+    low = np.array([-1, 0, 0], dtype=np.float32)
+    assert env.action_space == gymnasium.spaces.Box(low, np.ones(3, dtype=np.float32))
+    frames, info = env.reset(seed=4, options={"scenario": "roundabout/fog"})
+    assert (env.render() == frames[0]).all()
+    assert info["chance"].shape == (4,)
+
+
 def test_every_game_without_a_seed_is_another() -> None:
     env = SimEnv("sims.breakout")
     _, first = env.reset(seed=9)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.vendor import numpy_wheel
-from sims.breakout import Breakout
+from sims.host import load_sim
 
 HERE = Path(__file__).parent
 SIMS = HERE.parents[1] / "sims"
@@ -34,13 +34,19 @@ def in_cpython(file: Path, *arguments: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_a_hundred_thousand_steps_give_the_same_bytes_in_both_pythons(wheel: Path) -> None:
-    worlds, steps, chunk = 64, 560, 40
-    assert worlds * steps * len(Breakout.spec.scenarios) >= 100_000
-    numbers = ("sims.breakout", worlds, steps, chunk)
+@pytest.mark.parametrize(
+    ("module", "worlds", "steps", "chunk", "in_all"),
+    [("sims.breakout", 64, 560, 40, 100_000), ("sims.driving", 20, 50, 10, 20_000)],
+)
+def test_many_steps_give_the_same_bytes_in_both_pythons(
+    wheel: Path, module: str, worlds: int, steps: int, chunk: int, in_all: int
+) -> None:
+    scenarios = load_sim(module).spec.scenarios
+    assert worlds * steps * len(scenarios) >= in_all
+    numbers = (module, worlds, steps, chunk)
     ours = in_cpython(HERE / "replay.py", *numbers)
     theirs = in_pyodide(wheel, HERE / "replay.py", *numbers)
-    assert len(ours.splitlines()) == steps // chunk * len(Breakout.spec.scenarios)
+    assert len(ours.splitlines()) == steps // chunk * len(scenarios)
     for mine, other in zip(ours.splitlines(), theirs.splitlines(), strict=True):
         assert mine == other
 

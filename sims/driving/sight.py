@@ -1,0 +1,271 @@
+"""How everyone who drives decides on a speed: what is ahead, who goes first, which light is red.
+
+All drivers of all worlds are looked at together, the ego last. What comes out is the acceleration
+that each of them would choose: others take it, and so does the ego's autopilot.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sims.contract import Array
+from sims.driving import lanes, rig, route
+from sims.driving.ego import red
+from sims.driving.lanes import BEND, COS, LENGTH, SIN, X, Y
+from sims.driving.route import State
+from sims.driving.town import AMBER_EW, AMBER_NS, BOX, COUNT, TILE
+
+VEHICLES, CYCLISTS, WALKERS = 7, 2, 3  # Places for each in a world.
+RIDERS = VEHICLES + CYCLISTS  # All who drive in a lane: these come first among the users.
+USERS = RIDERS + WALKERS
+CAR, VAN, CYCLIST, WALKER = 1, 2, 3, 4
+ALONG, SIDE, AIM, WISH, WAITED = range(5)  # The columns of `course`.
+TILE_OF, PATH_OF, NEXT_OF = range(3)  # The columns of `place`.
+
+# The intelligent driver model.
+PUSH, BRAKE = 1.8, 2.5  # Comfortable acceleration and braking, m/s^2.
+HEADWAY, STANDSTILL = 1.2, 2.0  # Seconds and metres that one keeps behind another.
+HARDEST = 8.0  # Braking in need, m/s^2.
+CORNERING = 2.5  # Comfortable acceleration to the side, m/s^2.
+LIMIT = 8.4  # Speed limit, m/s.
+
+LOOKS, LOOK_GAP = 12, 4.0  # Places ahead on one's path that are looked at, metres apart.
+AHEAD = LOOK_GAP * (np.arange(LOOKS) + 0.5)
+CLOSE = 6.0  # Metres from such a place, at most, to the middle of what may be in the way.
+MARGIN = 0.35  # Metres to either side that one keeps free.
+FORESIGHT = 0.7  # Seconds that a pedestrian's steps are seen in advance.
+PATIENCE = 6.0  # Seconds after which one who waits goes, though another was first.
+
+BLOCK = 48  # Worlds at once: what a core's cache holds.
+STOP = np.where(np.arange(lanes.PATHS) < 32, TILE / 2 - BOX, 7.0)  # Where the box begins.
+STOP -= 0.5
+HALF = rig.LENGTH / 2
+
+
+def _crossings() -> tuple[Array, Array]:
+    """Return, for paths p and q of a tile, whether they meet, and until where on q, [p, q]."""
+    meet = np.zeros((lanes.PATHS, lanes.PATHS), dtype=np.bool_)
+    clear = np.zeros((lanes.PATHS, lanes.PATHS))
+    steps = np.arange(0, 60.0, 1.0)
+    for p in np.nonzero(lanes.EXISTS)[0]:
+        for q in np.nonzero(lanes.EXISTS)[0]:
+            if p // 16 != q // 16 or p // 4 == q // 4 or p // 16 == lanes.CURVE:
+                continue
+            a = lanes.nearby(np.full(60, p), steps)
+            b = lanes.nearby(np.full(60, q), steps)
+            dx, dy = a[:, None, X] - b[None, :, X], a[:, None, Y] - b[None, :, Y]
+            near = dx * dx + dy * dy < 2.8 * 2.8
+            near &= (steps < LENGTH[p])[:, None] & (steps < LENGTH[q])
+            meet[p, q] = near.any()
+            clear[p, q] = min(steps[near.any(axis=0)].max(initial=0.0), LENGTH[q] - 8.0)
+    return meet, clear
+
+
+MEET, CLEAR = _crossings()
+
+
+def look(state: State) -> None:
+    """Renew `drive` [N, RIDERS + 1] (the acceleration each would choose), `lead` and `dodge`."""
+    for start in range(0, len(state["seed"]), BLOCK):
+        _look({name: value[start : start + BLOCK] for name, value in state.items()})
+
+
+def _look(state: State) -> None:
+    users, place, course = state["users"], state["place"], state["course"]
+    n = len(users)
+    w = np.arange(n)[:, None]
+    links = state["links"].reshape(n, -1)
+
+    # Everyone who drives: where on which path, how fast, how long, how wide.
+    index, ego_tile, ego_path, ego_along = route.locate(state, state["progress"][:, None])
+    after = np.minimum(index + 1, route.TILES - 1)
+    tile = np.concatenate([place[:, :RIDERS, TILE_OF], ego_tile], axis=1)
+    path = np.concatenate([place[:, :RIDERS, PATH_OF], ego_path], axis=1)
+    later = np.concatenate([place[:, :RIDERS, NEXT_OF], state["route"][w, after, 1]], axis=1)
+    s = np.concatenate([course[:, :RIDERS, ALONG], ego_along], axis=1)
+    ego = state["ego"]
+    speed = np.concatenate([users[:, :RIDERS, 3], ego[:, 3:4]], axis=1)
+    half = np.concatenate([users[:, :RIDERS, 4] * 0.5, np.full((n, 1), HALF)], axis=1)
+    wide = np.concatenate([users[:, :RIDERS, 5] * 0.5, np.full((n, 1), rig.WIDTH / 2)], axis=1)
+    wish = np.concatenate([course[:, :RIDERS, WISH], np.full((n, 1), LIMIT)], axis=1)
+    waited = np.concatenate([course[:, :RIDERS, WAITED], state["waited"][:, None]], axis=1)
+    there = np.concatenate([state["user_kind"][:, :RIDERS] > 0, np.ones((n, 1), bool)], axis=1)
+    next_tile, _ = lanes.onward(tile, path)
+
+    # The places ahead on their paths, [N, drivers, LOOKS].
+    length = LENGTH[path]
+    ahead = s[..., None] + AHEAD
+    beyond = ahead >= length[..., None]
+    at_path = np.where(beyond, later[..., None], path[..., None])
+    ahead = np.where(beyond, ahead - length[..., None], ahead)
+    seen = ahead < LENGTH[at_path]
+    point = lanes.nearby(at_path, ahead)
+    x, y = lanes.middle(np.where(beyond, next_tile[..., None], tile[..., None]))
+    cosine, sine = point[..., COS], point[..., SIN]
+    x, y = x + point[..., X], y + point[..., Y]
+
+    straight = np.abs(point[:, -1, :6, BEND]).max(axis=1) < 0.03
+    pressure = _leaders(state, x, y, cosine, sine, seen, speed, half, wide, waited, straight)
+
+    # As fast as one wishes and as the bends ahead allow.
+    bend = np.maximum(np.abs(point[..., BEND]), 1e-3)
+    square = np.where(seen, CORNERING / bend + 2 * 1.3 * AHEAD, 1e9).min(axis=2)
+    target = np.minimum(wish, np.sqrt(square))
+    free = speed / np.maximum(target, 0.1)
+    free *= free
+    free = PUSH * np.maximum(1 - free * free, -1.5)
+    drive = free - PUSH * pressure
+
+    # The line before the next junction, where one may have to stop.
+    here = COUNT[links[w, tile]] >= 3
+    inside = here & (s + half > STOP[path] + 0.7) & (s - half < length - STOP[path])
+    coming = ~here | (s + half > STOP[path] + 0.7)
+    line = np.where(coming, length - s + STOP[later], STOP[path] - s) - half
+    cross_tile = np.where(coming, next_tile, tile)
+    cross_path = np.where(coming, later, path)
+    junction = COUNT[links[w, cross_tile]] >= 3
+    shown = state["signals"].reshape(n, -1)[w, cross_tile]
+    stop = red(shown, cross_path)
+    amber = (shown == AMBER_NS) | (shown == AMBER_EW)
+    stop |= amber & (line > speed * speed / 6)
+    stop |= _yields(
+        np.where(inside, tile, cross_tile),
+        np.where(inside, path, cross_path),
+        np.where(coming & ~inside, s - length, s),
+        inside,
+        line,
+        speed,
+        half,
+        waited,
+        stop,
+        there,
+    )
+    stop &= junction & there & (line < 40) & (line > speed * speed / 18 - 1.0)
+    drive_line = free - PUSH * _pressure(speed, 0.0, np.where(stop, line + 1.2, 1e6))
+    drive = np.minimum(drive, drive_line)
+    state["drive"][:] = np.clip(np.where(wish > 0, drive, -3.0), -HARDEST, PUSH)
+
+
+def _pressure(speed: Array, lead_speed: Array | float, gap: Array) -> Array:
+    """Return by what one brakes for a leader, in parts of PUSH."""
+    closing = speed * (speed - lead_speed) * (1 / (2 * np.sqrt(PUSH * BRAKE)))
+    wanted = STANDSTILL + np.maximum(speed * HEADWAY + closing, 0.0)
+    ratio = wanted / np.maximum(gap, 0.3)
+    return np.asarray(ratio * ratio)
+
+
+def _leaders(
+    state: State,
+    x: Array,
+    y: Array,
+    cosine: Array,
+    sine: Array,
+    seen: Array,
+    speed: Array,
+    half: Array,
+    wide: Array,
+    waited: Array,
+    straight: Array,
+) -> Array:
+    """Return by what each brakes for what is on its path, [N, drivers]; renew `lead`, `dodge`.
+
+    x, y, cosine, sine, seen: the places ahead of each driver, [N, drivers, LOOKS].
+    straight: does the ego's road lead straight on, bool [N]; it overtakes nobody before a bend.
+    """
+    users, kind, ego = state["users"], state["user_kind"], state["ego"]
+    n, drivers = speed.shape
+    # Everyone there is, [N, USERS + 1]; a pedestrian is as long as the next steps.
+    other_cosine, other_sine = route.facing(np.concatenate([users[..., 2], ego[:, 2:3]], axis=1))
+    fast = np.concatenate([users[..., 3], ego[:, 3:4]], axis=1)
+    kinds = np.concatenate([kind, np.full((n, 1), CAR)], axis=1)
+    step = np.where(kinds == WALKER, fast * FORESIGHT, 0.0)
+    other_half = np.concatenate([users[..., 4] * 0.5, np.full((n, 1), HALF)], axis=1) + step
+    other_wide = np.concatenate([users[..., 5] * 0.5, np.full((n, 1), rig.WIDTH / 2)], axis=1)
+    other_x = np.concatenate([users[..., 0], ego[:, 0:1]], axis=1) + step * other_cosine
+    other_y = np.concatenate([users[..., 1], ego[:, 1:2]], axis=1) + step * other_sine
+    # Who pulls out from the roadside is taken to be further out already.
+    course = state["course"]
+    out = np.clip(course[..., AIM] - course[..., SIDE], 0.0, 1.5)
+    out *= (course[..., SIDE] < 0) & (course[..., WISH] > 0) & (kind <= VAN)
+    other_x[:, :USERS] -= out * other_sine[:, :USERS]
+    other_y[:, :USERS] += out * other_cosine[:, :USERS]
+    other_x = np.where(kinds > 0, other_x, -1e4)
+
+    # Few of all these pairs are near one another: only they are looked at further.
+    dx, dy = other_x[:, None, None, :] - x[..., None], other_y[:, None, None, :] - y[..., None]
+    close = dx * dx + dy * dy < CLOSE * CLOSE
+    close &= seen[..., None]
+    w, i, m, j = np.nonzero(close)
+    own = np.append(np.arange(drivers - 1), USERS)
+    other = own[i] != j
+    w, i, m, j = w[other], i[other], m[other], j[other]
+    dx, dy = dx[w, i, m, j], dy[w, i, m, j]
+    cosine, sine = cosine[w, i, m], sine[w, i, m]
+    there_cosine, there_sine = other_cosine[w, j], other_sine[w, j]
+    far = dx * cosine + dy * sine
+    beside = dy * cosine - dx * sine
+    same = there_cosine * cosine + there_sine * sine
+    turned = np.abs(there_sine * cosine - there_cosine * sine)
+    along = np.abs(same)
+    long, broad = other_half[w, j], other_wide[w, j]
+    extent = long * turned + broad * along
+    near = np.abs(far) <= LOOK_GAP / 2 + 0.01
+
+    # The ego keeps away from what stands or cycles at the side of its lane, without leaving it.
+    wish = np.concatenate([state["course"][..., WISH], np.full((n, 1), LIMIT)], axis=1)
+    slow = (kinds == CYCLIST) | ((wish <= 0) & (kinds != WALKER))
+    driven = i == drivers - 1
+    aside = driven & near & slow[w, j] & (beside < -0.8)
+    dodge = np.zeros(n)
+    edge = beside + extent + (rig.WIDTH / 2 + 0.5)
+    np.maximum.at(dodge, w[aside], edge[aside])
+    state["dodge"][:] = np.minimum(dodge, 0.8)
+
+    # One who has long waited passes closely by.
+    spare = wide[w, i] + np.where(waited[w, i] > PATIENCE, -0.2, MARGIN)
+    aside = driven & (straight[w] | (kinds[w, j] != CYCLIST))
+    shift = np.where(aside, state["dodge"][w], 0.0)
+    near &= np.abs(beside - shift) < extent + spare
+    way = AHEAD[m] + far - long * along - broad * turned - half[w, i]
+    lead = np.full(n, rig.LEAD_RANGE)
+    drives = near & driven & (j < RIDERS)
+    np.minimum.at(lead, w[drives], way[drives])
+    state["lead"][:] = np.maximum(lead, 0.0)
+    # Two who stand before one another would for ever: one of them goes, but never into the ego.
+    near &= (waited[w, i] < PATIENCE + i) | (j >= RIDERS) | (same > 0.5)
+    w, i, j, way, same = w[near], i[near], j[near], way[near], same[near]
+    pressure = np.zeros((n, drivers))
+    lead_speed = np.maximum(fast[w, j] * same, 0.0)
+    np.maximum.at(pressure, (w, i), _pressure(speed[w, i], lead_speed, way))
+    return pressure
+
+
+def _yields(
+    tile: Array,
+    path: Array,
+    s: Array,
+    inside: Array,
+    line: Array,
+    speed: Array,
+    half: Array,
+    waited: Array,
+    held: Array,
+    there: Array,
+) -> Array:
+    """Return who must let another go first at a junction, bool [N, drivers].
+
+    First goes who is in the junction; then who is nearer to it, where turning left counts as
+    being further away. That is an order, so that someone always goes.
+    """
+    left = (path // 4 - path) % 4 == 3
+    order = line + np.where(left, 8.0, 0.0) + 0.01 * np.arange(line.shape[1])
+    waits = ~inside & (speed < 0.5) & (line > 4.0)
+    counts = there & ~held & ~waits & (line < 30.0)
+    before = counts[:, None, :] & (order[:, None, :] < order[:, :, None])
+    before &= (waited < PATIENCE)[:, :, None]
+    before |= (inside & there)[:, None, :] & (waited < 2 * PATIENCE)[:, :, None]
+    before &= tile[:, None, :] == tile[:, :, None]
+    mine, theirs = path[:, :, None], path[:, None, :]
+    before &= MEET[mine, theirs]
+    before &= (s - half)[:, None, :] < CLEAR[mine, theirs]
+    return np.asarray(before.any(axis=2) & ~inside)
