@@ -21,7 +21,7 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
-from builder import manifest
+from builder import manifest, strip
 from builder.terminal import Terminal, size
 from sims.errors import UserError
 
@@ -254,8 +254,8 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
     `root` is the site's root relative to the page, with a slash at its end.
     """
     world = shown.manifest
-    camera = world.spec["cameras"][0]
-    width = sum(c["width"] for c in world.spec["cameras"])
+    width, height = strip.size(world.spec["cameras"])
+    narrow = strip.size(world.spec["cameras"], narrow=True)
     poster = f"{root}{shown.folder}{world.poster.url}" if world.poster else ""
     attributes = {
         "world": world.name,
@@ -263,8 +263,12 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
         "src": f"{root}wm/site.json",
         **({"model": model} if model else {}),
     }
-    ratio = f"--wm-aspect: {width} / {camera['height']}"
+    ratio = f"--wm-aspect: {width} / {height}"
+    if narrow != (width, height):
+        ratio += f"; --wm-narrow: {narrow[0]} / {narrow[1]}"
     given = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
+    # Cameras that look around: the page lays them out by the room that there is.
+    given += " data-around" if narrow != (width, height) else ""
     title = html.escape(world.title)
     source = next((s for s in world.sim.sources if s.editable), None)
     link = (
@@ -274,7 +278,7 @@ def world_element(shown: Shown, root: str, mode: str, model: str | None) -> str:
     )
     return (
         f'<div class="wm-embed"><wm-world {given} style="{ratio}">'
-        f'<img class="wm-poster" src="{poster}" width="{width}" height="{camera["height"]}" '
+        f'<img class="wm-poster" src="{poster}" width="{width}" height="{height}" '
         f'alt="{title}: a frame of the game">'
         f'<button class="wm-play" type="button">Play {title} '
         f'<span class="wm-size">({size(shown.play_bytes)})</span></button>'

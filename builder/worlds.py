@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from builder import acceptance, cache, manifest
+from builder import acceptance, cache, manifest, strip
 from builder.pipeline import Entry
 from builder.project import World
 from sims.errors import UserError
@@ -43,13 +43,14 @@ def facts(world: World) -> Facts:
     folder = world.project.cache / "facts" / f"{world.name}-{world.hash[:16]}-{_code()[:8]}"
     spec = cache.read_json(folder / "spec.json")
     if spec is None:
-        spec, frame = _play(world)
+        spec, views = _play(world)
         from builder import png
 
-        side = max(frame.shape[:2])
-        cache.write(folder / "poster.png", png.encode(frame))
+        cameras = spec["cameras"]
+        square = _square(views[strip.front(cameras)])
+        side = len(square)
+        cache.write(folder / "poster.png", png.encode(strip.compose(views, cameras)))
         for edge in (192, 512):
-            square = _square(frame)
             cache.write(folder / f"icon-{edge}.png", png.encode(square, max(1, round(edge / side))))
         cache.write_json(folder / "spec.json", spec)
     icons = {edge: (folder / f"icon-{edge}.png").read_bytes() for edge in (192, 512)}
@@ -57,11 +58,11 @@ def facts(world: World) -> Facts:
 
 
 def _code() -> str:
-    return cache.code_hash([Path(__file__), Path(__file__).with_name("png.py")])
+    return cache.code_hash([Path(__file__), *map(Path(__file__).with_name, ("png.py", "strip.py"))])
 
 
 def _play(world: World) -> tuple[dict[str, Any], Any]:
-    """Play the first scripted behaviour for a while; return the spec and the frame then shown."""
+    """Play the first scripted behaviour for a while; return the spec and the views then shown."""
     import numpy as np
 
     sim_class = world.load()
@@ -90,7 +91,7 @@ def _play(world: World) -> tuple[dict[str, Any], Any]:
             f"world {world.name!r}: {where(error, world.project)}: {type(error).__name__}: "
             f"{error}. Run: mend that line, then build again"
         ) from error
-    return spec.to_json(), np.concatenate(list(frames[0]), axis=1)
+    return spec.to_json(), frames[0]
 
 
 def _square(frame: Any) -> Any:

@@ -35,7 +35,7 @@ INEXACT = {
 }
 FORBIDDEN = {"random", "secrets", "time", "datetime", "uuid"}
 WORLDS, STEPS = 4, 120
-MANY, FEW = 8, 40  # With more plans than that each is shorter, but not shorter than that.
+MANY, FEW = 6, 24  # With more plans than that each is shorter, but not shorter than that.
 
 Row = dict[str, list[str]]  # Of each array, a hash for every world.
 

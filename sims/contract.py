@@ -38,8 +38,9 @@ class Axis:
 
     `increase` and `decrease` are KeyboardEvent.code values that push it to `high` and `low`, in
     units a second of `pace` (0: at once), and back to `neutral` when they are let go. `gamepad` is
-    a standard-mapping name: "axis0" for a stick's whole way, "r2" for a trigger. `touch` labels
-    its buttons on the touch pad, one a direction that it has: (decrease, increase).
+    a standard-mapping name: "axis0" for a stick's whole way ("axis0-": turned round, where left or
+    up is `high`), "r2" for a trigger. `touch` labels its buttons on the touch pad, one a direction
+    that it has: (decrease, increase).
     """
 
     name: str

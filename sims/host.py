@@ -5,6 +5,7 @@ Runs alike in Pyodide (the page's sim worker) and in CPython (tests): no JavaScr
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -12,7 +13,7 @@ import math
 import struct
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,16 @@ def load_sim(module: str, folder: Path | str | None = None) -> type[Sim]:
             f"`spec`, and this one defines {names}; keep one."
         )
     return found[0]
+
+
+def digest(snapshot: Mapping[str, Array]) -> str:
+    """Return 16 hex digits that tell one world's snapshot (of a batch of one) from another's."""
+    told = hashlib.sha256()
+    for name in sorted(snapshot):
+        value = np.ascontiguousarray(snapshot[name])
+        told.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
+        told.update(value.tobytes())
+    return told.hexdigest()[:16]
 
 
 class Host:
@@ -131,6 +142,10 @@ class Host:
         head = json.dumps(header, separators=(",", ":")).encode()
         body = b"".join(a.tobytes() for a in arrays.values())
         return _MAGIC + struct.pack("<I", len(head)) + head + body
+
+    def digest(self) -> str:
+        """Return the digest of the game's state, as replay links and recordings carry it."""
+        return digest(self._sim.snapshot())
 
     def restore(self, data: bytes) -> None:
         """Bring back what `snapshot` returned; a snapshot that does not fit changes nothing."""

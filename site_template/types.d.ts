@@ -69,19 +69,43 @@ export interface AxisSpec {
   increase: string[];
   decrease: string[];
   gamepad: string | null;
+  pace: number;
+  touch: string[];
+}
+export interface CameraSpec {
+  name: string;
+  height: number;
+  width: number;
+  focal: number;
+  place: number[];
+  yaw: number;
+  pitch: number;
+}
+export interface SensorSpec {
+  name: string;
+  shape: number[];
+  dtype: string;
+  unit: string;
+  low: number;
+  high: number;
+  meaning: string;
+  show: "" | "gauge" | "path" | "scan";
+  place: number[];
+  elevations: number[];
 }
 export interface Spec {
   name: string;
   title: string;
   rate: number;
-  cameras: { name: string; height: number; width: number }[];
+  cameras: CameraSpec[];
   actions: ActionSpec[];
   axes: AxisSpec[];
   chance: string[];
-  sensors: Record<string, unknown>[];
+  sensors: SensorSpec[];
   hud: { name: string; label: string }[];
   events: string[];
   scenarios: string[];
+  conditions: string[];
   behaviours: string[];
   max_steps: number;
 }
@@ -114,6 +138,38 @@ export interface Replay {
   scenario: string;
   actions: number[][];
   end: string;
+}
+
+/** One game of a recording: seed, scenario and steps are enough to make every frame again. */
+export interface RecordedGame {
+  /** A key of `Recording.sims`. */
+  sim: string;
+  edited: boolean;
+  seed: number;
+  scenario: string;
+  /** When it began: ISO 8601, UTC. Nothing depends on it. */
+  begun: string;
+  /** From which step on who drove: "person", a behaviour of the spec, or "replay". */
+  drivers: [step: number, who: string][];
+  /** One action a step: [index], or one number an axis, whose float32 is what the sim was given. */
+  steps: number[][];
+  /** `sims.host.digest` of the state after the last step. */
+  end: string;
+}
+
+/** What "Save recording" writes, and `wmsite data import` reads. */
+export interface Recording {
+  format: "wmsite-recording";
+  version: 1;
+  world: string;
+  made: string;
+  rate: number;
+  /** The axes' names in order; [] where the world has discrete actions. */
+  axes: string[];
+  actions: string[];
+  /** The sims that were played, by hash: null as shipped, else the edited files. */
+  sims: Record<string, Sources | null>;
+  games: RecordedGame[];
 }
 
 export interface Percentiles {

@@ -140,7 +140,7 @@ def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
     count = np.maximum(last - first, 0)
 
     # One entry for each box and column that it may cover: the eye and the ray as the box sees it.
-    entry = np.repeat(np.arange(len(count)), count)
+    entry = np.repeat(np.arange(len(count)), count.astype(np.intp))
     start = first - (np.cumsum(count) - count)
     column = np.arange(len(entry)) + start.take(entry)
     slope = slopes.take(column)

@@ -40,7 +40,7 @@ AXES = (
         "share, + is left",
         increase=("ArrowLeft", "KeyA"),
         decrease=("ArrowRight", "KeyD"),
-        gamepad="axis0",
+        gamepad="axis0-",
         pace=2.5,
         touch=("▶", "◀"),
     ),

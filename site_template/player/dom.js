@@ -28,6 +28,8 @@ const PATHS = {
   chart: "M4 20V10h4v10zm6 0V4h4v16zm6 0v-7h4v7z",
   keys: "M3 6h18v12H3zm3 3v2h2V9zm4 0v2h2V9zm4 0v2h4V9zM7 13v2h10v-2z",
   tune: "M4 6h9v2H4zm12-2h2v2h2v2h-2v2h-2zM4 16h3v2H4zm5-2h2v6H9zm4 2h7v2h-7zM4 11h16v2H4z",
+  path: "M9 3h2l-2.5 18h-4zm4 0h2l4.5 18h-4zM11.2 4h1.6l.3 4h-2.2zm-.5 7h2.6l.4 4h-3.4z",
+  save: "M11 3h2v9.2l3.3-3.3 1.4 1.4L12 16l-5.7-5.7 1.4-1.4 3.3 3.3zM4 18h16v2H4z",
   link: "M10.6 13.4a1 1 0 0 1-1.4 1.4 4.5 4.5 0 0 1 0-6.4l3-3a4.5 4.5 0 0 1 6.4 6.4l-1.4 1.4-1.4-1.4 1.4-1.4a2.5 2.5 0 0 0-3.6-3.6l-3 3a2.5 2.5 0 0 0 0 3.6zm2.8-2.8a1 1 0 0 1 1.4-1.4 4.5 4.5 0 0 1 0 6.4l-3 3a4.5 4.5 0 0 1-6.4-6.4l1.4-1.4 1.4 1.4-1.4 1.4a2.5 2.5 0 0 0 3.6 3.6l3-3a2.5 2.5 0 0 0 0-3.6z",
 };
 
@@ -41,6 +43,13 @@ export function icon(name) {
   path.setAttribute("d", PATHS[name]);
   svg.append(path);
   return svg;
+}
+
+/** Hand a file to the browser's downloads. @param {string} name @param {Blob} blob */
+export function download(name, blob) {
+  const href = URL.createObjectURL(blob);
+  h("a", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 10_000);
 }
 
 /** A figure of the sim's in words. @param {number} value */

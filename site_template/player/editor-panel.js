@@ -1,7 +1,8 @@
 // The sim's source beside the stage: edit, run at once, see an exception at its line, reset, download.
 // What was typed is kept in the browser where it lets us, for this very version of the sim.
 
-import { h } from "./dom.js";
+import { download, h } from "./dom.js";
+import { zipped } from "./zip.js";
 
 /** @import {SimFault, Sources} from "../types" */
 /** @import {WorldElement} from "./player.js" */
@@ -112,6 +113,7 @@ class Panel {
       ),
     );
     this.show(this.files[0]);
+    this.mark();
     const restored = this.files.some((f) => f.editable && f.path in kept && kept[f.path] !== now[f.path]);
     this.say(restored ? "Your edits from last time. Run plays them." : "");
     element.addEventListener("wm-sim-error", (event) => this.point(/** @type {CustomEvent} */ (event).detail));
@@ -123,7 +125,8 @@ class Panel {
     const tab = h(
       "button",
       { type: "button", role: "tab", id: `${stem}-tab`, "aria-controls": stem, "aria-selected": "false", tabindex: -1 },
-      path.replace(/^sims\//, ""),
+      // A folder's own files by their names alone: one bar of tabs.
+      path.replace(/^sims\//, "").replace(`${this.element.getAttribute("world")}/`, ""),
       editable ? null : h("span", { class: "wm-editor-locked" }, "read only"),
     );
     const page = h("div", { role: "tabpanel", id: stem, "aria-labelledby": tab.id, class: "wm-editor-page", hidden: true });
@@ -135,6 +138,7 @@ class Panel {
   /** Show one file; its editor is made when it is first looked at. @param {File} file */
   show(file) {
     this.shown = file;
+    if (this.tabs) this.tabs.scrollLeft = file.tab.offsetLeft - this.tabs.offsetLeft - 40;
     for (const other of this.files) {
       other.page.hidden = other !== file;
       other.tab.setAttribute("aria-selected", String(other === file));
@@ -167,11 +171,22 @@ class Panel {
   }
 
   changed() {
+    this.mark();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       const edits = Object.entries(this.edited).filter(([path, text]) => text !== this.shipped[path]);
       this.shelf.write(Object.fromEntries(edits));
     }, 300);
+  }
+
+  /** Mark the tabs of files that are not as shipped. */
+  mark() {
+    const now = this.edited;
+    for (const { path, editable, tab } of this.files) {
+      const changed = editable && now[path] !== this.shipped[path];
+      tab.toggleAttribute("data-changed", changed);
+      tab.title = changed ? "Edited" : "";
+    }
   }
 
   /** Restart the game from what the editors hold. */
@@ -205,11 +220,13 @@ class Panel {
     if (!ok && error) this.point(error);
   }
 
+  /** The world's files as they are in the editors: one as it is, several as a zip of their folder. */
   download() {
-    const { path, editor } = /** @type {File} */ (this.shown);
-    const url = URL.createObjectURL(new Blob([editor?.getDoc() ?? ""], { type: "text/x-python" }));
-    h("a", { href: url, download: path.split("/").pop() }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    const files = Object.entries(this.edited);
+    const world = this.element.getAttribute("world");
+    if (files.length > 1) return download(`${world}.zip`, zipped(Object.fromEntries(files.map(([path, text]) => [path.replace(/^sims\//, ""), text]))));
+    const [path, text] = files[0];
+    download(path.split("/").pop() ?? "", new Blob([text], { type: "text/x-python" }));
   }
 
   /** @param {boolean} running */
@@ -239,6 +256,10 @@ class Panel {
     if (!file || !line) return;
     this.show(file);
     file.editor?.markError(line, what);
-    this.fault.append(h("button", { type: "button", class: "wm-text", onclick: () => file.editor?.focus() }, "Go to the line"));
+    const go = () => {
+      this.show(file);
+      file.editor?.focus();
+    };
+    this.fault.append(h("button", { type: "button", class: "wm-text", onclick: go }, "Go to the line"));
   }
 }

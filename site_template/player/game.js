@@ -3,7 +3,9 @@
 import { joinModel } from "./join.js";
 import { load } from "./load.js";
 import { Samples } from "./loop.js";
+import { Recorder } from "./recording.js";
 import { modelFailed, recover } from "./recover.js";
+import { stepped } from "./replay.js";
 import { endReplay } from "./rerun.js";
 import { Stage, STAGES } from "./stages.js";
 
@@ -69,6 +71,9 @@ export class Game extends EventTarget {
     this.behaviour = null;
     /** @type {number[] | null} */
     this.nextAction = null;
+    /** What the last step was given; null before the first. @type {number[] | null} */
+    this.action = null;
+    this.recorder = new Recorder();
     /** @type {{replay: Replay, at: number} | null} */
     this.replaying = null;
     /** @type {PlayerState["replay"]} */
@@ -137,6 +142,7 @@ export class Game extends EventTarget {
     clearTimeout(this.restarting);
     this.over = false;
     this.nextAction = null;
+    this.action = null;
     this.drift = null;
     if (this.dream) this.mode = this.dream.mode;
     this.dream = null;
@@ -163,19 +169,26 @@ export class Game extends EventTarget {
 
   /** The status by name, as `layout` names it. @param {string} name */
   read(name) {
-    return this.status[this.sim?.layout.indexOf(name) ?? -1] ?? 0;
+    return this.status[this.sim?.places.get(name) ?? -1] ?? 0;
+  }
+
+  /** What a sensor says now, without a copy. @param {{name: string, shape: number[]}} sensor */
+  view({ name, shape }) {
+    const first = this.sim?.places.get(`sensor.${name}.0`) ?? this.status.length;
+    return this.status.subarray(first, first + shape.reduce((a, b) => a * b, 1));
   }
 
   /** The chance of the coming step. @returns {number[]} */
   chance() {
-    const first = this.sim?.layout.indexOf("chance.0") ?? -1;
-    return first < 0 ? [] : [...this.status.slice(first, first + /** @type {SimLink} */ (this.sim).spec.chance.length)];
+    const first = this.sim?.places.get("chance.0");
+    return first === undefined ? [] : [...this.status.slice(first, first + /** @type {SimLink} */ (this.sim).spec.chance.length)];
   }
 
   /** What the sim's sensors say now, one after the other. @returns {number[]} */
   sensors() {
-    const first = this.sim?.layout.findIndex((name) => name.startsWith("sensor.")) ?? -1;
-    return first < 0 ? [] : [...this.status.slice(first)];
+    const sensor = this.sim?.spec.sensors[0]?.name;
+    const first = this.sim?.places.get(`sensor.${sensor}.0`);
+    return first === undefined ? [] : [...this.status.slice(first)];
   }
 
   /** The mode that can be shown now. @returns {Mode} */
@@ -185,7 +198,9 @@ export class Game extends EventTarget {
 
   /** One tick. @returns {Promise<boolean>} whether there is a new frame */
   tick() {
-    return this.exclusively(() => this.advance());
+    const { replaying } = this;
+    // A replay that was skipped while this tick waited has come to its end.
+    return this.exclusively(async () => this.replaying === replaying && this.advance());
   }
 
   async advance() {
@@ -201,9 +216,14 @@ export class Game extends EventTarget {
         }
         action = replay.actions[this.replaying.at++];
       }
-      if (!action && this.behaviour) action = this.nextAction ?? (await sim.act(this.behaviour));
+      sim.drive(action ? "replay" : (this.behaviour ?? "person"));
+      // A script is held to the same steps of an axis as a hand: links and recordings carry no others.
+      if (!action && this.behaviour) action = stepped(sim.spec, this.nextAction ?? (await sim.act(this.behaviour)));
       action ??= this.options.sample();
-      const left = { action, chance: this.chance(), sensors: this.sensors() };
+      this.action = action;
+      // Of many sensors this is much: without a model nobody asks.
+      const modelled = Boolean(this.world?.models.length);
+      const left = { action, chance: modelled ? this.chance() : [], sensors: modelled ? this.sensors() : [] };
       const predicting = this.predict(action);
       const stepping = sim.step(action, this.replaying ? null : this.behaviour, this.pool.pop());
       const [shown, predicted] = await Promise.all([stepping, predicting]);
@@ -309,6 +329,7 @@ export class Game extends EventTarget {
     this.replayState = "none";
     const shown = await this.exclusively(async () => {
       try {
+        await this.recorder.keep(sim);
         return await sim.reset(seed ?? sim.now.seed + 1, scenario ?? sim.now.scenario);
       } catch (error) {
         await recover(this, error);

@@ -79,7 +79,9 @@ const spec = {
   name: text,
   title: text,
   rate: number,
-  cameras: list(part({ name: text, height: number, width: number })),
+  cameras: list(
+    part({ name: text, height: number, width: number, focal: number, place: list(number), yaw: number, pitch: number }),
+  ),
   actions: list(part({ name: text, keys: list(text), touch: orNull(text), gamepad: list(text) })),
   axes: list(
     part({
@@ -91,13 +93,29 @@ const spec = {
       increase: list(text),
       decrease: list(text),
       gamepad: orNull(text),
+      pace: number,
+      touch: list(text),
     }),
   ),
   chance: list(text),
-  sensors: list(dict(anything)),
+  sensors: list(
+    part({
+      name: text,
+      shape: list(number),
+      dtype: text,
+      unit: text,
+      low: number,
+      high: number,
+      meaning: text,
+      show: one("", "gauge", "path", "scan"),
+      place: list(number),
+      elevations: list(number),
+    }),
+  ),
   hud: list(part({ name: text, label: text })),
   events: list(text),
   scenarios: list(text),
+  conditions: list(text),
   behaviours: list(text),
   max_steps: number,
 };
@@ -150,14 +168,19 @@ export function loadSite(src, fresh = false) {
 export function asWorld(value) {
   part(world)(value, "world.json");
   const found = /** @type {World} */ (value);
-  const { cameras, actions, axes, chance, rate, scenarios } = found.spec;
+  const { cameras, actions, axes, chance, rate, scenarios, sensors } = found.spec;
   if (!cameras.length || !(rate > 0) || !scenarios.length || !(actions.length || axes.length))
     throw new ManifestError("world.json.spec: needs a camera, a rate, a scenario, and actions or axes");
   if (cameras.some((c) => c.height !== cameras[0].height || c.width !== cameras[0].width))
     throw new ManifestError("world.json.spec.cameras: all cameras must have one size");
   const frame = cameras.length * cameras[0].height * cameras[0].width * 4;
-  const sensors = found.spec.sensors.reduce((sum, s) => sum + elements(/** @type {number[]} */ (s.shape)), 0);
-  for (const m of found.models) checkModel(m, frame, sensors, actions.length || axes.length, chance.length);
+  for (const { name, shape, show, elevations } of sensors) {
+    const wanted = { "": true, gauge: elements(shape) === 1, path: shape.length === 2 && shape[1] === 2,
+      scan: shape.length === 2 && shape[0] === elevations.length }[show]; // prettier-ignore
+    if (!wanted) throw new ManifestError(`world.json.spec.sensors: "${name}" of shape [${shape}] can't be shown as a ${show}`);
+  }
+  const measured = sensors.reduce((sum, s) => sum + elements(s.shape), 0);
+  for (const m of found.models) checkModel(m, frame, measured, actions.length || axes.length, chance.length);
   return found;
 }
 

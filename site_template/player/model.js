@@ -219,7 +219,7 @@ export class ModelLink {
 /** @param {Sight} sight as the worker takes it */
 const seen = ({ frame, sensors }) => ({ frame: new Uint8Array(frame.buffer), sensors: Float32Array.from(sensors) });
 
-/** @param {Record<string, unknown>} sensor */
+/** @param {Spec["sensors"][number]} sensor */
 const shaped = ({ name, shape }) => [name, shape];
 
 /** @param {unknown} error */

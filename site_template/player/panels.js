@@ -8,6 +8,8 @@ import { choose } from "./join.js";
 /** @import {View} from "./view.js" */
 
 const BITS = { fp32: 32, fp16: 16, int8: 8 };
+/** What the condition's field says where the seed decides. */
+export const ANY = "by the seed";
 /** Ticks after which the model is brought back to the sim; 0: never. */
 const RESYNC = [0, 300, 100, 30, 10, 1];
 /** Percent of the pixels that are spoilt in what the model sees. */
@@ -58,7 +60,15 @@ function settings(view, game, { spec, models }) {
   const variants = [...new Set(models.flatMap((m) => m.variants.map((v) => v.name)))];
   const backends = [...new Set(models.flatMap((m) => m.variants.flatMap((v) => v.backends)))];
   view.seed = seed;
-  view.scenario = select("Start", spec.scenarios, (scenario) => void game.restart(game.sim?.now.seed, scenario));
+  /** @param {HTMLElement | undefined} field */
+  const picked = (field) => field?.querySelector("select")?.value ?? "";
+  const anew = () => {
+    const condition = picked(view.condition);
+    const start = picked(view.scenario) + (condition && condition !== ANY ? `/${condition}` : "");
+    void game.restart(game.sim?.now.seed, start);
+  };
+  view.scenario = select("Start", spec.scenarios, anew);
+  view.condition = select("Conditions", [ANY, ...spec.conditions], anew);
   view.pilot = select("Who plays", ["you", ...spec.behaviours], (who) => game.autoplay(who === "you" ? null : who));
   /** @param {string} name @param {string} label @param {number[]} values @param {(value: number) => string} say @param {"input" | "change"} on @param {(value: number) => void} onpick */
   const slider = (name, label, values, say, on, onpick) => {
@@ -78,6 +88,7 @@ function settings(view, game, { spec, models }) {
   const able = () => (evaluated.disabled = counts(game.model ? [game.model.model] : []).length < 2);
   game.addEventListener("state", able);
   able();
+  view.saved = h("span", {}, "Save recording");
   view.link = h("input", { type: "text", readonly: true, "aria-label": "Replay link", hidden: true });
   return [
     h(
@@ -85,6 +96,7 @@ function settings(view, game, { spec, models }) {
       { class: "wm-fields" },
       h("label", { class: "wm-field" }, h("span", {}, "Seed"), seed),
       view.scenario,
+      spec.conditions.length ? view.condition : null,
       spec.behaviours.length ? view.pilot : null,
       families.length > 1
         ? select("Model", families, (family) => void choose(game, { family }), game.options.family ?? families[0])
@@ -113,6 +125,7 @@ function settings(view, game, { spec, models }) {
         icon("link"),
         "Copy replay link",
       ),
+      h("button", { type: "button", class: "wm-text", "data-do": "save-recording", onclick: () => void view.save() }, icon("save"), view.saved),
       view.link,
     ),
   ];

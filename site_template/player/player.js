@@ -19,6 +19,9 @@ import { View } from "./view.js";
 /** @type {Mode[]} */
 const MODES = ["sim", "overlay", "split", "neural", "difference"];
 
+/** Keys that scroll a page: not while the stage has the focus. */
+const SCROLLS = new Set(["Space", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"]);
+
 export class WorldElement extends HTMLElement {
   constructor() {
     super();
@@ -91,10 +94,17 @@ export class WorldElement extends HTMLElement {
     });
     game.addEventListener("state", update);
     game.addEventListener("frame", () => view.draw());
-    game.addEventListener("first", () => view.respec());
+    game.addEventListener("first", () => {
+      const { input } = this;
+      const spec = game.sim?.spec;
+      if (!input || !spec) return;
+      if (spec === input.spec) return input.settle();
+      input.bind(spec);
+      view.respec(spec);
+    });
     game.addEventListener("ready", () => {
       if (view.painter) return;
-      this.input = new Input(/** @type {World} */ (game.world).spec);
+      this.input = new Input(game.sim?.spec ?? /** @type {World} */ (game.world).spec);
       view.attach(game, this.input);
       this.control(game, view, this.input, signal);
       if (this.contains(document.activeElement) || document.activeElement === document.body)
@@ -168,8 +178,10 @@ export class WorldElement extends HTMLElement {
           if (!event.repeat) input.press(code);
         } else if (keys[code]) {
           if (!event.repeat || code === "Period") keys[code]();
-        } else return;
+        } else if (!SCROLLS.has(code)) return;
         event.preventDefault();
+        // The theme has keys of its own: S would open its search, P and N turn its pages.
+        event.stopPropagation();
       },
       { signal },
     );
@@ -191,15 +203,17 @@ export class WorldElement extends HTMLElement {
         input.press(code);
         fingers.set(event.pointerId, code);
       }
-      for (const button of pad.children)
-        button.toggleAttribute("data-held", [...fingers.values()].includes(/** @type {HTMLElement} */ (button).dataset.code ?? ""));
+      for (const button of /** @type {NodeListOf<HTMLElement>} */ (pad.querySelectorAll("[data-code]")))
+        button.toggleAttribute("data-held", [...fingers.values()].includes(button.dataset.code ?? ""));
     };
     /** @param {PointerEvent} event */
     const lift = (event) => {
       const before = fingers.get(event.pointerId);
-      if (before) input.release(before);
       fingers.delete(event.pointerId);
-      for (const button of pad.children) button.removeAttribute("data-held");
+      if (!before || [...fingers.values()].includes(before)) return;
+      input.release(before);
+      for (const button of pad.querySelectorAll("[data-code]"))
+        if (/** @type {HTMLElement} */ (button).dataset.code === before) button.removeAttribute("data-held");
     };
     pad.addEventListener(
       "pointerdown",

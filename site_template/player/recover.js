@@ -25,10 +25,12 @@ export async function runSource(game, files) {
   return game.exclusively(async () => {
     const { seed, scenario } = sim.now;
     const before = await sim.save();
+    const ended = await game.recorder.ended(sim);
     try {
       await sim.open(same ? sim.shipped : edited, seed, scenario, trial(sim.spec));
       const shown = await sim.reset(seed, scenario);
       sim.now.good = same ? null : before;
+      game.recorder.add(ended);
       Object.assign(game, { replaying: null, replayState: "none", notice: null });
       game.begin(shown);
       game.resume();

@@ -40,11 +40,26 @@ const fromBase64Url = (text) =>
 /** Steps of an axis between its low and its high: what a byte can say, so that a replay is exact. */
 export const AXIS_STEPS = 254;
 
+/**
+ * Return the action with each axis at the nearest of its steps: what any player, a script too, is held to.
+ * @param {Spec} spec @param {number[]} action @returns {number[]}
+ */
+export const stepped = (spec, action) => (spec.actions.length ? action : fromBytes(spec, toBytes(spec, action)));
+
+/** Is this one of the world's scenarios, alone or as "scenario/condition"? @param {Spec} spec @param {string} scenario */
+export function hasScenario({ scenarios, conditions }, scenario) {
+  const [name, condition, ...more] = scenario.split("/");
+  return scenarios.includes(name) && !more.length && (condition === undefined || conditions.includes(condition));
+}
+
 /** Return the action's bytes: its index, or each axis as a step number. @param {Spec} spec @param {number[]} action */
 const toBytes = (spec, action) =>
   spec.actions.length
     ? action
-    : spec.axes.map(({ low, high }, i) => Math.round(((action[i] - low) / (high - low)) * AXIS_STEPS));
+    : spec.axes.map(({ low, high }, i) => {
+        const step = Math.round(((action[i] - low) / (high - low)) * AXIS_STEPS);
+        return Math.min(AXIS_STEPS, Math.max(0, step));
+      });
 
 /** @param {Spec} spec @param {number[]} bytes @returns {number[]} the action as the sim takes it */
 const fromBytes = (spec, bytes) =>
@@ -97,7 +112,7 @@ export function fromFragment(fragment, spec) {
     return value;
   };
   const scenario = field("scenario", /^.+$/);
-  if (!spec.scenarios.includes(scenario))
+  if (!hasScenario(spec, scenario))
     throw new ReplayError(`this replay link names a scenario this world does not have: "${scenario}"`);
   return {
     world: field("replay", /^.+$/),

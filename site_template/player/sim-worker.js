@@ -1,7 +1,6 @@
 // Pyodide in a worker: runs the page's sims. Each game has a folder of sources and a sims.host.Host.
 
 import { countFetches } from "./counting.js";
-import { digest } from "./replay.js";
 import { moved, serve, tell } from "./rpc.js";
 
 /** @import {SimFault, Sources} from "../types" */
@@ -234,7 +233,7 @@ serve({
   },
 
   /** @param {{name: string}} args */
-  digest: ({ name }) => digest(snapshot(game(name))),
+  digest: ({ name }) => game(name).host.host.digest(),
 
   /** @param {{name: string}} args */
   close: ({ name }) => close(name),

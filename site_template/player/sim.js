@@ -14,8 +14,10 @@ import { LIMITS } from "./stages.js";
  * A game that can be brought back: what runs, how it began, all that was done, and a shortcut.
  * @typedef {{
  *   sources: Sources, edited: boolean, seed: number, scenario: string, actions: number[][],
+ *   begun: Date, drivers: [step: number, who: string][],
  *   saved: {at: number, bytes: Uint8Array} | null, good: Save | null,
  * }} Save
+ * `drivers`: who drove from which step on;
  * `good`: the game before the edit that runs here, which is known to work.
  */
 
@@ -30,8 +32,8 @@ export class SimLink {
     this.name = `game-${++games}`;
     /** @type {Remote | null} */
     this.remote = null;
-    /** @type {string[]} */
-    this.layout = [];
+    /** Where the status has which number, by name. @type {Map<string, number>} */
+    this.places = new Map();
     this.spec = world.spec;
     /** What runs now, to be brought back. @type {Save} */
     this.now = {
@@ -40,6 +42,8 @@ export class SimLink {
       seed: 0,
       scenario: world.spec.scenarios[0],
       actions: [],
+      begun: new Date(),
+      drivers: [],
       saved: null,
       good: null,
     };
@@ -72,7 +76,7 @@ export class SimLink {
     const { module } = this.world.sim;
     /** @type {{layout: string[], spec: Spec}} */
     const { layout, spec } = await this.call("open", { module, sources, seed, scenario, trial });
-    this.layout = layout;
+    this.places = new Map(layout.map((name, i) => [name, i]));
     this.spec = spec;
     this.now = { ...this.now, sources, edited: sources !== this.shipped };
   }
@@ -80,8 +84,14 @@ export class SimLink {
   /** @param {number} seed @param {string} scenario @returns {Promise<Shown>} */
   async reset(seed, scenario) {
     const shown = await this.call("reset", { seed, scenario });
-    this.now = { ...this.now, seed, scenario, actions: [], saved: null };
+    this.now = { ...this.now, seed, scenario, actions: [], begun: new Date(), drivers: [], saved: null };
     return shown;
+  }
+
+  /** Note who takes the coming step. @param {string} who */
+  drive(who) {
+    const { drivers, actions } = this.now;
+    if (drivers.at(-1)?.[1] !== who) drivers.push([actions.length, who]);
   }
 
   /**
@@ -125,7 +135,7 @@ export class SimLink {
     const at = now.actions.length;
     const bytes = await this.call("snapshot");
     now.saved = { at, bytes };
-    return { ...now, actions: now.actions.slice() };
+    return { ...now, actions: now.actions.slice(), drivers: now.drivers.slice() };
   }
 
   /**

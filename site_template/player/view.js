@@ -1,15 +1,20 @@
 // What the player sees around the picture: controls, notices, figures, panels. Reads a Game, calls a Game.
 
+import { Ahead } from "./ahead.js";
 import { Cover } from "./cover.js";
-import { format, h, icon } from "./dom.js";
+import { download, format, h, icon } from "./dom.js";
 import { Painter } from "./draw.js";
 import { canDream, dream, wake } from "./dream.js";
 import { DriftLine } from "./drift-line.js";
+import { touchPad } from "./input.js";
+import { Instruments } from "./instruments.js";
 import { loadModel } from "./join.js";
-import { build, figures } from "./panels.js";
+import { ANY, build, figures } from "./panels.js";
+import { counted, fileName } from "./recording.js";
 import { share, skip } from "./rerun.js";
+import { shownAs } from "./scan.js";
 
-/** @import {Mode, World} from "../types" */
+/** @import {Mode, Spec, World} from "../types" */
 /** @import {Game, Notice} from "./game.js" */
 /** @import {Input} from "./input.js" */
 
@@ -23,6 +28,8 @@ const MEANING = {
   neural: "The model alone, on its own frames",
   difference: "Where model and simulator differ, four times as bright",
 };
+/** On a stage this narrow, in CSS pixels, the camera that looks ahead lies over the others: as in player.css. */
+const NARROW = 600;
 let views = 0;
 
 export class View {
@@ -48,17 +55,24 @@ export class View {
     /** @type {HTMLElement | undefined} */
     this.scenario = undefined;
     /** @type {HTMLElement | undefined} */
+    this.condition = undefined;
+    /** @type {HTMLElement | undefined} */
     this.pilot = undefined;
+    /** @type {HTMLElement | undefined} */
+    this.saved = undefined;
 
     this.canvas = h("canvas", { class: "wm-canvas", role: "img", hidden: true });
     this.cover = new Cover(this);
     this.captions = h("div", { class: "wm-captions", hidden: true }, h("span", {}, "Simulator"), h("span", {}, "Model"));
-    this.viewport = h("div", { class: "wm-viewport" }, poster, this.canvas, this.captions, this.cover.element);
+    this.ahead = new Ahead();
+    this.instruments = new Instruments();
+    this.viewport = h("div", { class: "wm-viewport" }, poster, this.canvas, this.ahead.element, this.captions, this.cover.element);
     this.pad = h("div", { class: "wm-pad", hidden: true });
     this.stage = h(
       "div",
       { class: "wm-stage", role: "application", "aria-roledescription": "game stage", "aria-label": title },
       this.viewport,
+      this.instruments.element,
       this.pad,
     );
     this.hud = h("dl", { class: "wm-hud" });
@@ -79,7 +93,6 @@ export class View {
   attach(game, input) {
     const world = /** @type {World} */ (game.world);
     this.game = game;
-    this.painter = new Painter(this.canvas, game.sim?.spec ?? world.spec);
     this.canvas.hidden = false;
     this.viewport.querySelector("img")?.remove();
     this.stage.tabIndex = 0;
@@ -89,29 +102,55 @@ export class View {
     );
     this.top.hidden = this.bar.hidden = false;
     this.drift.element.hidden = !world.models.length;
-    this.buildPad(input);
     this.buildBar(game, world);
     this.panels.replaceChildren(...build(this, game, world));
+    this.respec(input.spec);
+    new ResizeObserver(() => this.fit()).observe(this.viewport);
     this.update();
   }
 
-  /** @param {Input} input */
-  buildPad(input) {
-    const { actions, axes } = input.spec;
-    /** @type {[string, string, string][]} */
-    const buttons = [
-      ...actions.filter((a) => a.touch).map((a) => /** @type {[string, string, string]} */ ([`touch:${a.name}`, a.touch, a.name])),
-      ...axes.flatMap((a) => /** @type {[string, string, string][]} */ ([
-        [`touch:${a.name}-`, `${a.name} −`, `${a.name} down`],
-        [`touch:${a.name}+`, `${a.name} +`, `${a.name} up`],
-      ])),
-    ];
-    this.pad.replaceChildren(
-      ...buttons.map(([code, face, name]) =>
-        h("button", { type: "button", class: "wm-touch", "data-code": code, "aria-label": name, tabindex: -1 }, face),
-      ),
-    );
-    this.pad.hidden = !buttons.length;
+  /** Show what a spec tells: cameras, sensors, controls. An edited sim may tell another. @param {Spec} spec */
+  respec(spec) {
+    this.painter = new Painter(this.canvas, spec);
+    this.host.toggleAttribute("data-around", spec.cameras.length > 1);
+    this.instruments.build(spec);
+    /** What is drawn into the camera views. */
+    this.path = spec.cameras.some((c) => c.focal > 0) ? shownAs(spec, "path") : undefined;
+    if (this.pathButton) this.pathButton.hidden = !this.path;
+    this.showPath(true);
+    const { left, right } = touchPad(spec);
+    /** @param {typeof left} buttons */
+    const group = (buttons) =>
+      h(
+        "div",
+        { class: "wm-thumb" },
+        ...buttons.map(({ code, face, name, caption }) =>
+          h(
+            "button",
+            { type: "button", class: "wm-touch", "data-code": code, "aria-label": name, tabindex: -1 },
+            face,
+            caption ? h("small", {}, caption) : null,
+          ),
+        ),
+      );
+    this.pad.replaceChildren(...[left, right].filter((b) => b.length).map(group));
+    this.pad.hidden = !left.length && !right.length;
+    this.fit();
+  }
+
+  /** Lay the cameras out for the room that there is. */
+  fit() {
+    const { painter } = this;
+    if (!painter) return;
+    painter.fit(this.viewport.clientWidth < NARROW);
+    this.draw();
+  }
+
+  /** Draw the points ahead into the views, or not. @param {boolean} shown */
+  showPath(shown) {
+    this.ahead.element.toggleAttribute("hidden", !shown || !this.path);
+    this.pathButton?.setAttribute("aria-pressed", String(shown));
+    this.draw();
   }
 
   /** @param {Game} game @param {World} world */
@@ -148,13 +187,17 @@ export class View {
       h(
         "button",
         {
-          type: "button", class: "wm-button wm-opens", "data-opens": panel, "aria-expanded": "false",
+          type: "button", class: "wm-button wm-opens", "data-opens": panel, "aria-label": name, "aria-expanded": "false",
           "aria-controls": `${this.id}-${panel}`, onclick: () => this.open(panel),
         },
         icon(face), h("span", {}, name),
       ); // prettier-ignore
     const resync = button("resync", "resync", "Bring the model back to the sim (R)", () => void game.resync());
     this.dreamButton = button("dream", "moon", "Dream from here", () => void (game.dream ? wake(game) : dream(game)));
+    this.pathButton = button("path", "path", "The points ahead, drawn into the views", () =>
+      this.showPath(this.pathButton?.getAttribute("aria-pressed") !== "true"),
+    );
+    this.saveButton = button("save", "save", "Save recording", () => void this.save());
     this.bar.replaceChildren(
       h(
         "div",
@@ -163,6 +206,8 @@ export class View {
         button("step", "step", "One tick (.)", () => void game.single()),
         button("restart", "restart", "New game (N)", () => void game.restart()),
         ...(world.models.length ? [resync, this.dreamButton] : []),
+        this.pathButton,
+        this.saveButton,
       ),
       h("div", { class: "wm-group wm-viewing" }, modes, this.blend),
       h(
@@ -174,6 +219,17 @@ export class View {
         opens("keys", "keys", "Keys"),
       ),
     );
+  }
+
+  /** Give the player the session's recording as a file. */
+  async save() {
+    const { game } = this;
+    const sim = game?.sim;
+    if (!game || !sim) return;
+    const recording = await game.exclusively(() => game.recorder.recording(sim)).catch(() => null);
+    if (!recording) return this.tell("Nothing was played yet.");
+    download(fileName(recording), new Blob([JSON.stringify(recording)], { type: "application/json" }));
+    this.tell(`Saved ${counted(game.recorder.count(sim))}.`);
   }
 
   /** Open one panel, or close it; the source's comes with its own code. @param {string} name */
@@ -216,17 +272,13 @@ export class View {
 
   draw() {
     const { game, painter } = this;
-    if (game && painter) painter.draw(game.shown, this.opacity, game.simFrame, game.modelFrame);
-  }
-
-  /** After an edit the sim may show frames of another size. */
-  respec() {
-    const spec = this.game?.sim?.spec;
-    const size = spec?.cameras[0];
-    const { painter } = this;
-    if (!spec || !size || !painter) return;
-    if (size.width !== painter.width || size.height !== painter.height || spec.cameras.length !== painter.cameras)
-      this.painter = new Painter(this.canvas, spec);
+    if (!game || !painter) return;
+    painter.draw(game.shown, this.opacity, game.simFrame, game.modelFrame);
+    if (this.path && !this.ahead.element.hasAttribute("hidden")) {
+      this.ahead.lay(painter);
+      this.ahead.draw(game.view(this.path));
+    }
+    this.instruments.draw(game);
   }
 
   /** Show what has changed: phase, mode, notices. */
@@ -238,6 +290,7 @@ export class View {
     this.host.dataset.mode = state.shown;
     this.canvas.setAttribute("aria-label", `${this.title}: ${MEANING[state.shown].toLowerCase()}`);
     this.captions.hidden = state.shown !== "split";
+    this.captions.toggleAttribute("data-stacked", this.painter?.stacked ?? false);
     if (this.blend) this.blend.hidden = game.mode !== "overlay" || !game.world?.models.length;
     const playing = game.phase === "playing";
     if (this.playButton && this.playButton.dataset.face !== String(playing)) {
@@ -260,8 +313,11 @@ export class View {
     if (this.seed && document.activeElement !== this.seed) this.seed.value = String(state.seed);
     const pilot = this.pilot?.querySelector("select");
     if (pilot) pilot.value = game.behaviour ?? "you";
-    const start = this.scenario?.querySelector("select");
-    if (start) start.value = state.scenario;
+    const [scenario, condition] = state.scenario.split("/");
+    for (const [field, value] of /** @type {const} */ ([[this.scenario, scenario], [this.condition, condition ?? ANY]])) {
+      const select = field?.querySelector("select");
+      if (select) select.value = value;
+    }
     this.showNotice();
     this.cover.show(game);
     this.figure();
@@ -310,6 +366,18 @@ export class View {
     this.stage.focus({ preventScroll: true });
   }
 
+  /** Say how much there is to save. @param {Game} game */
+  showCount(game) {
+    const count = game.recorder.count(game.sim);
+    const text = count.steps ? `Save recording: ${counted(count)}` : "Save recording: nothing played yet";
+    const { saveButton } = this;
+    if (!saveButton || saveButton.title === text) return;
+    saveButton.title = text;
+    saveButton.setAttribute("aria-label", text);
+    saveButton.disabled = !count.steps;
+    if (this.saved) put(this.saved, `Save ${count.steps ? counted(count) : "recording"}`);
+  }
+
   /** Refresh the figures: four times a second, not a frame. */
   figure() {
     const { game } = this;
@@ -326,6 +394,8 @@ export class View {
     const who = game.replaying ? "replay" : game.behaviour;
     put(this.chip, [game.over ? "game over" : playing ? `${this.fps.toFixed(0)} fps` : game.phase, who, state.edited ? "edited sim" : null, state.backend && state.variant].filter(Boolean).join(" · "));
     this.drift.draw(game.drifts, state.drift, playing);
+    this.instruments.tell();
+    this.showCount(game);
     if (!this.figures || this.panel("figures").hidden) return;
     const rows = figures(state, playing ? this.fps : null);
     if (this.figures.children.length !== Object.keys(rows).length)

@@ -64,6 +64,12 @@ def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def address(whole_site: Path) -> Iterator[str]:
+    with chromium.serve_folder(whole_site, base="/some/repo/") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def url(site: Path) -> Iterator[str]:
     with chromium.serve_folder(site, base="/some/repo/") as address:
         yield address
