@@ -1,4 +1,4 @@
-"""Measure every figure, or some groups: python -m bench [sim] [model] [page] [build] [train].
+"""Measure every figure, or some groups: python -m bench [sim] [data] [model] and so on.
 
 `edits` takes half an hour, and is measured when it is asked for.
 """
@@ -11,7 +11,7 @@ from importlib import import_module
 from bench import table
 from sims.errors import UserError
 
-GROUPS = ("sim", "model", "page", "build", "train")
+GROUPS = ("sim", "data", "model", "page", "build", "train")
 LONG = ("edits",)
 
 

@@ -23,7 +23,8 @@ def fits(entry: Entry) -> bool:
         == (len(spec.cameras), camera.height, camera.width)
         and config["actions"] == (len(spec.actions) or len(spec.axes))
         and config["chance"] == len(spec.chance)
-        and len(config["sensor_low"]) == sum(math.prod(s.shape) for s in spec.sensors)
+        and len(config["sensor_low"])
+        == sum(math.prod(s.shape) for s in spec.sensors if len(s.shape) <= 1)
     )
 
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 import ast
 import ctypes
 import errno
-import fcntl
 import hashlib
 import io
 import json
 import os
 import shutil
 import sys
-import time
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sims.errors import UserError
+from training.locks import lock as lock
 
 RENAME_EXCHANGE = 2
 AT_FDCWD = -100
@@ -204,34 +202,6 @@ def _exchange(one: Path, other: Path) -> bool:
     if number in (errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.EPERM):
         return False
     raise OSError(number, os.strerror(number), str(other))
-
-
-@contextmanager
-def lock(file: Path, what: str, wait: bool = False) -> Iterator[None]:
-    """Hold a lock file; UserError if another process holds it, unless `wait`.
-
-    `what` names what is locked, in the error. The system drops the lock of a process that dies,
-    however it dies.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+") as held:
-        while True:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not wait:
-                    held.seek(0)
-                    holder = held.read().strip() or "unknown"
-                    raise UserError(
-                        f"{what}: another wmsite (process {holder}) is at work on it. "
-                        "Run: the same command again when that has ended, or with --wait"
-                    ) from None
-                time.sleep(0.1)
-        held.truncate(0)
-        held.write(f"{os.getpid()}\n")
-        held.flush()
-        yield
 
 
 def hashed(files: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from builder.data_cli import data
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -185,6 +186,9 @@ def check(project: Path, /, site_dir: Path | None, base: str | None, boot: bool)
     from builder.commands.build import base_path as slashed
 
     verb.run((site_dir or project / "site").resolve(), slashed(base) or "/", boot)
+
+
+cli.add_command(data)
 
 
 @cli.command()

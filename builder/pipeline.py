@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +37,17 @@ EVALUATION = (
     "training/scenes.py",
 )
 CODE: dict[str, tuple[str, ...]] = {
-    "data": ("training/record.py", "training/lerobot.py", "training/palette.py"),
+    "data": (
+        "training/book.py",
+        "training/episodes.py",
+        "training/images.py",
+        "training/lerobot.py",
+        "training/merge.py",
+        "training/palette.py",
+        "training/reading.py",
+        "training/record.py",
+        "training/statistics.py",
+    ),
     "train": (
         "training/dataset.py",
         "training/muon.py",
@@ -143,9 +153,7 @@ class Entry:
         files = CODE | {"train": CODE["train"] + FAMILY.get(self.family, ())}
         code = {step: cache.code_hash(PACKAGES / f for f in some) for step, some in files.items()}
         keys = {"sim": self.world.hash}
-        keys["data"] = cache.key(
-            sim=keys["sim"], recipe=asked["data"], seed=asked["seed"], code=code["data"]
-        )
+        keys["data"] = _data_key(keys["sim"], asked["data"], asked["seed"])
         keys["train"] = cache.key(
             data=keys["data"], model=asked["model"], train=asked["train"], code=code["train"]
         )
@@ -329,6 +337,16 @@ def dataset(entry: Entry) -> Path:
 
     name = f"{entry.world.name}-{entry.keys['data'][:16]}"
     return record.record(entry.world.load(), entry.recipe, entry.home / "data", name)
+
+
+def dataset_name(world: World, asked: Any) -> str:
+    """Return the name of the dataset that a recipe asks for: with the key of all that makes it."""
+    return f"{world.name}-{_data_key(world.hash, asdict(asked.data), asked.seed)[:16]}"
+
+
+def _data_key(sim: str, data: dict[str, Any], seed: int) -> str:
+    code = cache.code_hash(PACKAGES / file for file in CODE["data"])
+    return cache.key(sim=sim, recipe=data, seed=seed, code=code)
 
 
 def adopt(entry: Entry, terminal: Terminal) -> None:

@@ -62,11 +62,17 @@ class World:
     @property
     def families(self) -> list[str]:
         """Names of the model families that a recipe describes, in order."""
-        return sorted(p.stem for p in (self.project.root / "recipes" / self.name).glob("*.toml"))
+        recipes = (self.project.root / "recipes" / self.name).glob("*.toml")
+        return sorted(p.stem for p in recipes if p != self.data_recipe)
 
     def recipe(self, family: str) -> Path:
         """Return the recipe's file."""
         return self.project.root / "recipes" / self.name / f"{family}.toml"
+
+    @property
+    def data_recipe(self) -> Path:
+        """The recipe that says what to record and trains nothing; it may be absent."""
+        return self.project.root / "recipes" / self.name / "data.toml"
 
     def weights(self, family: str) -> Path:
         """Return the committed weights folder, which may be absent."""

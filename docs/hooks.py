@@ -25,12 +25,14 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     return MARK.sub(lambda found: makers[found[1]](*found[2].split()), markdown)
 
 
-def _help(verb: str = "") -> str:
+def _help(*verbs: str) -> str:
     """Return what `wmsite VERB --help` prints, as a code block."""
     from builder.cli import cli
 
-    parent = click.Context(cli, info_name="wmsite", max_content_width=88, terminal_width=88)
-    context = click.Context(cli.commands[verb], parent, verb) if verb else parent
+    context = click.Context(cli, info_name="wmsite", max_content_width=88, terminal_width=88)
+    for verb in verbs:
+        assert isinstance(context.command, click.Group)
+        context = click.Context(context.command.commands[verb], context, verb)
     text = context.command.get_help(context)
     return f"```text\n{text}\n```"
 

@@ -74,3 +74,19 @@ def starter_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def browser() -> Iterator[Any]:
     with chromium.browser() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def tiny_drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of driving with all its sensors, in two files: to read only."""
+    from sims.driving import Driving
+    from training import lerobot
+    from training.recipe import Data, DataRecipe
+    from training.record import record
+
+    splits = {"train": 0.5, "val": 0.25, "test": 0.25}
+    data = Data(steps=240, worlds=3, episode_steps=30, splits=splits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lerobot, "FILE_MB", 0.3)
+        folder = tmp_path_factory.mktemp("drives")
+        return record(Driving, DataRecipe("driving", 1, data), folder, "tiny")

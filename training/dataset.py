@@ -1,7 +1,12 @@
-"""Recorded datasets: ask the manifest, or load a split into arrays that training draws from."""
+"""Recorded datasets: ask the manifest, or load a split into arrays that training draws from.
+
+What is wrong with one is refused by name (see `training.verify`); opened with `skip_bad`, it is
+used without the episodes that are spoilt, and without a sensor or camera that no file has.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +16,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sims.contract import Array, Spec
 from sims.errors import UserError
-from training.lerobot import DATA_PATH, VERSION, decode_png
+from training import verify
+from training.book import FORMAT, MANIFEST
+from training.images import decode_png
+from training.lerobot import VERSION
 from training.palette import colour_codes, index_by_code
-from training.record import FORMAT, MANIFEST
+from training.reading import DAMAGE, Layout, pngs, read, to_arrays, to_numpy
+from training.verify import Fault, file_of
 
 ROWS_AT_ONCE = 4096  # images decoded together; bounds the memory that decoding takes
 
@@ -51,7 +59,7 @@ class Arrays:
     rewards: Array
     dones: Array
     sensors: dict[str, Array]
-    state: Array  # float32 [T, S]: all sensors, flattened
+    state: Array  # float32 [T, S]: all sensors of at most one dimension, flattened
     state_range: Array  # float32 [2, S]: least and greatest in the whole dataset
     events: dict[str, Array]
     episodes: Array
@@ -75,40 +83,72 @@ class Arrays:
 class Dataset:
     """One recorded dataset; only `load` opens the files that hold frames."""
 
-    def __init__(self, path: Path, recording: dict[str, Any], info: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, recording: dict[str, Any], info: dict[str, Any], skip_bad: bool = False
+    ) -> None:
         self.path, self.recording, self.info = path, recording, info
+        self.skip_bad = skip_bad
         self.world: str = recording["world"]
         self.spec: dict[str, Any] = recording["spec"]
         folder = path / MANIFEST
-        self.episodes = self._columns(folder / "episodes.parquet")
-        self.events = self._columns(folder / "events.parquet")
+        self.episodes, self.events = (
+            {name: to_numpy(table.column(name)) for name in table.column_names}
+            for table in (read(folder / f"{n}.parquet") for n in ("episodes", "events"))
+        )
+        self.faults: list[Fault] = []
+        self.bad = np.zeros(len(self.episodes["length"]), np.bool_)
+        self.expected = list(info["features"])
 
     @classmethod
-    def open(cls, path: Path, spec: Spec | None = None) -> Dataset:
+    def open(cls, path: Path, spec: Spec | None = None, skip_bad: bool = False) -> Dataset:
         """Open a dataset folder; `spec` is the sim that it must have been recorded from.
 
-        Raises UserError for what is missing, unreadable, of another format or another sim.
+        Raises UserError for what is missing, unreadable, of another format or another sim, and
+        for a manifest that can't be true; with `skip_bad` the episodes that it is right about are
+        used, and `faults` tells of the others.
         """
         if not path.is_dir():
-            raise UserError(f"dataset '{path}': there is none. Run: wmsite train to record it")
+            raise UserError(f"dataset '{path}': there is none. Run: wmsite data record, to make it")
         try:
             recording = json.loads((path / MANIFEST / "recording.json").read_text())
             info = json.loads((path / "meta" / "info.json").read_text())
             if recording["format"] != FORMAT or info["codebase_version"] != VERSION:
-                raise UserError(f"dataset '{path}': of another format. {_AGAIN}")
-            dataset = cls(path, recording, info)
-            if len(dataset.episodes["length"]) != recording["episodes"]:
-                raise ValueError("the manifest doesn't list all episodes")
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+                raise UserError(f"dataset '{path}': of another format. {_again(path)}")
+            dataset = cls(path, recording, info, skip_bad)
+            if spec is not None:
+                now = json.loads(json.dumps(spec.to_json()))
+                if differs := verify.of_spec(recording["spec"], now):
+                    raise UserError(
+                        f"dataset '{path}': recorded from another sim than world '{spec.name}' "
+                        f"now is (it was '{dataset.world}'): {differs}. {_again(path)}"
+                    )
+            dataset.refuse(verify.of_manifest(dataset))
+        except DAMAGE as error:
             raise UserError(
-                f"dataset '{path}': its meta can't be read; {error}. {_AGAIN}"
+                f"dataset '{path}': its meta can't be read; {error}. {_again(path)}"
             ) from error
-        if spec is not None and recording["spec"] != json.loads(json.dumps(spec.to_json())):
-            raise UserError(
-                f"dataset '{path}': recorded from another sim than world '{spec.name}' now is "
-                f"(it was '{dataset.world}'). {_AGAIN}"
-            )
         return dataset
+
+    @property
+    def everything(self) -> tuple[int, ...]:
+        """The numbers of all episodes."""
+        return tuple(range(len(self.episodes["length"])))
+
+    def refuse(self, faults: list[Fault]) -> None:
+        """Raise UserError for what is wrong, or leave out what that spoils."""
+        if faults and not self.skip_bad:
+            more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+            raise UserError(f"dataset '{self.path}': {faults[0]}{more}. {_again(self.path)}")
+        self.faults += faults
+        for fault in faults:
+            self.bad[list(fault.episodes)] = True
+            if fault.column in self.expected:
+                self.expected.remove(fault.column)
+        if faults:
+            events, count = self.events, len(self.bad)
+            inside = (events["episode_index"] >= 0) & (events["episode_index"] < count)
+            inside[inside] = ~self.bad[events["episode_index"][inside]]
+            self.events = {name: column[inside] for name, column in events.items()}
 
     def query(
         self,
@@ -116,40 +156,57 @@ class Dataset:
         behaviour: str | None = None,
         scenario: str | None = None,
         event: str | None = None,
+        condition: str | None = None,
+        least: int = 0,
+        most: int | None = None,
     ) -> Found:
-        """Find episodes and rows by what the manifest says; UserError for an unknown value."""
-        table = self.episodes
-        picked = np.ones(len(table["length"]), np.bool_)
+        """Find episodes and rows by what the manifest says; UserError for an unknown value.
+
+        `least` and `most` bound the episodes' lengths, in rows.
+        """
+        table, spec = self.episodes, self.spec
+        picked = ~self.bad & (table["length"] >= least)
+        if most is not None:
+            picked &= table["length"] <= most
         asked = {"split": split, "behaviour": behaviour, "scenario": scenario}
-        known = {"split": list(self.info["splits"]), "event": self.spec["events"]}
-        known |= {"behaviour": self.spec["behaviours"], "scenario": self.spec["scenarios"]}
+        asked["condition"] = condition
+        known = {"split": list(self.info["splits"]), "event": spec["events"]}
+        known |= {"behaviour": [*spec["behaviours"]], "scenario": spec["scenarios"]}
+        known["condition"] = spec.get("conditions", [])
+        if verify.PERSON in table["behaviour"]:
+            known["behaviour"].append(verify.PERSON)
         for key, value in (asked | {"event": event}).items():
             if value is not None and value not in known[key]:
                 raise UserError(
-                    f"dataset '{self.path}': no {key} '{value}'; it has {', '.join(known[key])}."
+                    f"dataset '{self.path}': no {key} '{value}'; "
+                    f"it has {', '.join(known[key]) or 'none'}."
                 )
         for key, value in asked.items():
             if value is not None:
                 picked &= table[key] == value
         if event is None:
-            spans = zip(
-                table["dataset_from_index"][picked], table["dataset_to_index"][picked], strict=True
-            )
-            rows = [np.arange(a, b) for a, b in spans]
-            return Found(
-                table["episode_index"][picked],
-                np.concatenate(rows) if rows else np.zeros(0, np.int64),
-            )
+            first, length = (table[name][picked] for name in ("dataset_from_index", "length"))
+            # Each episode's rows: its first, and on.
+            start = np.cumsum(length) - length
+            rows = np.repeat(first - start, length) + np.arange(length.sum())
+            return Found(np.flatnonzero(picked), rows)
         mine = (self.events["event"] == event) & picked[self.events["episode_index"]]
         rows_of = np.sort(self.events["index"][mine])
         return Found(np.unique(self.events["episode_index"][mine]), rows_of)
+
+    def by_file(self, episodes: Array) -> dict[str, list[int]]:
+        """Return some episodes by the data file that the manifest says they are in."""
+        found: dict[str, list[int]] = {}
+        for episode in episodes.tolist():
+            found.setdefault(file_of(self.episodes, episode), []).append(episode)
+        return found
 
     def load(self, split: str | None = None, rgb: bool = False) -> Arrays:
         """Load a split (None: all). Frames are palette indices, or RGB if asked.
 
         Frames are decoded once and kept beside the data, mapped into memory from then on.
-        Raises UserError for missing, truncated or damaged files, and for a world of more than
-        256 colours unless `rgb`.
+        Raises UserError for missing, truncated or damaged files, for values that can't be true,
+        and for a world of more than 256 colours unless `rgb`.
         """
         palette = self.recording["palette"]
         if palette is None and not rgb:
@@ -157,31 +214,45 @@ class Dataset:
                 f"dataset '{self.path}': its frames show more than 256 colours, and this model "
                 "family reads at most 256. Use fewer colours in the sim, or another family."
             )
-        self._check_files()
-        found = self.query(split=split)
+        found, layouts = self.sound(split)
         table = {name: column[found.episodes] for name, column in self.episodes.items()}
         stops = np.cumsum(table["length"])
         starts = stops - table["length"]
-        columns = self._read_columns(found)
-        names = [sensor["name"] for sensor in self.spec["sensors"]]
+        columns = self._read_columns(found, layouts)
+        if not self.skip_bad:  # Else every value has been looked at.
+            wrong = (
+                Fault(file_of(self.episodes, episode), what, (episode,))
+                for episode, first, stop in zip(found.episodes.tolist(), starts, stops, strict=True)
+                for what in verify.of_rows(
+                    {name: values[first:stop] for name, values in columns.items()},
+                    episode,
+                    int(self.episodes["dataset_from_index"][episode]),
+                    self.info["fps"],
+                )
+            )
+            self.refuse([fault for fault, _ in zip(wrong, range(20), strict=False)])
         count = len(found.rows)
-        if names:
+        span = [np.zeros(0), np.zeros(0)]
+        if "observation.state" in columns:
             stats = json.loads((self.path / "meta" / "stats.json").read_text())
             span = [np.ravel(stats["observation.state"][key]) for key in ("min", "max")]
-        else:
-            span = [np.zeros(0), np.zeros(0)]
         place = np.searchsorted(found.rows, self.events["index"])
         inside = place < count
         inside[inside] = found.rows[place[inside]] == self.events["index"][inside]
+        empty = np.zeros((count, 0), np.float32)
         return Arrays(
-            frames=self._frames(split, rgb, found, table),
+            frames=self._frames(split, rgb, found, table, layouts),
             palette=np.array([] if rgb else palette, np.uint8).reshape(-1, 3),
             actions=columns["action"].reshape(count, -1),
-            chances=columns["chance"].reshape(count, len(self.spec["chance"])),
+            chances=columns.get("chance", empty).reshape(count, len(self.spec["chance"])),
             rewards=columns["next.reward"],
             dones=columns["next.done"],
-            sensors={name: columns[f"observation.{name}"] for name in names},
-            state=columns["observation.state"].reshape(count, len(span[0])),
+            sensors={
+                name.removeprefix("observation."): columns[name]
+                for name in (f"observation.{sensor['name']}" for sensor in self.spec["sensors"])
+                if name in columns
+            },
+            state=columns.get("observation.state", empty).reshape(count, len(span[0])),
             state_range=np.array(span, np.float32),
             events={
                 name: np.sort(place[inside & (self.events["event"] == name)])
@@ -192,63 +263,67 @@ class Dataset:
             frame_index=columns["frame_index"],
         )
 
-    def _check_files(self) -> None:
-        for name, size in self.recording["files"].items():
-            path = self.path / name
-            if not path.exists():
-                raise UserError(f"dataset '{self.path}': {name} is missing. {_AGAIN}")
-            if path.stat().st_size != size:
-                raise UserError(
-                    f"dataset '{self.path}': {name} has {path.stat().st_size} bytes, "
-                    f"not {size}: truncated or changed. {_AGAIN}"
-                )
+    def sound(self, split: str | None) -> tuple[Found, dict[str, Layout]]:
+        """Return a split's episodes and its files' layouts, once those are found to be whole.
 
-    def _columns(self, path: Path) -> dict[str, Array]:
-        table = pq.read_table(path)
-        return {name: _numpy(table.column(name)) for name in table.column_names}
+        With `skip_bad`, all is read, and the episodes that are good are returned.
+        """
+        found = self.query(split=split)
+        faults, layouts = verify.of_files(self, found.episodes)
+        if self.skip_bad:
+            faults += verify.of_values(self, found.episodes.tolist(), layouts)
+        self.refuse(faults)
+        found = self.query(split=split)
+        if not len(found.episodes):
+            first = f": {self.faults[0]}" if self.faults else ""
+            raise UserError(f"dataset '{self.path}': no good episode{first}. {_again(self.path)}")
+        return found, layouts
 
-    def _groups(self, found: Found) -> dict[Path, list[int]]:
+    def groups(self, found: Found, layouts: dict[str, Layout]) -> dict[Path, list[int]]:
         """Return, by data file, the row groups (one an episode) that hold the found episodes."""
-        table = self.episodes
-        files = table["data/chunk_index"] * self.info["chunks_size"] + table["data/file_index"]
-        first = np.searchsorted(files, files)  # the first episode in each episode's file
-        out: dict[Path, list[int]] = {}
-        for episode in found.episodes:
-            name = DATA_PATH.format(
-                chunk_index=table["data/chunk_index"][episode],
-                file_index=table["data/file_index"][episode],
-            )
-            out.setdefault(self.path / name, []).append(int(episode - first[episode]))
-        return out
+        return {
+            self.path / name: [layouts[name].episodes[episode][0] for episode in some]
+            for name, some in self.by_file(found.episodes).items()
+        }
 
-    def _read_columns(self, found: Found) -> dict[str, Array]:
-        """Read all columns but the images; those that the sim lacks are empty."""
+    def _read_columns(self, found: Found, layouts: dict[str, Layout]) -> dict[str, Array]:
+        """Read all columns but the images."""
         features = self.info["features"]
-        names = [name for name in features if features[name]["dtype"] != "image"]
+        names = [name for name in self.expected if features[name]["dtype"] != "image"]
         parts = []
-        for path, groups in self._groups(found).items():
+        for path, groups in self.groups(found, layouts).items():
             try:
                 parts.append(pq.ParquetFile(path).read_row_groups(groups, columns=names))
-            except (OSError, pa.ArrowException) as error:
-                raise UserError(f"dataset '{path}': damaged; {error}. {_AGAIN}") from error
-        empty = np.zeros((len(found.rows), 0), np.float32)
-        columns: dict[str, Array] = {"chance": empty, "observation.state": empty}
-        table = pa.concat_tables(parts) if parts else None
-        for name in names:
-            shape = features[name]["shape"]
-            values: Array = _numpy(table.column(name)) if table is not None else np.zeros(0)
-            columns[name] = values.reshape(len(found.rows), *(shape if shape != [1] else []))
-        return columns
+            except DAMAGE as error:
+                where = f"dataset '{path}'"
+                raise UserError(f"{where}: damaged; {error}. {_again(self.path)}") from error
+        try:
+            return to_arrays(pa.concat_tables(parts), features, names)
+        except DAMAGE as error:
+            where = f"dataset '{self.path}'"
+            raise UserError(f"{where}: damaged; {error}. {_again(self.path)}") from error
 
-    def _frames(self, split: str | None, rgb: bool, found: Found, table: dict[str, Array]) -> Array:
+    def _frames(
+        self,
+        split: str | None,
+        rgb: bool,
+        found: Found,
+        table: dict[str, Array],
+        layouts: dict[str, Layout],
+    ) -> Array:
         """Map the decoded frames of a split, decoding them first if that wasn't done before."""
-        camera = self.spec["cameras"][0]
+        camera, features = self.spec["cameras"][0], self.info["features"]
+        names = [name for name in self.expected if features[name]["dtype"] == "image"]
         shape: tuple[int, ...] = (
-            len(found.rows), len(self.spec["cameras"]), camera["height"], camera["width"]
+            len(found.rows), len(names), camera["height"], camera["width"]
         )  # fmt: skip
         if rgb:
             shape = (*shape, 3)
-        kept = self.path / "decoded" / f"{split or 'all'}.{'rgb' if rgb else 'index'}.npy"
+        part = f"{split or 'all'}.{'rgb' if rgb else 'index'}"
+        if self.faults:
+            some = json.dumps([found.episodes.tolist(), names]).encode()
+            part += f".{hashlib.sha256(some).hexdigest()[:8]}"
+        kept = self.path / "decoded" / f"{part}.npy"
         if kept.exists():
             frames: Array = np.load(kept, mmap_mode="r")
             if frames.shape == shape:
@@ -257,24 +332,31 @@ class Dataset:
         aside = kept.with_suffix(f".{os.getpid()}")
         try:
             out = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
-            self._decode(found, table, out, rgb)
+            self._decode(self.groups(found, layouts), names, table, out, rgb)
             out.flush()
             aside.replace(kept)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise UserError(f"dataset '{self.path}': can't decode; {error}. {_AGAIN}") from error
+        except DAMAGE as error:
+            where = f"dataset '{self.path}'"
+            raise UserError(f"{where}: can't decode; {error}. {_again(self.path)}") from error
         finally:
             aside.unlink(missing_ok=True)
         return np.load(kept, mmap_mode="r")  # type: ignore[no-any-return]
 
-    def _decode(self, found: Found, table: dict[str, Array], out: Array, rgb: bool) -> None:
+    def _decode(
+        self,
+        by_file: dict[Path, list[int]],
+        names: list[str],
+        table: dict[str, Array],
+        out: Array,
+        rgb: bool,
+    ) -> None:
         height, width = out.shape[2:4]
         palette = [] if rgb else self.recording["palette"]
         lookup = index_by_code(np.array(palette, np.uint8).reshape(-1, 3))
-        names = [f"observation.images.{camera['name']}" for camera in self.spec["cameras"]]
         lengths = iter(table["length"].tolist())
         jobs: list[tuple[Path, list[int], int]] = []
         row = 0
-        for path, groups in self._groups(found).items():
+        for path, groups in by_file.items():
             batch: list[int] = []
             first = row
             for group in groups:
@@ -290,7 +372,7 @@ class Dataset:
             path, groups, start = job
             columns = pq.ParquetFile(path).read_row_groups(groups, columns=names)
             for i, name in enumerate(names):
-                images = pc.struct_field(columns.column(name), "bytes").to_pylist()
+                images = pngs(columns.column(name))
                 for at in range(0, len(images), 32):  # few, so that they stay in the CPU's cache
                     frames = decode_png(images[at : at + 32], height, width)
                     values = frames if rgb else lookup[colour_codes(frames)]
@@ -301,15 +383,8 @@ class Dataset:
                 pass
 
 
-_AGAIN = "Delete that folder, then run: wmsite train to record it again"
-
-
-def _numpy(column: Any) -> Array:
-    """Turn an Arrow column into a NumPy array, lists into one flat array."""
-    array = column.combine_chunks()
-    while pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
-        array = array.flatten()
-    if pa.types.is_string(array.type):
-        return np.array(array.to_pylist(), np.object_)
-    values: Array = array.to_numpy(zero_copy_only=False)
-    return values
+def _again(path: Path) -> str:
+    return (
+        f"Run: wmsite data verify {path} to see all of it; what is good is taken with --skip-bad, "
+        "or delete that folder and record again"
+    )

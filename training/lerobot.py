@@ -11,9 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import struct
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sims.contract import Spec
+from training import statistics
 
 Array = NDArray[Any]
 
@@ -31,7 +30,7 @@ CHUNK_FILES = 1000  # most files in one chunk folder
 FILE_MB = 100  # a data file that has grown to this is followed by a new one
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
-QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
+ROWS_AT_ONCE = 256  # episodes whose metadata is held before it is written
 CARD = """---
 tags:
 - LeRobot
@@ -55,8 +54,7 @@ def features(spec: Spec) -> Features:
     for camera in spec.cameras:
         shape = (camera.height, camera.width, 3)
         column(f"observation.images.{camera.name}", "image", shape, ["height", "width", "channels"])
-    if spec.sensors:
-        values = state_names(spec.to_json()["sensors"])
+    if values := state_names(spec.to_json()["sensors"]):
         column("observation.state", "float32", (len(values),), values)
     for sensor in spec.sensors:
         column(f"observation.{sensor.name}", sensor.dtype, sensor.shape, None)
@@ -73,12 +71,47 @@ def features(spec: Spec) -> Features:
 
 
 def state_names(sensors: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Name each component of `observation.state`: all sensors of a spec, as JSON, flattened."""
+    """Name each component of `observation.state`: the sensors `in_state` of a spec, as JSON."""
     names = []
     for sensor in sensors:
-        name, size = sensor["name"], math.prod(sensor["shape"])
-        names += [name] if size == 1 else [f"{name}.{i}" for i in range(size)]
+        if in_state(sensor["shape"]):
+            name, size = sensor["name"], math.prod(sensor["shape"])
+            names += [name] if size == 1 else [f"{name}.{i}" for i in range(size)]
     return names
+
+
+def in_state(shape: Sequence[int]) -> bool:
+    """Return whether a sensor of this shape is part of `observation.state`, or a column alone."""
+    return len(shape) <= 1
+
+
+def modalities(spec: Spec) -> list[dict[str, Any]]:
+    """List what is recorded in step, with the column that holds it, its shape, unit and range."""
+    found: list[dict[str, Any]] = []
+
+    def note(kind: str, name: str, column: str, shape: Sequence[int], **more: Any) -> None:
+        told = {"kind": kind, "name": name, "column": column, "shape": list(shape)}
+        found.append(told | more)
+
+    for camera in spec.cameras:
+        shape = (camera.height, camera.width, 3)
+        column = f"observation.images.{camera.name}"
+        note("camera", camera.name, column, shape, dtype="uint8", unit="")
+    for sensor in spec.sensors:
+        told = {"dtype": sensor.dtype, "unit": sensor.unit, "low": sensor.low, "high": sensor.high}
+        note("sensor", sensor.name, f"observation.{sensor.name}", sensor.shape, **told)
+    for i, axis in enumerate(spec.axes):
+        told = {"dtype": "float32", "unit": axis.unit, "low": axis.low, "high": axis.high}
+        note("control", axis.name, "action", (1,), **told, place=i)
+    if spec.actions:
+        names = [action.name for action in spec.actions]
+        note("control", "action", "action", (len(names),), dtype="float32", unit="", names=names)
+    if spec.chance:
+        told = {"dtype": "float32", "unit": "1", "low": 0.0, "high": 1.0}
+        note("chance", "chance", "chance", (len(spec.chance),), **told, names=list(spec.chance))
+    note("label", "reward", "next.reward", (1,), dtype="float32", unit="")
+    note("label", "done", "next.done", (1,), dtype="bool", unit="")
+    return found
 
 
 def _schema(table: Features) -> pa.Schema:
@@ -106,6 +139,20 @@ def _schema(table: Features) -> pa.Schema:
     return pa.schema(fields, {"huggingface": json.dumps({"info": {"features": hugging}})})
 
 
+def _repeating(schema: pa.Schema) -> bool | list[str]:
+    """Return the columns whose values may repeat: those of a wide sensor don't, and cost most."""
+    leaves, wide = [], False
+    for field in schema:
+        if pa.types.is_list(field.type):
+            wide = True
+        elif pa.types.is_struct(field.type):
+            leaves += [f"{field.name}.{part.name}" for part in field.type]
+        else:
+            fixed = pa.types.is_fixed_size_list(field.type)
+            leaves.append(f"{field.name}.list.element" if fixed else field.name)
+    return leaves if wide else True
+
+
 def _arrow(dtype: str) -> pa.DataType:
     return pa.bool_() if dtype == "bool" else pa.from_numpy_dtype(np.dtype(dtype))
 
@@ -123,16 +170,20 @@ def _column(values: Array, kind: pa.DataType) -> pa.Array:
 
 
 class Writer:
-    """Write episodes into a new folder, then `finish` with what describes them all."""
+    """Write episodes into a new folder, then `finish` with what describes them all.
+
+    Whatever grows with the number of episodes is on the disk, not in memory.
+    """
 
     def __init__(self, folder: Path, spec: Spec) -> None:
         self.folder, self.spec = folder, spec
         self.features = features(spec)
         self.schema = _schema(self.features)
         self.rate = int(spec.rate) if spec.rate == int(spec.rate) else spec.rate
-        self.frames = 0
-        self.episodes: list[dict[str, Any]] = []
+        self.frames = self.episodes = 0
         self.tasks: dict[str, int] = {}
+        self.overall = statistics.Overall()
+        self.listed = _Rows(folder / EPISODES_PATH)
         self.file_number = -1
         self.sink: BinaryIO | None = None
         self.parquet: Any = None
@@ -146,18 +197,12 @@ class Writer:
         PNG by camera. shades: int64 [cameras, 3, 256], how often each value was seen.
         """
         count = len(next(iter(images.values())))
-        episode = len(self.episodes)
         steps = np.arange(count, dtype=np.int64)
-        task_index = self.tasks.setdefault(task, len(self.tasks))
         columns = columns | {
             "timestamp": (steps / self.rate).astype(np.float32),
             "frame_index": steps,
-            "episode_index": np.full(count, episode, np.int64),
-            "index": steps + self.frames,
-            "task_index": np.full(count, task_index, np.int64),
         }
-        if self.sink is None or self.sink.tell() >= FILE_MB * 2**20:
-            self._next_file()
+        columns |= self._numbers(count, task)
         arrays = []
         for field in self.schema:
             camera = field.name.removeprefix("observation.images.")
@@ -167,37 +212,69 @@ class Writer:
                 arrays.append(pa.StructArray.from_arrays([png, names], fields=list(field.type)))
             else:
                 arrays.append(_column(columns[field.name], field.type))
-        self.parquet.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+        told = statistics.of_columns(columns, self.features)
+        told |= statistics.of_images(shades, self.spec)
+        return self._write(pa.Table.from_arrays(arrays, schema=self.schema), task, told)
 
+    def adopt(self, table: pa.Table, row: Mapping[str, Any]) -> dict[str, int]:
+        """Write an episode of another dataset: its rows, and its row of the metadata."""
+        (task,) = row["tasks"]
+        told: statistics.Statistics = {name: {} for name in self.features}
+        for key, value in row.items():
+            if key.startswith("stats/"):
+                _, name, what = key.split("/")
+                told[name][what] = value
+        for name, values in self._numbers(len(table), task).items():
+            column = _column(values, self.schema.field(name).type)
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+            moved = float(values[0]) - told[name]["min"][0]
+            told[name] |= {
+                k: [v[0] + moved] for k, v in told[name].items() if k not in ("std", "count")
+            }
+        return self._write(table.cast(self.schema), task, told)
+
+    def _numbers(self, count: int, task: str) -> dict[str, Array]:
+        """Return the columns of the coming episode that count on from those before it."""
+        number = self.tasks.setdefault(task, len(self.tasks))
+        return {
+            "episode_index": np.full(count, self.episodes, np.int64),
+            "index": np.arange(count, dtype=np.int64) + self.frames,
+            "task_index": np.full(count, number, np.int64),
+        }
+
+    def _write(self, table: pa.Table, task: str, told: statistics.Statistics) -> dict[str, int]:
+        if self.sink is None or self.sink.tell() >= FILE_MB * 2**20:
+            self._next_file()
+        self.parquet.write_table(table)
         chunk_index, file_index = divmod(self.file_number, CHUNK_FILES)
         place = {
             "data/chunk_index": chunk_index,
             "data/file_index": file_index,
             "dataset_from_index": self.frames,
-            "dataset_to_index": self.frames + count,
+            "dataset_to_index": self.frames + len(table),
         }
-        self.frames += count
-        statistics = _numbers(columns, self.features) | _shades(shades, self.spec)
-        self.episodes.append(
-            {"episode_index": episode, "tasks": [task], "length": count}
+        self.listed.add(
+            {"episode_index": self.episodes, "tasks": [task], "length": len(table)}
             | place
-            | {f"stats/{name}/{k}": v for name, s in statistics.items() for k, v in s.items()}
+            | {f"stats/{name}/{k}": v for name, s in told.items() for k, v in s.items()}
             | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
         )
+        self.overall.add(told)
+        self.frames += len(table)
+        self.episodes += 1
         return place
 
     def finish(self, splits: dict[str, str]) -> None:
         """Close the data and write everything under `meta/`; splits as "first:last" episodes."""
         self.close()
         meta = self.folder / "meta"
-        (self.folder / EPISODES_PATH).parent.mkdir(parents=True)
-        write_parquet(self.folder / EPISODES_PATH, pa.Table.from_pylist(self.episodes))
+        self.listed.close()
         write_parquet(meta / "tasks.parquet", _tasks(self.tasks))
-        write_json(meta / "stats.json", _overall(self.episodes, self.features))
+        write_json(meta / "stats.json", self.overall.to_json(list(self.features)))
         info = {
             "codebase_version": VERSION,
             "robot_type": self.spec.name,
-            "total_episodes": len(self.episodes),
+            "total_episodes": self.episodes,
             "total_frames": self.frames,
             "total_tasks": len(self.tasks),
             "chunks_size": CHUNK_FILES,
@@ -227,81 +304,42 @@ class Writer:
         path = self.folder / DATA_PATH.format(chunk_index=chunk_index, file_index=file_index)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.sink = path.open("wb")
-        self.parquet = pq.ParquetWriter(self.sink, self.schema, compression="snappy")
+        self.parquet = pq.ParquetWriter(
+            self.sink, self.schema, compression="snappy", use_dictionary=_repeating(self.schema)
+        )
 
 
-def _numbers(columns: dict[str, Array], table: Features) -> dict[str, dict[str, Any]]:
-    """Describe one episode's numeric columns, all in one matrix because sorting is dear."""
-    names = [name for name in table if name in columns]
-    flat = [columns[name].reshape(len(columns[name]), -1) for name in names]
-    matrix = np.sort(np.concatenate(flat, axis=1, dtype=np.float64, casting="unsafe"), axis=0)
-    rows = {
-        "min": matrix[0],
-        "max": matrix[-1],
-        "mean": matrix.mean(axis=0),
-        "std": matrix.std(axis=0),
-    }
-    for name, share in QUANTILES.items():
-        place = share * (len(matrix) - 1)
-        low = matrix[int(place)]
-        high = matrix[min(int(place) + 1, len(matrix) - 1)]
-        rows[name] = low + (high - low) * (place - int(place))
-    out: dict[str, dict[str, Any]] = {}
-    start = 0
-    for name, part in zip(names, flat, strict=True):
-        stop = start + part.shape[1]
-        shape = table[name]["shape"]
-        out[name] = {k: row[start:stop].reshape(shape).tolist() for k, row in rows.items()}
-        out[name]["count"] = [len(matrix)]
-        start = stop
-    return out
+class _Rows:
+    """A Parquet file that grows by rows, of which few are held."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self.sink: BinaryIO | None = None
+        self.parquet: Any = None
 
-def _shades(shades: Array, spec: Spec) -> dict[str, dict[str, Any]]:
-    """Describe one episode's images by the histograms of their channels, in 0..1."""
-    out = {}
-    values = np.arange(256) / 255
-    for camera, counts in zip(spec.cameras, shades, strict=True):
-        total = counts.sum(axis=1)
-        mean = counts @ values / total
-        running = np.cumsum(counts, axis=1)
-        rows = {
-            "min": values[(counts > 0).argmax(axis=1)],
-            "max": values[255 - (counts[:, ::-1] > 0).argmax(axis=1)],
-            "mean": mean,
-            "std": np.sqrt((counts * (values - mean[:, None]) ** 2).sum(axis=1) / total),
-        }
-        for name, share in QUANTILES.items():
-            rows[name] = values[(running >= share * total[:, None]).argmax(axis=1)]
-        stats: dict[str, Any] = {k: row.reshape(3, 1, 1).tolist() for k, row in rows.items()}
-        stats["count"] = [int(total[0]) // (camera.height * camera.width)]
-        out[f"observation.images.{camera.name}"] = stats
-    return out
+    def add(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        if len(self.rows) >= ROWS_AT_ONCE:
+            self._flush()
 
+    def _flush(self) -> None:
+        schema = self.parquet.schema if self.parquet else None
+        table = pa.Table.from_pylist(self.rows, schema)
+        if self.sink is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.sink = self.path.open("wb")
+            self.parquet = pq.ParquetWriter(self.sink, table.schema)
+        self.parquet.write_table(table)
+        self.rows = []
 
-def _overall(episodes: list[dict[str, Any]], table: Features) -> dict[str, dict[str, Any]]:
-    """Combine the statistics of all episodes, as the format's own aggregation does."""
-    out: dict[str, dict[str, Any]] = {}
-    for name in table:
-
-        def every(key: str, name: str = name) -> Array:
-            return np.array([episode[f"stats/{name}/{key}"] for episode in episodes])
-
-        counts = every("count")[:, 0]
-        means, deviations = every("mean"), every("std")
-        weights = (counts / counts.sum()).reshape(-1, *[1] * (means.ndim - 1))
-        mean = (weights * means).sum(axis=0)
-        spread = (weights * (deviations**2 + (means - mean) ** 2)).sum(axis=0)
-        rows = {
-            "min": every("min").min(axis=0),
-            "max": every("max").max(axis=0),
-            "mean": mean,
-            "std": np.sqrt(spread),
-        }
-        rows |= {key: (weights * every(key)).sum(axis=0) for key in QUANTILES}
-        out[name] = {key: row.tolist() for key, row in rows.items()}
-        out[name]["count"] = [int(counts.sum())]
-    return out
+    def close(self) -> None:
+        if self.rows or self.sink is None:
+            self._flush()
+        assert self.sink is not None
+        self.parquet.close()
+        _sync(self.sink)
+        self.sink.close()
 
 
 def _tasks(tasks: dict[str, int]) -> pa.Table:
@@ -341,46 +379,3 @@ def write_text(path: Path, text: str) -> None:
 def _sync(sink: BinaryIO) -> None:
     sink.flush()
     os.fsync(sink.fileno())
-
-
-# Images. Flat pixel art packs best unfiltered, and level 1 is three times as fast as the rest.
-
-_MAGIC = b"\x89PNG\r\n\x1a\n"
-_END = b"\0\0\0\0IEND\xaeB`\x82"
-_IDAT = zlib.crc32(b"IDAT")
-
-
-def _head(height: int, width: int) -> bytes:
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return _MAGIC + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-
-
-def encode_png(frames: Array) -> list[bytes]:
-    """Encode uint8 [N, H, W, 3] as N true-colour PNG images."""
-    n, height, width, _ = frames.shape
-    raw = np.zeros((n, height, 1 + 3 * width), np.uint8)
-    raw[:, :, 1:] = frames.reshape(n, height, 3 * width)
-    head = _head(height, width)
-    images = []
-    for picture in raw:
-        data = zlib.compress(picture, 1)
-        crc = zlib.crc32(data, _IDAT)
-        images.append(
-            b"".join(
-                (head, struct.pack(">I", len(data)), b"IDAT", data, struct.pack(">I", crc), _END)
-            )
-        )
-    return images
-
-
-def decode_png(images: list[bytes], height: int, width: int) -> Array:
-    """Decode images that `encode_png` wrote: uint8 [N, H, W, 3]; ValueError for any other."""
-    head = _head(height, width)
-    if not all(image.startswith(head) and image.endswith(_END) for image in images):
-        raise ValueError(f"not {width}x{height} PNG images of the kind that wmsite writes")
-    try:
-        raw = b"".join([zlib.decompress(memoryview(image)[41:-16]) for image in images])
-    except zlib.error as error:
-        raise ValueError(f"a damaged image ({error})") from error
-    rows = np.frombuffer(raw, np.uint8).reshape(len(images), height, 1 + 3 * width)
-    return rows[:, :, 1:].reshape(len(images), height, width, 3)

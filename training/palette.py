@@ -50,6 +50,8 @@ class Colours:
         if not self.seen[codes].all():
             self.seen[codes] = True
             self.few = int(self.seen.sum()) <= MOST_COLOURS
+            if not self.few:  # Nothing of them is told, so nothing need be held.
+                self.seen = self.last = np.zeros(0, np.bool_)
 
     def palette(self) -> list[list[int]] | None:
         """Return the colours in order, RGB 0..255; None when there are more than 256."""

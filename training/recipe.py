@@ -18,7 +18,8 @@ from sims.errors import UserError
 class Data:
     """What to record: `behaviours` and `splits` are shares of steps, `scenarios` of episodes.
 
-    Without `behaviours` or `scenarios`, all that the sim has get equal shares.
+    Without `behaviours` or `scenarios`, all that the sim has get equal shares. `conditions` are
+    shares of each scenario's episodes; without them, the seed decides on each.
     """
 
     steps: int  # world-steps in all, over all splits
@@ -26,9 +27,11 @@ class Data:
     episode_steps: int  # longest episode, in steps
     behaviours: dict[str, float] = field(default_factory=dict)
     scenarios: dict[str, float] = field(default_factory=dict)
+    conditions: dict[str, float] = field(default_factory=dict)
     splits: dict[str, float] = field(
         default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
     )
+    shards: int = 1  # parts that several processes record at once, and a killed one goes on from
 
 
 @dataclass(frozen=True)
@@ -120,16 +123,36 @@ class Recipe:
         return replace(self, **parts, finetune=None)
 
 
+@dataclass(frozen=True)
+class DataRecipe:
+    """What to record of a world, whoever learns from it: `recipes/<world>/data.toml`."""
+
+    world: str
+    seed: int
+    data: Data
+
+
 def load(path: Path) -> Recipe:
     """Read a recipe; UserError naming the file and the key for anything wrong in it."""
     where = f"recipe '{path}'"
+    return from_json(_read(path, where), where)
+
+
+def load_data(path: Path) -> DataRecipe:
+    """Read a recipe of data alone; UserError as `load`."""
+    where = f"recipe '{path}'"
+    recipe: DataRecipe = _build(DataRecipe, _read(path, where), where, "")
+    _check_shares(recipe.data, where)
+    return recipe
+
+
+def _read(path: Path, where: str) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{where}: can't be read; {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{where}: not valid TOML; {error}.") from error
-    return from_json(values, where)
 
 
 def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
@@ -152,15 +175,18 @@ def to_json(recipe: Recipe) -> dict[str, Any]:
 
 
 def _check_shares(data: Data, where: str) -> None:
-    for name in ("behaviours", "scenarios", "splits"):
+    for name in ("behaviours", "scenarios", "conditions", "splits"):
         shares = getattr(data, name)
         if shares and sum(shares.values()) <= 0:
             raise UserError(f"{where}: data.{name} is all zero; give one a share above 0.")
     if data.splits.get("train", 0) <= 0:
         raise UserError(f"{where}: data.splits has no 'train'; give it a share above 0.")
-    for name in ("steps", "worlds", "episode_steps"):
+    for name in ("steps", "worlds", "episode_steps", "shards"):
         if getattr(data, name) < 1:
             raise UserError(f"{where}: data.{name} is 0; it must be at least 1.")
+    most = min(1000, data.steps)
+    if data.shards > most:
+        raise UserError(f"{where}: data.shards is {data.shards}; it must be at most {most}.")
 
 
 def _build(cls: Any, values: Mapping[str, Any], where: str, prefix: str) -> Any:

@@ -12,6 +12,7 @@ from sims.contract import Sim
 from sims.errors import UserError
 from training.dataset import Arrays
 from training.detectors import DETECTORS, Objects
+from training.lerobot import in_state
 from training.recipe import Recipe
 from training.record import plan
 
@@ -86,9 +87,10 @@ def rgba(sim: Sim) -> Array:
 
 
 def sensor_matrix(sim: Sim) -> Array:
-    """Return all sensors float32 [N, S], flattened as a dataset's `observation.state`."""
+    """Return sensors float32 [N, S], flattened as a dataset's `observation.state`."""
     values = sim.sensors()
-    parts = [values[s.name].reshape(sim.worlds, -1) for s in sim.spec.sensors]
+    told = [s for s in sim.spec.sensors if in_state(s.shape)]
+    parts = [values[s.name].reshape(sim.worlds, -1) for s in told]
     empty = np.zeros((sim.worlds, 0), np.float32)
     return np.concatenate([empty, *parts], 1).astype(np.float32)
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from sims.errors import UserError
 from training.dataset import Arrays
-from training.lerobot import state_names
+from training.lerobot import in_state, state_names
 from training.models import family
 from training.models.units import find_units
 from training.recipe import Recipe
@@ -43,7 +43,10 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
         "sensor_low": tuple(float(v) for v in arrays.state_range[0]),
         "sensor_high": tuple(float(v) for v in arrays.state_range[1]),
         "sensor_whole": tuple(
-            "int" in s["dtype"] for s in spec["sensors"] for _ in range(math.prod(s["shape"]))
+            "int" in s["dtype"]
+            for s in spec["sensors"]
+            if in_state(s["shape"])
+            for _ in range(math.prod(s["shape"]))
         ),
         "reward_scale": float(max(1.0, np.abs(arrays.rewards).max())),
     }

@@ -12,7 +12,7 @@ from builder.commands import new
 from builder.terminal import Terminal, size, tree
 from sims.errors import UserError
 
-VERBS = ("new", "build", "serve", "train", "eval", "check", "info", "clean")
+VERBS = ("new", "build", "serve", "train", "eval", "data", "check", "info", "clean")
 
 
 def wmsite(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

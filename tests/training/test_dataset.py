@@ -16,7 +16,7 @@ from test_record import SCREEN, Drift
 from sims.breakout import EVENTS, PALETTE, Breakout
 from sims.errors import UserError
 from training.dataset import Arrays, Dataset
-from training.lerobot import encode_png
+from training.images import encode_png
 
 
 @pytest.fixture(scope="module")
