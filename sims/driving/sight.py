@@ -213,7 +213,8 @@ def _leaders(
 
     # The ego keeps away from what stands or cycles at the side of its lane, without leaving it.
     wish = np.concatenate([state["course"][..., WISH], np.full((n, 1), LIMIT)], axis=1)
-    slow = (kinds == CYCLIST) | ((wish <= 0) & (kinds != WALKER))
+    parked = (wish <= 0) & (kinds != WALKER)
+    slow = parked | (kinds == CYCLIST)
     driven = i == drivers - 1
     aside = driven & near & slow[w, j] & (beside < -0.8)
     dodge = np.zeros(n)
@@ -221,8 +222,9 @@ def _leaders(
     np.maximum.at(dodge, w[aside], edge[aside])
     state["dodge"][:] = np.minimum(dodge, 0.8)
 
-    # One who has long waited passes closely by.
-    spare = wide[w, i] + np.where(waited[w, i] > PATIENCE, -0.2, MARGIN)
+    # One who has long waited passes closely by, and anyone passes what is parked.
+    tight = (waited[w, i] > PATIENCE) | (parked[w, j] & ~driven & (beside < -1.5))
+    spare = wide[w, i] + np.where(tight, -0.4, MARGIN)
     aside = driven & (straight[w] | (kinds[w, j] != CYCLIST))
     shift = np.where(aside, state["dodge"][w], 0.0)
     near &= np.abs(beside - shift) < extent + spare
