@@ -1,4 +1,4 @@
-"""The sims' speed, batched in CPython on one core and one world in real Pyodide; and their bytes."""
+"""The sims' speed, batched in CPython on one core and alone in real Pyodide; and their bytes."""
 
 from __future__ import annotations
 
