@@ -132,6 +132,8 @@ def test_the_drift_line_keeps_its_place_in_every_mode(playing: Any) -> None:
 def test_the_drift_line_is_calm_where_motion_is_to_be_reduced(open_page: Open) -> None:
     page = open_page(reduced_motion="reduce")
     play(page)
+    # Nobody at the paddle: the game would be over first, and here none begins by itself.
+    game(page, "g.autoplay('good')")
     redrawn, seconds = page.evaluate(
         f"""async () => {{
             const began = performance.now(), from = {WORLD}.state.tick;
