@@ -13,6 +13,7 @@ from typing import Any
 from builder import card, figures, tables
 from builder.plugin import Shown
 from builder.tables import table
+from training import bootstrap
 
 Told = Mapping[str, Any]
 
@@ -142,28 +143,44 @@ def conditions(shown: Shown, home: str) -> str:
 def scenarios(shown: Shown, about: Mapping[str, str]) -> str:
     """List every scenario: what happens (from the fence), and how the measured driver fares."""
     spec, rates = shown.manifest.spec, card.rates_of(shown)
-    found = {row["name"]: row for row in rates["scenarios"]} if rates else {}
-    events = {name: name.replace("_", " ").capitalize() for name in spec["events"]}
-    events["lasted"] = "Not over in time"
     names = {name: f"<strong>{html.escape(name)}</strong>" for name in spec["scenarios"]}
     told = [[names[n], html.escape(about[n])] for n in spec["scenarios"] if n in about]
-    drawn = table(["Scenario", "What happens"], told, "wm-tight") if told else ""
-    if not rates:
-        return drawn or table(["Scenario"], [[name] for name in names.values()], "wm-tight")
+    if told or not rates:
+        told = told or [[name, ""] for name in names.values()]
+        drawn = table(["Scenario", "What happens"], told, "wm-tight")
+    else:
+        drawn = ""
+    return drawn + (_rates(names, rates) if rates else "")
+
+
+def _rates(names: Mapping[str, str], rates: Told) -> str:
+    """Return the share of games in which each event happened, the most common first."""
+    found = {row["name"]: row for row in rates["scenarios"]}
+    sums: dict[str, float] = {}
+    for row in found.values():
+        for event, share in row["events"].items():
+            sums[event] = sums.get(event, 0.0) + share["mean"]
+    said = {e: e.replace("_", " ") for e in sums} | {"lasted": "not over in time"}
+    columns = sorted((e for e in sums if sums[e]), key=lambda e: -sums[e])
     rows = []
-    for name in spec["scenarios"]:
+    for name, title in names.items():
         row = found.get(name)
-        shares = [tables.figure(row and row["events"].get(k), "%") for k in events]
-        rows.append([names[name], *shares, f"{row['seconds']:.0f}" if row else "–"])
-    head = ["Scenario", *map(html.escape, events.values()), "Mean seconds"]
-    drawn += table(head, rows, "wm-figures wm-tight")
-    who = rates["behaviour"]
-    first, last = rates["seeds"]
-    return drawn + (
-        f"<p>Shares of {rates['games']} drives a scenario in percent, with their 95 % intervals. "
-        f"The <code>{html.escape(who)}</code> drives, from seeds {first:,} to {last:,}, which are "
-        f"never recorded. Each lasts until it is over, or {rates['limit']:g} seconds. "
-        f"Sim <code>{html.escape(rates['sim'][:12])}</code>.</p>"
+        shares = [tables.figure(row and row["events"].get(k), "%") for k in columns]
+        rows.append([title, *shares, f"{row['seconds']:.0f}" if row else "–"])
+    head = ["Scenario", *(html.escape(said[k]).capitalize() for k in columns), "Mean seconds"]
+    games, (first, last) = rates["games"], rates["seeds"]
+    never = ", ".join(html.escape(said[k]) for k in sums if not sums[k])
+    more = (
+        f" In none of all {games * len(found):,}: {never}. That is 0 to "
+        f"{100 * bootstrap.wilson(0, games)[1]:.1f} % for one scenario."
+        if never
+        else ""
+    )
+    return table(head, rows, "wm-figures wm-tight") + (
+        f"<p>Shares of {games} drives a scenario in percent, with their 95 % intervals. "
+        f"The <code>{html.escape(rates['behaviour'])}</code> drives, from seeds {first:,} to "
+        f"{last:,}, which are never recorded. Each lasts until it is over, or {rates['limit']:g} "
+        f"seconds.{more} Sim <code>{html.escape(rates['sim'][:12])}</code>.</p>"
     )
 
 
