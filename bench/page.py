@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -114,31 +116,52 @@ def pace(browser: Any, url: str) -> list[Figure]:
     if not page.evaluate(MODELS):
         return [Figure("overlay: frame interval p95", None, "ms", note="this site has no model")]
     page.check("wm-world input[value=overlay]", force=True)
-    rate = page.evaluate(f"{GAME}.world.spec.rate")
-    page.evaluate(f"{GAME}.loop.intervals.clear()")
     rng = random.Random(0)
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
+
+    def play() -> None:
         key = rng.choice(["ArrowLeft", "ArrowRight"])
         page.keyboard.down(key)
         page.wait_for_timeout(rng.uniform(100, 700))
         page.keyboard.up(key)
-    state = page.evaluate(STATE)
+
+    state, figure = played(page, play)
+    model = (
+        f", model step p50 {state['stepMs']['model']['p50']:.1f} ms "
+        f"({state['variant']} on {state['backend']})"
+    )
     context.close()
-    ideal = 1000 / rate
-    found, steps = state["intervals"], state["stepMs"]
-    return [
-        Figure(
-            f"{state['mode']} mode, {SECONDS} s of play: frame interval p95",
-            found["p95"],
-            "ms",
-            at_most=1.25 * ideal,
-            note=f"ideal {ideal:.1f}, median {found['p50']:.1f}, {found['count']} frames (none for "
-            f"3 s after a game over); sim step p50 {steps['sim']['p50']:.1f} ms, "
-            f"model step p50 {steps['model']['p50']:.1f} ms "
-            f"({state['variant']} on {state['backend']})",
-        )
-    ]
+    return [replace(figure, note=figure.note + model)]
+
+
+def drive(browser: Any, url: str) -> list[Figure]:
+    """Drive for a minute, by autopilot, with all cameras and sensors drawn."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    first_play(page, f"{url}worlds/driving/")
+    page.evaluate(f"{GAME}.autoplay('autopilot')")
+    _, figure = played(page, lambda: page.wait_for_timeout(500))
+    context.close()
+    return [figure]
+
+
+def played(page: Any, play: Callable[[], None]) -> tuple[dict[str, Any], Figure]:
+    """Play for SECONDS; return the page's state and its frame intervals as a figure."""
+    spec = page.evaluate(f"{GAME}.world.spec")
+    page.evaluate(f"{GAME}.loop.intervals.clear()")
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        play()
+    state = page.evaluate(STATE)
+    ideal = 1000 / spec["rate"]
+    found, sim = state["intervals"], state["stepMs"]["sim"]
+    return state, Figure(
+        f"{spec['name']}, {state['mode']} mode, {SECONDS} s of play: frame interval p95",
+        found["p95"],
+        "ms",
+        at_most=1.25 * ideal,
+        note=f"ideal {ideal:.1f}, median {found['p50']:.1f}, {found['count']} frames (none for "
+        f"3 s after a game over); sim step p50 {sim['p50']:.1f}, p95 {sim['p95']:.1f} ms",
+    )
 
 
 def measure() -> list[Figure]:
@@ -146,4 +169,4 @@ def measure() -> list[Figure]:
     shutil.rmtree(OUT / "site", ignore_errors=True)
     site = build()
     with chromium.serve_folder(site) as url, chromium.browser() as browser:
-        return [*loads(browser, url, site), *pace(browser, url)]
+        return [*loads(browser, url, site), *pace(browser, url), *drive(browser, url)]
