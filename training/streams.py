@@ -201,7 +201,7 @@ class Live:
             own=dreaming,
             drawn=np.ones(len(dreaming), bool),
             past=seen[:, None][:, :0],
-            given=np.zeros((len(seen), 0, 0), np.float32),
+            given=np.zeros((len(seen), 0, sim.spec.action_size + len(sim.spec.chance)), np.float32),
         )
         over = terminated | truncated
         self.cast.reset(over)
