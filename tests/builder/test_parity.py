@@ -248,6 +248,7 @@ def test_a_denoiser_ships_with_every_number_of_evaluations(
     assert [(s.input, s.observed) for s in model.state] == [
         ("state_frame", True),
         ("state_past", False),
+        ("state_given", False),
         ("state_turn", False),
     ]
     # What is worked out of the context alone stands in the graph once.
