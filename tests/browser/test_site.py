@@ -174,6 +174,9 @@ def test_the_source_is_edited_beside_the_stage(page: Any, address: str) -> None:
     line = 1 + next(i for i, text in enumerate(lines) if text.startswith("LIVES ="))
     assert f"Line {line} of breakout.py" in fault.inner_text()
     assert page.locator(".cm-lintRange-error").inner_text() == "LIVES = 2 / 0"
+    # Tab may have led down the page, where the stage is out of sight and the game pauses.
+    if page.evaluate(f"{WORLD}.state.phase") == "paused":
+        page.click("[data-do=play]")
     # Frames, not ticks: a game that nobody plays is soon over, and the next one may be shorter.
     before = page.evaluate(f"{WORLD}.state.simFrames")
     page.wait_for_function(f"() => {WORLD}.state.simFrames > {before}")
