@@ -17,7 +17,7 @@ REPLAY = ROOT / "tests" / "sims" / "replay.py"
 SECONDS = 5
 COMPARED = (32, 32, 8)  # worlds, steps and steps a hash, of every scenario of driving
 # Of each world: how many at once, and the bounds in steps a second and in milliseconds.
-WORLDS = (("breakout", 256, 40_000, 1.5), ("driving", 64, 1_500, 25.0))
+WORLDS = (("breakout", 256, 40_000, 1.5), ("driving", 128, 1_500, 25.0))
 
 
 def run(command: list[str]) -> dict[str, Any]:
