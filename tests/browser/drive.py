@@ -81,3 +81,12 @@ def frames(page: Any) -> tuple[list[int], list[int]]:
     found = game(page, "return [g.simFrame.join(), (g.modelFrame ?? g.simFrame).join()]")
     sim, model = ([int(value) for value in one.split(",")] for one in found)
     return sim, model
+
+
+def share(page: Any) -> str:
+    """Share the game from the open settings; return the link's address."""
+    page.click("[data-do=share]")
+    link = page.locator(".wm-actions input")
+    link.wait_for(state="visible")
+    address: str = link.input_value()
+    return address

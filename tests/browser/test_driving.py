@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drive import WORLD, game, notice, play, sees, state, until
+from drive import WORLD, game, notice, play, sees, share, state, until
 
 from sims.host import digest, load_sim
 
@@ -121,10 +121,7 @@ def test_scenario_and_condition_are_picked_and_replayed(car: Any) -> None:
     field.filter(has_text="Who plays").locator("select").select_option("autopilot")
     until(page, f"s.scenario === '{name}/fog' && s.seed === 1 && s.tick > 30")
     page.click("[data-do=play]")
-    page.click("[data-do=share]")
-    link = page.locator(".wm-actions input")
-    link.wait_for(state="visible")
-    address: str = link.input_value()
+    address = share(page)
     tick = game(page, "await g.turn; return g.state.tick")
     page.click("[data-opens=settings]")
     page.evaluate("(hash) => { location.hash = hash; }", address[address.index("#") :])

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from drive import Open, frames, game, notice, text, until
+from drive import Open, frames, game, notice, share, text, until
 
 
 def test_a_link_replays_the_very_same_game(playing: Any, open_page: Open) -> None:
@@ -15,10 +15,7 @@ def test_a_link_replays_the_very_same_game(playing: Any, open_page: Open) -> Non
     until(page, "s.seed === 5 && s.tick > 60")
     page.click("[data-do=play]")
     page.click("[data-opens=settings]")
-    page.click("[data-do=share]")
-    link = page.locator(".wm-actions input")
-    link.wait_for(state="visible")
-    address: str = link.input_value()
+    address = share(page)
     tick = game(page, "await g.turn; return g.state.tick")
     frame = frames(page)[0]
     page.click("[data-opens=settings]")
