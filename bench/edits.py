@@ -1,7 +1,7 @@
 """How well a model follows an edit of its sim: before, after `wmsite build`, and on the old rules.
 
 Each edit is made in a copy of this project, and built there as a user would. Takes minutes an edit,
-so it is measured only when asked for: python -m bench edits
+so it is measured only when asked for: python -m bench edits; or some: python -m bench edits:gravity
 """
 
 from __future__ import annotations
@@ -171,47 +171,61 @@ def apply(folder: Path, name: str) -> None:
 
 def ask(folder: Path, weights: Path) -> dict[str, Any] | None:
     """Return the figures of weights on a project's sim; None where they don't fit it."""
-    done = _python(["-c", ASK, str(folder), str(weights), str(ROLLOUTS), str(STEP)])
+    done = python(["-c", ASK, str(folder), str(weights), str(ROLLOUTS), str(STEP)])
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 
-def _python(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+def python(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run this project's Python."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
     )
 
 
-def measure(names: list[str] | None = None) -> list[Figure]:
+def rows(name: str, told: dict[str, Any] | None) -> list[Figure]:
+    """Return the figures of weights on a sim, as `ask` tells them."""
+    found = []
+    for key, label in (("control", "controllability"), ("held", f"ball held at step {STEP}")):
+        what = f"{name}: {label}"
+        if told is None:
+            found.append(Figure(what, None, "%", note="does not fit, or failed"))
+        else:
+            note = f"[{told[key]['low']:.0f}, {told[key]['high']:.0f}]"
+            found.append(Figure(what, told[key]["mean"], "%", note=note))
+    return found
+
+
+def edited(place: str, name: str) -> Path:
+    """Return a copy of this project with an edit; UserError for one that isn't known."""
+    if name not in EDITS:
+        raise UserError(f"bench: no edit '{name}'; there are {', '.join(EDITS)}")
+    folder = Path(place) / name.replace(" ", "-")
+    folder.mkdir()
+    copy_project(folder)
+    apply(folder, name)
+    return folder
+
+
+def measure(*names: str) -> list[Figure]:
     """Make each edit in a copy of this project and let its model follow."""
-    figures: list[Figure] = []
     shipped = ROOT / "weights" / WORLD / FAMILY
-
-    def add(name: str, told: dict[str, Any] | None) -> None:
-        for key, label in (("control", "controllability"), ("held", f"ball held at step {STEP}")):
-            one = told and told[key]
-            note = f"[{one['low']:.0f}, {one['high']:.0f}]" if one else "does not fit, or failed"
-            figures.append(Figure(f"{name}: {label}", one and one["mean"], "%", note=note))
-
     with tempfile.TemporaryDirectory(prefix="wmsite-edits-") as place:
         old = Path(place) / "old"
         old.mkdir()
         copy_project(old)
-        add("old rules, shipped model", ask(old, shipped))
+        figures = rows("old rules, shipped model", ask(old, shipped))
         for name in names or EDITS:
-            folder = Path(place) / name.replace(" ", "-")
-            folder.mkdir()
-            copy_project(folder)
-            apply(folder, name)
-            add(f"{name}, model as shipped", ask(folder, shipped))
+            folder = edited(place, name)
+            figures += rows(f"{name}, model as shipped", ask(folder, shipped))
             start = time.perf_counter()
-            done = _python(["-m", "builder.cli", "-C", str(folder), "build", "--train", "auto"])
+            done = python(["-m", "builder.cli", "-C", str(folder), "build", "--train", "auto"])
             seconds = time.perf_counter() - start
             last = (done.stderr.strip().splitlines() or [""])[-1][:200]
             figures.append(
                 Figure(f"{name}: build", seconds, "s", 120, note=last if done.returncode else "")
             )
             mine = folder / "weights" / WORLD / FAMILY
-            add(f"{name}, after the build", ask(folder, mine))
-            add(f"{name}, the same model on the old rules", ask(old, mine))
+            figures += rows(f"{name}, after the build", ask(folder, mine))
+            figures += rows(f"{name}, the same model on the old rules", ask(old, mine))
     return figures
