@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.models.denoiser import PURE, SPREAD, cut
+from training.models.denoiser import PURE, cut, shares
 from training.objective import Tally, corrupt, moving
 from training.recipe import Train
 from training.streams import Source
 
-WARM_SHARE = 0.7  # of the samples that are on the way from the last frame; the rest, from noise
-FIRST_SHARE = 0.7  # of those that are at its beginning
+WARM_SHARE = 0.8  # of the samples that are on the way from the last frame; the rest, from noise
+FIRST_SHARE = 0.5  # of those that are at its beginning
 TEACHER = 4  # evaluations of the sampler that one evaluation is taught to equal
 WINDOW = 16  # cells along one side of what is drawn of a frame
-LOOK = 0.9  # of the windows that have something in their middle that moves
+LOOK = 0.5  # of the windows that have something in their middle that moves; else all seems to
 
 
 @dataclass
@@ -40,7 +40,8 @@ def denoising_loss(
     what lies between the last frame and the next as a warm start meets it, or on the next frame
     alone. In the last `distil_share` of the budget, a warm start's first evaluation is taught what
     several would have made of it (Luhman and Luhman, 2021, arXiv:2101.02388). Of each frame only a
-    window is drawn, most of them where something moves: most of a frame teaches nothing.
+    window is drawn, many of them where something moves: most of a frame teaches nothing. What is
+    wrong counts as what moves does, wherever it is.
     """
     where, tally = next(model.parameters()).device, Tally()
     tick = source.tick(None)
@@ -68,36 +69,39 @@ def denoising_loss(
     most = torch.where(warm, config.most, PURE)
     sigma = torch.exp(torch.lerp(torch.full_like(most, config.least).log(), most.log(), draw[2]))
     sigma = torch.where(warm & first, most, sigma)
-    way = (torch.where(warm, sigma / config.most, 0.0))[:, None, None, None]
+    way = torch.where(warm, sigma / config.most, 0.0)
     wanted = target
     pupils = torch.nonzero(warm & first & (draw[3] < 0.5))[:, 0]
     if progress > 1 - plan.distil_share and len(pupils):
         teacher = model.sampled(TEACHER)
         with torch.no_grad():
-            frames, _ = teacher.sample(context[pupils], given[pupils], noise[pupils])
+            # Without noise: it tends to one whole picture where several are likely, not to a mean.
+            frames, _ = teacher.sample(context[pupils], given[pupils], 0 * noise[pupils])
             taught = model.planes_of(model.named(frames))
         wanted = target.index_copy(0, pupils, taught)
-    x = target + way * (last - target) + sigma[:, None, None, None] * noise
+    x = target + way[:, None, None, None] * (last - target) + sigma[:, None, None, None] * noise
     window = windows(seen != after, model.grid)
-    clean, heads = model.denoise(x, sigma[:, None], context, given, window)
+    clean, heads = model.denoise(x, sigma[:, None], way[:, None], context, given, window)
 
-    near, changed = moving(seen, after).float(), (seen != after).float()
-    parts = (near, changed, after.float(), wanted)
-    near, changed, true, wanted = (cut(part, window, model.grid) for part in parts)
-    moved = changed > 0
-    near = torch.where(near > 0, 1.0, plan.static_weight)
-    weight = torch.where(moved, plan.moved_weight, near).repeat_interleave(len(model.palette), 1)
+    near, before, after = (part.float() for part in (moving(seen, after), seen, after))
+    parts = (near, before, after, wanted)
+    near, before, after, wanted = (cut(part, window, model.grid) for part in parts)
+    with torch.no_grad():
+        pick = model.named(clean)
+        missed, moved = pick != after, after != before
+        begun = moved & (warm & first)[:, None, None, None]
+        tally.add("moved_right", (begun & ~missed).sum(), begun.sum())
+        weight = torch.where((near > 0) | missed, 1.0, plan.static_weight)
+        weight = torch.where(moved | (pick != before), plan.moved_weight, weight)
+        weight = weight.repeat_interleave(len(model.palette), 1)
     # In the network's own units, so that every level of noise counts alike.
-    scale = (sigma * SPREAD / torch.sqrt(sigma**2 + SPREAD**2))[:, None, None, None]
+    scale = shares(sigma, way)[1][:, None, None, None]
     drawn = (((clean - wanted) / scale) ** 2 * weight).sum() / weight.sum()
     head = F.smooth_l1_loss(heads[:, 0], now["reward"] / config.reward_scale)
     head = head + F.binary_cross_entropy_with_logits(heads[:, 1], now["done"])
     with torch.no_grad():
-        begun = warm & first
-        counted = moved & begun[:, None, None, None]
-        tally.add("moved_right", (counted & (model.named(clean) == true)).sum(), counted.sum())
         share = plan.dream_share if progress >= plan.teacher_share else 0.0
-        rows = torch.nonzero(torch.rand(n, device=where) < share)[:, 0]
+        rows = torch.arange(round(share * n), device=where)
         drawn_on = shown[rows]
         if len(rows):
             again = torch.randn_like(noise[rows])

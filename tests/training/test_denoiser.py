@@ -13,7 +13,7 @@ from sims import breakout
 from training.denoising import windows
 from training.evaluate import evaluate
 from training.models import watch
-from training.models.denoiser import CONTEXT, PURE, Config, Model
+from training.models.denoiser import CONTEXT, PURE, SPREAD, Config, Model, shares
 from training.recipe import Recipe
 from training.scenes import make_scene
 from training.train import train
@@ -48,6 +48,17 @@ def test_noise_falls_geometrically_from_a_warm_start_or_from_pure_noise(model: M
     assert model.config.evaluations == 1  # The others are models of their own.
 
 
+def test_what_a_noisy_frame_shows_is_believed_by_how_much_of_it_is_true() -> None:
+    truth, noise = SPREAD * torch.randn(2, 200_000, generator=torch.Generator().manual_seed(0))
+    for sigma, way in ((0.05, 0.0), (0.2, 0.25), (0.8, 0.9), (0.8, 1.0)):
+        keep, off = (float(part) for part in shares(torch.tensor(sigma), torch.tensor(way)))
+        shown = (1 - way) * truth + sigma / SPREAD * noise
+        left = truth - keep * shown
+        assert float(left.std()) == pytest.approx(off, rel=0.02)
+        assert abs(float((left * shown).mean())) < 0.03 * SPREAD * sigma  # No more can be had.
+    assert keep == 0  # A warm start shows nothing of what is to come.
+
+
 def test_no_two_steps_draw_the_same_noise_until_it_begins_again(model: Model) -> None:
     drawn = [model.drawn(torch.tensor([[float(turn)]])) for turn in range(64)]
     assert drawn[0].shape == (1, len(PALETTE), 64, 64)
@@ -74,17 +85,17 @@ def test_it_sees_the_frames_that_it_was_shown_and_no_others(
 def test_a_window_of_a_frame_is_that_part_of_the_frame(model: Model) -> None:
     frames = model.planes_of(torch.randint(0, len(PALETTE), (2 * CONTEXT, 1, 64, 64)))
     context = frames.reshape(2, CONTEXT, len(PALETTE), 64, 64)
-    x, sigma = context[:, -1] + 0.1, torch.full((2, 1), 0.8)
+    x, sigma, way = context[:, -1] + 0.1, torch.full((2, 1), 0.8), torch.full((2, 1), 0.5)
     torch.nn.init.normal_(model.write.weight, std=0.02)
     moved = torch.zeros(2, 1, 64, 64, dtype=torch.bool)
     moved[:, :, 40, 21] = True
     window = windows(moved, model.grid)
     numbers = torch.arange(32 * 32).reshape(1, 32, 32).expand(2, -1, -1)
     with torch.no_grad():
-        full, heads = model.denoise(x, sigma, context, torch.zeros(2, CONTEXT, 4))
         given = torch.zeros(2, CONTEXT, 4)
-        whole, _ = model.denoise(x, sigma, context, given, numbers)
-        part, others = model.denoise(x, sigma, context, given, window)
+        full, heads = model.denoise(x, sigma, way, context, given)
+        whole, _ = model.denoise(x, sigma, way, context, given, numbers)
+        part, others = model.denoise(x, sigma, way, context, given, window)
     assert torch.equal(whole, full) and torch.equal(heads, others)
     for k in range(2):
         row, column = (2 * int(v) for v in (window[k, 0, 0] // 32, window[k, 0, 0] % 32))

@@ -7,9 +7,12 @@ noise to little, on a geometric schedule. From pure noise that takes many evalua
 frame with some noise on it (a warm start), few; and once it is distilled, one.
 
 What is preconditioned is the change since the last frame: most of a frame stays, and need not go
-through the network. Inside, a frame has a plane for each of the world's exact colours, 1 where it
-is and 0 elsewhere, and each pixel of the last evaluation becomes the colour that is strongest: what
-is fed back can't fade, and what is undecided between two colours is never a third.
+through the network. Of a noisy frame the network sees the change that is to be expected from it:
+nearly nothing where the noise is large, and nothing at all of a warm start, which is the last frame
+and noise. So it need not learn what to ignore. Inside, a frame has a plane for each of the world's
+exact colours, 1 where it is and 0 elsewhere, and each pixel of the last evaluation becomes the
+colour that is strongest: what is fed back can't fade, and what is undecided between two colours is
+never a third.
 
 Ideas: diffusion as a world model (Alonso et al., 2024, DIAMOND, arXiv:2405.12399), its
 preconditioning (Karras et al., 2022, arXiv:2206.00364), global pooling as bias (Wu, 2019,
@@ -46,7 +49,7 @@ class Config(WorldConfig):
     offered: tuple[int, ...] = (1, 2, 4, 8)  # evaluations that a player may choose from
     warm: bool = True  # start from the last frame, not from noise alone
     most: float = 0.8  # the noise's standard deviation in a warm start
-    least: float = 0.05  # and before the last of several evaluations
+    least: float = 0.2  # and before the last of several evaluations
     history: int = CONTEXT  # frames watched before the model goes on alone
 
 
@@ -86,7 +89,7 @@ class Model(WorldModel):
         self.read = nn.Conv2d(self.planes * (CONTEXT + 1) * p * p, c, 1)
         # Cells are told where they are.
         self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
-        known = 2 * c + (config.actions + config.chance) * CONTEXT + 1
+        known = 2 * c + (config.actions + config.chance) * CONTEXT + 2
         self.told = nn.Sequential(
             nn.Linear(known, 2 * c), nn.ReLU(), nn.Linear(2 * c, c * config.blocks)
         )
@@ -176,34 +179,36 @@ class Model(WorldModel):
             if k:
                 x = clean + level / levels[k - 1] * (x - clean)
             sigma = torch.full_like(x[:, 0, 0, :1], level)
-            clean, heads = self.denoise(x, sigma, context, given)
+            way = sigma / levels[0] if self.config.warm else torch.zeros_like(sigma)
+            clean, heads = self.denoise(x, sigma, way, context, given)
         return clean, heads
 
     def denoise(
-        self, x: Tensor, sigma: Tensor, context: Tensor, given: Tensor, window: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Tensor, sigma: Tensor, way: Tensor, context: Tensor, given: Tensor,
+        window: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Return the clean frame that a noisy one comes from, and heads: [B, planes, H, W], [B, 2].
 
-        `sigma` [B, 1] is the noise's standard deviation. `window`, int64 [B, size, size], picks the
-        cells of each frame that are worked out, by their number; then only they are returned, as
-        a frame of their own.
+        `sigma` [B, 1] is the noise's standard deviation, and `way` [B, 1] how far back the noisy
+        frame lies on the way from the clean one (0) to the last (1). `window`, int64 [B, size,
+        size], picks the cells of each frame that are worked out, by their number; then only they
+        are returned, as a frame of their own.
         """
-        total = sigma**2 + SPREAD**2
-        keep, scale = SPREAD**2 / total, sigma * SPREAD / torch.sqrt(total)
+        keep, scale = shares(sigma, way)
         last = context[:, -1]
-        noisy = (x - last) / torch.sqrt(total)[:, :, None, None]
-        seen = self.pack(torch.cat([noisy, context.flatten(1, 2)], 1))
+        kept = keep[:, :, None, None] * (x - last)
+        seen = self.pack(torch.cat([kept, context.flatten(1, 2)], 1))
         h = self.read(seen) + self.place
         # What happens anywhere is known everywhere: a lost ball costs a life.
-        level = torch.log(sigma) / 4
+        level = torch.cat([torch.log(sigma) / 4, way], 1)
         known = torch.cat([self.summary(torch.relu(h)), given.flatten(1), level], 1)
         shifts = self.told(known)[:, :, None, None].chunk(self.config.blocks, 1)
         if window is not None:
-            h, x, last = (cut(part, window, self.grid) for part in (h, x, last))
+            h, kept, last = (cut(part, window, self.grid) for part in (h, kept, last))
         for first, second, shift in zip(self.first, self.second, shifts, strict=True):
             h = h + second(torch.relu(first(torch.relu(h)) + shift))
         change = WHOLE * scale[:, :, None, None] * self.unpack(self.write(torch.relu(h)))
-        return last + keep[:, :, None, None] * (x - last) + change, self.heads(known)
+        return last + kept + change, self.heads(known)
 
     def summary(self, h: Tensor) -> Tensor:
         """Return the mean and the largest of each channel: [B, C, H, W] -> [B, 2 C]."""
@@ -246,6 +251,18 @@ class Model(WorldModel):
     def unpack(self, cells: Tensor) -> Tensor:
         """Undo `pack`."""
         return nn.functional.pixel_shuffle(cells, self.config.patch)
+
+
+def shares(sigma: Tensor, way: Tensor) -> tuple[Tensor, Tensor]:
+    """Return by what the change since the last frame, as a noisy frame shows it, is to be believed.
+
+    Of the change 1 - `way` is in it, and noise of `sigma`; the change is of size SPREAD. What is
+    to be expected of the change is the first share of what is shown; the second is how far off it
+    is then. Where `way` is 0 these are those of Karras et al.; where it is 1 nothing is shown.
+    """
+    there = SPREAD * (1 - way)
+    total = there**2 + sigma**2
+    return there * SPREAD / total, sigma * SPREAD / torch.sqrt(total)
 
 
 def cut(values: Tensor, window: Tensor, grid: tuple[int, int]) -> Tensor:
