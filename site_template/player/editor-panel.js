@@ -116,6 +116,8 @@ class Panel {
     this.mark();
     const restored = this.files.some((f) => f.editable && f.path in kept && kept[f.path] !== now[f.path]);
     this.say(restored ? "Your edits from last time. Run plays them." : "");
+    // Who types and leaves at once has typed it all the same.
+    addEventListener("pagehide", () => this.timer && this.keep());
     element.addEventListener("wm-sim-error", (event) => this.point(/** @type {CustomEvent} */ (event).detail));
   }
 
@@ -173,10 +175,15 @@ class Panel {
   changed() {
     this.mark();
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      const edits = Object.entries(this.edited).filter(([path, text]) => text !== this.shipped[path]);
-      this.shelf.write(Object.fromEntries(edits));
-    }, 300);
+    this.timer = setTimeout(() => this.keep(), 300);
+  }
+
+  /** Keep what was typed for the next visit. */
+  keep() {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const edits = Object.entries(this.edited).filter(([path, text]) => text !== this.shipped[path]);
+    this.shelf.write(Object.fromEntries(edits));
   }
 
   /** Mark the tabs of files that are not as shipped. */
