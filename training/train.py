@@ -202,7 +202,7 @@ def _train(
     torch.manual_seed(recipe.seed)
     where = device(ranks)
     arrays = dataset.load("train")
-    model = build(recipe, arrays, dataset.spec).to(where)
+    model = build(recipe, arrays, dataset.spec, init).to(where)
     arrays = fit(model, arrays)
     if init is not None:
         start_from(model, init, arrays)

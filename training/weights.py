@@ -26,10 +26,11 @@ LOOKED = 4000  # recorded frames in which shapes are found
 TRIED = 48  # recorded frames that they are tried on
 
 
-def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
+def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any], init: Path | None = None) -> Any:
     """Make the recipe's model, sized for the data; UserError for a key its Config lacks.
 
-    `spec` is the sim's, as the recording tells it.
+    `spec` is the sim's, as the recording tells it. `init` is a weights folder that it will start
+    from.
     """
     module = family(recipe.family)
     cameras, height, width = arrays.frames.shape[1:]
@@ -64,7 +65,10 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any]) -> Any:
     told = dict(recipe.model)
     if "landmarks" in told:
         told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told["landmarks"])
-    return module.Model(module.Config(**sizes, **told))
+    model = module.Model(module.Config(**sizes, **told))
+    if init is not None:
+        model.go_on_from(load_file(init / "weights.safetensors"))
+    return model
 
 
 def fit(model: Any, arrays: Arrays) -> Arrays:

@@ -83,6 +83,36 @@ def test_the_forecast_and_the_laws_are_found_in_play() -> None:
     given = (ways[:, :, : 1 + GIVEN] - after[:, :, None]).abs().amin(2)
     assert (given[served].amax(1) > 0.1).float().mean() > 0.9
 
+    # A network that knew them the other way round finds each in the place where it knew it.
+    mine, theirs = GIVEN, GIVEN + 1
+    known = laws.weight.clone()
+    known[:, [mine, theirs]] = known[:, [theirs, mine]]
+    other = Laws(low, high, whole, marks, actions=3, chance=1, wide=8, found=2)
+    other.go_on_from(laws.low, laws.span, known)
+    other.fit(sensors, action, chance, after)
+    torch.testing.assert_close(other.weight, known)
+    # What holds no longer is found anew, in its place.
+    known[:, mine] *= 0.9
+    other.go_on_from(laws.low, laws.span, known)
+    other.fit(sensors, action, chance, after)
+    torch.testing.assert_close(other.weight[:, theirs], known[:, theirs])
+    again = other.follow(other.inputs(sensors, free, action, chance, laws.places(free)))[:, :, mine]
+    off = (laws.units(again) - after)[:, 2:4].abs().amax(1)
+    assert min(off[served].median(), off[saved].median()) < 0.002
+
+
+def test_units_from_before_are_kept_while_the_range_is_that_of_the_data(laws: Laws) -> None:
+    wide = torch.tensor([HIGH]) + 3
+    other = Laws(LOW, tuple(wide[0].tolist()), (False,) * 3, laws.marks, 2, 1, 8, 2)
+    other.go_on_from(laws.low, laws.span, laws.weight)
+    sensors = torch.tensor([[13.37, -1.25, 20.0]])
+    assert torch.equal(other.parts(sensors), laws.parts(sensors))
+    torch.testing.assert_close(other.settle(wide + 1), wide)
+    edge = foreseen(other, sensors)[:, :, 1:][:, :, 3:5]
+    torch.testing.assert_close(edge, torch.stack([torch.tensor([LOW]), wide], 2))
+    beyond = other.beyond(other.parts(wide + torch.tensor([-1.0, 0.0, 1.0])))
+    assert beyond.tolist() == [[0, 0, 0, 0, 0, 1]]
+
 
 def test_too_little_play_leaves_laws_unfound(laws: Laws) -> None:
     laws = copy.deepcopy(laws)

@@ -64,6 +64,9 @@ class WorldModel(nn.Module):
         """Return the weights of hidden layers, which the trainer's Muon is for."""
         return [m.weight for m in self.modules() if isinstance(m, nn.Conv2d)]  # type: ignore[misc]
 
+    def go_on_from(self, weights: State) -> None:
+        """Go on from what was found in other data, in the `weights` that it will start from."""
+
     def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
         """Find what needn't be taught in R steps of the sim, [R, ...] each.
 

@@ -7,6 +7,8 @@ dynamics; Linderman et al., 2017, arXiv:1610.08466).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,17 +21,22 @@ CURVES = 5  # functions of each chance number
 EXPLAINED = 0.01  # of half the range: nearer than this, a way is what happened
 BEYOND = 1e-5  # of half the range: what is farther out than rounding could make it
 ROWS = 10_000  # that a law is found in, at most
+HOLDS = 0.25  # share of what is unexplained that a law from before must tell, to hold still
 
 
 class Laws(nn.Module):
-    """The next values of S sensors: float32 [B, S] in their own units, -1..1 over their range.
+    """The next values of S sensors: float32 [B, S] in their own units.
 
     `low`, `high` and `whole`, each of S values, are the range in the data, and whether a sensor is
     a whole number. `wide` units of the network judge; `found` laws are found for each sensor.
+    To the network sensors are told as parts: -1..1 over that range, or over the one that the data
+    had which it was first trained on.
     """
 
     low: Tensor
     span: Tensor
+    least: Tensor
+    most: Tensor
     whole: Tensor
     drift: Tensor
     weight: Tensor
@@ -42,8 +49,11 @@ class Laws(nn.Module):
         sensors = len(low)
         self.marks, self.found = marks, found
         ends = torch.tensor([low, high], dtype=torch.float32)
-        self.register_buffer("low", ends[0])
-        self.register_buffer("span", (ends[1] - ends[0]).clamp_min(1e-6) / 2)
+        span = (ends[1] - ends[0]).clamp_min(1e-6) / 2
+        self.register_buffer("least", ends[0], persistent=False)
+        self.register_buffer("most", ends[0] + 2 * span, persistent=False)
+        self.register_buffer("low", ends[0].clone())
+        self.register_buffer("span", span)
         self.register_buffer("whole", torch.tensor(whole, dtype=torch.float32))
         # Weights, the bias last: of how the forecast differs from now, and of the laws.
         self.register_buffer("drift", torch.zeros(sensors, sensors + actions + 1))
@@ -51,26 +61,36 @@ class Laws(nn.Module):
         self.register_buffer("weight", torch.zeros(sensors, GIVEN + found, inputs + 1))
         # To each value: how likely every law and a value of its own are; and that value.
         self.rule = nn.Linear(wide, (GIVEN + 3 + found) * sensors)
-        self.give(sensors, 2 * sensors + actions + CURVES * chance)
+        self.first = 2 * sensors + actions + CURVES * chance
+        self.give()
         with torch.no_grad():
             # The forecast, unless another is meant.
             self.rule.bias.view(sensors, GIVEN + 3 + found)[:, 0] = 2.0
 
-    def give(self, ahead: int, first: int) -> None:
+    def go_on_from(self, low: Tensor, span: Tensor, weight: Tensor) -> None:
+        """Go on from what a network knows: sensors as parts of the range `low`, `span`, and laws.
+
+        A law found before stays in its place where `fit` finds it to hold.
+        """
+        self.low[:], self.span[:], self.weight[:] = low, span, weight
+        self.give()
+
+    def give(self) -> None:
         """Give laws that many worlds know: stay, turn round, stop at 0, an edge, or a pixel.
 
         What turns round is the forecast: under gravity, what a ball falls with when it bounces.
-        `ahead` is the first input that is a forecast, `first` the first that is a landmark's pixel.
         """
         middle = (self.low / self.span + 1).tolist()
+        bottom, top = self.ends
+        self.weight[:, :GIVEN] = 0
         for j, weight in enumerate(self.weight):
             weight[0, j] = 1.0
-            weight[1, ahead + j], weight[1, -1] = -1.0, -2 * middle[j]
-            weight[2:5, -1] = torch.tensor([-middle[j], -1.0, 1.0])
+            weight[1, len(self.low) + j], weight[1, -1] = -1.0, -2 * middle[j]
+            weight[2:5, -1] = torch.stack([-torch.tensor(middle[j]), bottom[j], top[j]])
             weight[5:GIVEN, j] = 1.0
             for axis in range(2):
                 for i in torch.nonzero(self.marks.sources[axis] == j)[:, 0].tolist():
-                    at = first + axis * self.marks.count + i
+                    at = self.first + axis * self.marks.count + i
                     weight[5:GIVEN, j], weight[5:GIVEN, at] = 0.0, 32 / self.span[j]
                     half = torch.arange(-2, 5) / 2 - self.marks.shift[axis, i]
                     weight[5:GIVEN, -1] = half / self.span[j] - middle[j]
@@ -81,20 +101,56 @@ class Laws(nn.Module):
 
         The forecast is what happens most of the time, of each sensor alone. The first law found is
         what happens most often where neither the forecast nor a given law says what does; the next
-        what does where that law doesn't either. What too few steps show is not looked for.
+        what does where that law doesn't either. What too few steps show is not looked for. A law
+        that was there before, and tells a share HOLDS of these steps, is kept.
         """
         rng = torch.Generator().manual_seed(0)
 
         def some(rows: Tensor) -> Tensor:
             return rows[torch.randperm(len(rows), generator=rng)[:ROWS].to(rows.device)]
 
-        s, true = self.parts(sensors), self.parts(after)
+        self.fit_forecast(sensors, action, after, some)
+        turned = torch.nonzero(self.turned(sensors, action, after))[:, 0]
+        parts = (value[turned] for value in (sensors, action, chance, after))
+        sensors, action, chance, after = parts
+        free, true = self.settle(self.ahead(sensors, action)), self.parts(after)
+        inputs = self.inputs(sensors, free, action, chance, self.places(free))
+
+        def unexplained() -> tuple[Tensor, Tensor]:
+            ways = torch.cat([self.parts(free)[:, :, None], self.follow(inputs)], 2)
+            left = (ways - true[:, :, None]).abs().amin(2) > EXPLAINED
+            rows = some(torch.nonzero(left.any(1))[:, 0])
+            return rows, left[rows]
+
+        known = self.weight[:, GIVEN:].clone()
         self.weight[:, GIVEN:] = 0
+        old = torch.nonzero(known.any(2).any(0))[:, 0].tolist()
+        while old:
+            rows, left = unexplained()
+            told = torch.einsum("ri,sli->rls", inputs[rows], known[:, old, :-1])
+            told = told + known[:, old, -1].T
+            off = ((told - true[rows, None]).abs() * left[:, None]).amax(2)
+            holds = (off < EXPLAINED).sum(0)
+            if holds.max() <= HOLDS * len(rows):
+                break
+            law = old.pop(int(holds.argmax()))
+            self.weight[:, GIVEN + law] = known[:, law]
+        for law in range(GIVEN, GIVEN + self.found):
+            rows, left = unexplained()
+            if not self.weight[:, law].any() and len(rows) >= 2 * inputs.shape[1]:
+                self.weight[:, law] = regress(inputs[rows], true[rows], left).T
+
+    def fit_forecast(
+        self, sensors: Tensor, action: Tensor, after: Tensor, some: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Find the forecast of each sensor in `some` of the steps."""
+        s, true = self.parts(sensors), self.parts(after)
+        bottom, top = self.ends
         every = some(torch.arange(len(s), device=s.device))
         inputs = torch.cat([s, action], 1)
         for j in range(s.shape[1]):
             # What has come to an end of its range may have been stopped there.
-            inside = some(torch.nonzero(true[:, j].abs() < 1)[:, 0])
+            inside = some(torch.nonzero((true[:, j] > bottom[j]) & (true[:, j] < top[j]))[:, 0])
             drifts = [torch.zeros_like(self.drift[j])]  # that it stays
             for rows in (every, inside):
                 if len(rows) >= 2 * inputs.shape[1]:
@@ -102,26 +158,14 @@ class Laws(nn.Module):
                     drifts.append(found[:, 0].to(s))
             told = []
             for drift in drifts:
-                made = (inputs[every] @ drift[:-1] + drift[-1] + s[every, j]).clamp(-1, 1)
+                made = inputs[every] @ drift[:-1] + drift[-1] + s[every, j]
+                made = made.clamp(bottom[j], top[j])
                 told.append(int(((made - true[every, j]).abs() < EXPLAINED).sum()))
             self.drift[j] = drifts[told.index(max(told))]
-        free = self.settle(self.ahead(sensors, action))
-        turned = torch.nonzero(self.turned(sensors, action, after))[:, 0]
-        parts = (value[turned] for value in (sensors, action, chance, free, true))
-        sensors, action, chance, free, true = parts
-        places = self.places(free)
-        inputs = self.inputs(sensors, free, action, chance, places)
-        for law in range(GIVEN, GIVEN + self.found):
-            ways = torch.cat([self.parts(free)[:, :, None], self.follow(inputs)], 2)
-            left = (ways - true[:, :, None]).abs().amin(2) > EXPLAINED
-            rows = some(torch.nonzero(left.any(1))[:, 0])
-            if len(rows) < 2 * inputs.shape[1]:
-                return
-            self.weight[:, law] = regress(inputs[rows], true[rows], left[rows]).T
 
     def ahead(self, sensors: Tensor, action: Tensor) -> Tensor:
         """Forecast the sensors, in their own units, as if nothing got in the way."""
-        return self.units(self.onward(sensors, action).clamp(-1, 1))
+        return self.units(self.held(self.onward(sensors, action)))
 
     def onward(self, sensors: Tensor, action: Tensor) -> Tensor:
         """Forecast the sensors, as parts, whatever their range."""
@@ -133,7 +177,8 @@ class Laws(nn.Module):
 
         There something may stop them or turn them round, however little they are beyond.
         """
-        return torch.cat([(onward < -1 - BEYOND).float(), (onward > 1 + BEYOND).float()], 1)
+        bottom, top = self.ends
+        return torch.cat([(onward < bottom - BEYOND).float(), (onward > top + BEYOND).float()], 1)
 
     def turned(self, sensors: Tensor, action: Tensor, after: Tensor) -> Tensor:
         """Return bool [R]: was a sensor not as it was forecast."""
@@ -186,13 +231,22 @@ class Laws(nn.Module):
 
     def settle(self, sensors: Tensor) -> Tensor:
         """Keep sensors within their range, and whole numbers whole."""
-        sensors = torch.clamp(sensors, self.low, self.low + 2 * self.span)
+        sensors = torch.clamp(sensors, self.least, self.most)
         return sensors + self.whole * (torch.floor(sensors + 0.5) - sensors)
 
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """The range in the data, as parts, [S] each."""
+        return self.parts(self.least), self.parts(self.most)
+
+    def held(self, parts: Tensor) -> Tensor:
+        """Keep parts [B, S] within the range."""
+        return torch.clamp(parts, *self.ends)
+
     def parts(self, sensors: Tensor) -> Tensor:
-        """Turn sensors in their own units into -1..1 over their range."""
+        """Turn sensors in their own units into parts: about -1..1."""
         return (sensors - self.low) / self.span - 1
 
     def units(self, s: Tensor) -> Tensor:
-        """Turn sensors as -1..1 over their range into their own units."""
+        """Turn parts into sensors in their own units."""
         return (s + 1) * self.span + self.low

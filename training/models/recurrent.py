@@ -162,6 +162,13 @@ class Model(WorldModel):
         layers = [m for part in parts for m in part.modules() if isinstance(m, nn.Linear)]
         return [*super().kernels(), *(layer.weight for layer in layers)]  # type: ignore[list-item]
 
+    def go_on_from(self, weights: State) -> None:
+        """Go on from the units and laws of the `weights` that it starts from, if they fit."""
+        names = ("low", "span", "weight")
+        low, span, weight = (weights[f"laws.{name}"] for name in names)
+        if weight.shape == self.laws.weight.shape:
+            self.laws.go_on_from(low, span, weight)
+
     def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
         """Find laws in R steps of the sim, [R, ...] each; return bool [R]: not as forecast."""
         self.laws.fit(sensors, action, chance, after)
@@ -223,7 +230,7 @@ class Model(WorldModel):
         given = torch.cat([action, chance], 1)
         s = self.laws.parts(sensors)
         onward = self.laws.onward(sensors, action)
-        ahead = onward.clamp(-1, 1)
+        ahead = self.laws.held(onward)
         free = self.laws.settle(self.laws.units(ahead))
         here, there = self.marks.locate(sensors), self.marks.locate(free)
         told = torch.cat([hidden, self.marks.tell(*here, s), self.marks.tell(*there, ahead)], 1)
