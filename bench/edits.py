@@ -175,11 +175,11 @@ def ask(folder: Path, weights: Path) -> dict[str, Any] | None:
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 
-def python(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run this project's Python."""
+def python(arguments: list[str], quiet: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run this project's Python; what it prints is kept, or if not `quiet`, shown."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=quiet, text=True
     )
 
 

@@ -32,7 +32,6 @@ def measure(*names: str) -> list[Figure]:
         with tempfile.TemporaryDirectory(prefix="wmsite-full-") as place:
             folder = edited(place, name)
             out = Path(place) / "weights"
-            done = python(["-c", TRAIN, str(folder), str(out)])
-            print(done.stderr[-2000:])
+            python(["-c", TRAIN, str(folder), str(out)], quiet=False)
             figures += rows(f"{name}, after the full budget", ask(folder, out))
     return figures
