@@ -55,13 +55,13 @@ def shortfall(entry: Entry, work: Path) -> str:
 
 def refuse(entry: Entry, why: str) -> None:
     """Note that the sim as it is now was not learned, so that no build tries it again."""
-    cache.write_json(_note(entry), {"key": entry.keys_of(True)["evaluate"], "why": why})
+    cache.write_json(_note(entry), {"key": _key(entry), "why": why})
 
 
 def refused(entry: Entry) -> str:
     """Say why the sim as it is now was not learned, or ""."""
     told = cache.read_json(_note(entry)) or {}
-    return str(told["why"]) if told.get("key") == entry.keys_of(True)["evaluate"] else ""
+    return str(told["why"]) if told.get("key") == _key(entry) else ""
 
 
 def older(entry: Entry) -> str:
@@ -69,6 +69,12 @@ def older(entry: Entry) -> str:
     if entry.made.get("sim") == entry.keys["sim"]:
         return ""
     return refused(entry) or "This model was made for the sim as it was before it was edited."
+
+
+def _key(entry: Entry) -> str:
+    """Return the hash of all that decides whether the sim as it is now is learned."""
+    keys = entry.keys_of(True)
+    return cache.key(train=keys["train"], evaluate=keys["evaluate"])
 
 
 def _note(entry: Entry) -> Path:

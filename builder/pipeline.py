@@ -1,8 +1,9 @@
 """From a sim to a model that ships: record -> train -> evaluate -> graphs, each only when due.
 
-A step's key is the hash of all that decides its product: the sim's closure, the recipe's part,
-the code of the step, and the keys of the steps before it. `weights/<world>/<family>/` is a cache
-entry that is committed: its provenance.json names the keys that made it.
+A step's key is the hash of all that decides its product besides the steps before it: the sim's
+closure, the recipe's part, the code of the step; and training's has the recording's in it. What
+follows training is due whenever that is. `weights/<world>/<family>/` is a cache entry that is
+committed: its provenance.json names the keys that made it.
 """
 
 from __future__ import annotations
@@ -70,18 +71,23 @@ CODE: dict[str, tuple[str, ...]] = {
         "builder/runtimes.py",
     ),
 }
-# And what only one family is trained with.
-FAMILY: dict[str, tuple[str, ...]] = {
+# And what only one family is made of, and is trained with.
+MODEL: dict[str, tuple[str, ...]] = {
     "recurrent": (
         "training/models/recurrent.py",
-        "training/breakout_objects.py",
-        "training/breakout_relabel.py",
-        "training/regression.py",
         "training/models/landmarks.py",
         "training/models/laws.py",
         "training/models/units.py",
     ),
-    "denoiser": ("training/models/denoiser.py", "training/denoising.py"),
+    "denoiser": ("training/models/denoiser.py",),
+}
+TAUGHT: dict[str, tuple[str, ...]] = {
+    "recurrent": (
+        "training/breakout_objects.py",
+        "training/breakout_relabel.py",
+        "training/regression.py",
+    ),
+    "denoiser": ("training/denoising.py",),
 }
 STEPS = ("data", "train", "evaluate", "graphs")
 NEEDED = ("torch", "pyarrow", "safetensors", "PIL", "onnx", "onnxruntime", "tensorboard")
@@ -150,17 +156,17 @@ class Entry:
         from training import recipe
 
         asked = recipe.to_json(written)
-        files = CODE | {"train": CODE["train"] + FAMILY.get(self.family, ())}
+        model, taught = MODEL.get(self.family, ()), TAUGHT.get(self.family, ())
+        more = {"train": model + taught, "evaluate": model, "graphs": model}
+        files = {step: some + more.get(step, ()) for step, some in CODE.items()}
         code = {step: cache.code_hash(PACKAGES / f for f in some) for step, some in files.items()}
         keys = {"sim": self.world.hash}
         keys["data"] = _data_key(keys["sim"], asked["data"], asked["seed"])
         keys["train"] = cache.key(
             data=keys["data"], model=asked["model"], train=asked["train"], code=code["train"]
         )
-        keys["evaluate"] = cache.key(
-            train=keys["train"], recipe=asked["evaluate"], code=code["evaluate"]
-        )
-        keys["graphs"] = cache.key(train=keys["train"], recipe=asked["export"], code=code["graphs"])
+        for step, part in (("evaluate", "evaluate"), ("graphs", "export")):
+            keys[step] = cache.key(sim=keys["sim"], recipe=asked[part], code=code[step])
         return keys
 
     @property
@@ -353,11 +359,21 @@ def adopt(entry: Entry, terminal: Terminal) -> None:
     """Take weights as up to date after an edit of code or prose that changed no number.
 
     Where the sim or the recording's code changed, that is proved: the recording that the weights
-    were trained on is made anew, and must be the same bytes. Raises UserError otherwise.
+    were trained on is made anew, and must be the same bytes. Raises UserError otherwise, and where
+    the recipe was edited.
     """
-    made = entry.made
+    from training import recipe
+
+    made, asked = entry.made, entry.recipe
     if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
         raise UserError(f"model {entry.name}: it has no whole weights to adopt. Run: wmsite train")
+    told = recipe.from_json(entry.provenance["recipe"], f"model {entry.name}: its provenance")
+    for part in ("seed", "data", "model", "train"):
+        if getattr(told, part) != getattr(asked, part):
+            raise UserError(
+                f"model {entry.name}: '{part}' of its recipe is not what its weights were made "
+                f"with, so they can't be adopted. Run: wmsite train {entry.world.name}"
+            )
     if made.get("data") != entry.keys["data"]:
         old = entry.home / "data" / f"{entry.world.name}-{made.get('data', '')[:16]}"
         if not old.is_dir():

@@ -83,7 +83,7 @@ def test_a_source_that_cannot_be_parsed_is_told_with_its_line(tmp_path: Path) ->
 def test_every_training_module_counts_or_is_known_not_to() -> None:
     counted = {
         name
-        for part in (pipeline.CODE, pipeline.FAMILY)
+        for part in (pipeline.CODE, pipeline.MODEL, pipeline.TAUGHT)
         for names in part.values()
         for name in names
     }

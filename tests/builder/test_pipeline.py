@@ -99,6 +99,17 @@ def test_prose_in_a_recipe_or_sim_is_no_reason(project: Path) -> None:
     assert entry(project).due().steps == ("evaluate", "graphs")
     edit(recipe, "batch = 4", "batch = 5")
     assert entry(project).due().steps == ("train", "evaluate", "graphs")
+    with pytest.raises(UserError, match="'train' of its recipe is not what its weights were made"):
+        pipeline.adopt(entry(project), Terminal(quiet=True))
+
+
+def test_tidied_training_code_asks_for_no_figures_anew(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(pipeline.CODE, "train", pipeline.CODE["train"][1:])
+    assert entry(project).due().steps == ("train", "evaluate", "graphs")
+    pipeline.adopt(entry(project), Terminal(quiet=True))
+    assert not entry(project).due()
 
 
 def test_another_sim_is_left_out_and_then_fine_tuned(project: Path) -> None:
