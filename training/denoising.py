@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,30 +17,21 @@ from training.streams import Source
 WARM_SHARE = 0.8  # of the samples that are on the way from the last frame; the rest, from noise
 FIRST_SHARE = 0.5  # of those that are at its beginning
 TEACHER = 4  # evaluations of the sampler that one evaluation is taught to equal
+TORN_SHARE = 0.25  # of the samples whose context is torn
 WINDOW = 16  # cells along one side of what is drawn of a frame
 LOOK = 0.5  # of the windows that have something in their middle that moves; else all seems to
 
 
-@dataclass
-class Dreams:
-    """The streams, int64 [R], that go on from their own frames, [R, CONTEXT, cams, H, W]."""
-
-    rows: Tensor
-    context: Tensor
-
-
 def denoising_loss(
-    model: Any, source: Source, carried: Dreams | None, plan: Train, progress: float
-) -> tuple[Tensor, dict[str, float], Dreams]:
-    """Denoise one step of many streams; return the loss, figures to log and what is carried.
+    model: Any, source: Source, carried: None, plan: Train, progress: float
+) -> tuple[Tensor, dict[str, float], None]:
+    """Denoise one step of many streams; return the loss, figures to log and None: nothing is kept.
 
-    After `teacher_share` of the budget some streams go on from frames that one evaluation drew,
-    towards the next recorded frame, for as long as the stream lasts. Noise is of every level, on
-    what lies between the last frame and the next as a warm start meets it, or on the next frame
-    alone. In the last `distil_share` of the budget, a warm start's first evaluation is taught what
-    several would have made of it (Luhman and Luhman, 2021, arXiv:2101.02388). Of each frame only a
-    window is drawn, many of them where something moves: most of a frame teaches nothing. What is
-    wrong counts as what moves does, wherever it is.
+    Noise is of every level, on what lies between the last frame and the next as a warm start meets
+    it, or on the next frame alone. In the last `distil_share` of the budget, a warm start's first
+    evaluation is taught what several would have made of it (Luhman and Luhman, 2021,
+    arXiv:2101.02388). Of each frame only a window is drawn, many of them where something moves:
+    most of a frame teaches nothing. What is wrong counts as what moves does, wherever it is.
     """
     where, tally = next(model.parameters()).device, Tally()
     tick = source.tick(None)
@@ -53,13 +43,8 @@ def denoising_loss(
     given = torch.cat([now["given"], step[:, None]], 1)
     seen, after = now["seen"], now["target"]
     shown = torch.cat([now["past"], seen[:, None]], 1)
-    if carried:
-        dreaming = carried.rows[~now["placed"][carried.rows]]
-        own = carried.context[~now["placed"][carried.rows]]
-        shown = shown.index_copy(0, dreaming, own)
-        seen = shown[:, -1]
     spoilt = corrupt(shown.flatten(1, 2), plan.corruption, len(model.palette))
-    context = model.planes_of(spoilt.reshape(shown.shape))
+    context = model.planes_of(torn(spoilt.reshape(shown.shape), TORN_SHARE))
     target, last = model.planes_of(after), context[:, -1]
     noise = torch.randn_like(target)
     n, config = len(target), model.config
@@ -99,17 +84,21 @@ def denoising_loss(
     drawn = (((clean - wanted) / scale) ** 2 * weight).sum() / weight.sum()
     head = F.smooth_l1_loss(heads[:, 0], now["reward"] / config.reward_scale)
     head = head + F.binary_cross_entropy_with_logits(heads[:, 1], now["done"])
-    with torch.no_grad():
-        share = plan.dream_share if progress >= plan.teacher_share else 0.0
-        rows = torch.arange(round(share * n), device=where)
-        drawn_on = shown[rows]
-        if len(rows):
-            again = torch.randn_like(noise[rows])
-            frames, _ = model.sampled(1).sample(model.planes_of(drawn_on), given[rows], again)
-            drawn_on = torch.cat([drawn_on[:, 1:], model.named(frames)[:, None].to(shown)], 1)
     for name, loss in (("frame_loss", drawn), ("head_loss", head)):
         tally.add(name, loss)
-    return drawn + plan.head_weight * head, tally.means(), Dreams(rows, drawn_on)
+    return drawn + plan.head_weight * head, tally.means(), None
+
+
+def torn(shown: Tensor, share: float) -> Tensor:
+    """Leave some pixels of frames as they were in the frame before, in a `share` of the samples.
+
+    So does a model that can't tell where a thing is now; it is to learn to mend that from what the
+    other frames show. `shown` [B, frames, cams, H, W] are palette indices, oldest first.
+    """
+    much = torch.rand(len(shown), 1, 1, 1, 1, device=shown.device)
+    much = torch.where(torch.rand_like(much) < share, much / 2, 0.0)
+    stays = torch.rand(shown[:, 1:].shape, device=shown.device) < much
+    return torch.cat([shown[:, :1], torch.where(stays, shown[:, :-1], shown[:, 1:])], 1)
 
 
 def windows(moved: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -216,7 +216,7 @@ class Live:
 class Both:
     """Recorded games and, while something is dreamt, live ones in the place of some of them.
 
-    A model that looks back on frames dreams in recorded games, which have a past.
+    A model that looks back on frames learns from recorded games alone: those have a past.
     """
 
     def __init__(
