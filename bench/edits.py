@@ -124,10 +124,8 @@ EDITS: dict[str, Edit] = {
         ),
     ],
 }  # fmt: skip
-LANDMARK = (
-    "landmarks = [\n",
-    'landmarks = [\n    { x = "ball2.0", y = "ball2.1", present = "ball2_present" },\n',
-)
+TWIN = '{ x = "ball2.0", y = "ball2.1", present = "ball2_present", like = "ball.0" }'
+LANDMARK = ("landmarks = [\n", f"landmarks = [\n    {TWIN},\n")
 
 # Run in a process of its own, beside one project's sim: figures of a weights folder on it.
 ASK = """

@@ -20,23 +20,35 @@ FAR = 3.0  # px between the sim's ball and the model's from which it is another 
 def adopt(sim: Sim, frames: Array, sensors: Array, where: Array) -> tuple[Array, Array]:
     """Move games to the model's frames [N, H, W, 3] and sensors [N, S], where bool [N] says so.
 
-    Ball, paddle and lives are taken from the sensors, bricks from the frame. Returns bool [N]:
-    the frame shows what the sensors say; and bool [N]: too far from the sim to go on from.
+    Ball, paddle and lives are taken from the sensors, bricks from the frame; and so is any other
+    ball of an edited sim, which has a state and a sensor `name`, and `name_present`. Returns bool
+    [N]: the frame shows what the sensors say; and bool [N]: too far from the sim to go on from.
     """
-    seen, s = read(frames), sim.state
-    ball = sensors[:, :4].astype(np.float64)
-    paddle, lives, flying = sensors[:, 4], sensors[:, 5], sensors[:, 6] > 0.5
+    seen, s, true = read(frames), sim.state, sim.sensors()
+    sizes = [true[sensor.name][0].size for sensor in sim.spec.sensors]
+    parts = np.split(sensors, np.cumsum(sizes)[:-1], 1)
+    mine = {sensor.name: part for sensor, part in zip(sim.spec.sensors, parts, strict=True)}
+    balls = [name for name in s if f"{name}_present" in mine]
+    paddle, lives = mine["paddle"][:, 0], mine["lives"][:, 0]
     # The sim has no game without a life; what it can't hold is for it to say anew.
     alive = where & (lives >= 1)
-    far = where & (flying != s["flying"])
-    far |= where & flying & (np.abs(ball[:, :2] - s["ball"][:, :2]).max(1) > FAR)
-    far |= where & (np.abs(paddle - s["paddle"]) > FAR)
+    far = where & (np.abs(paddle - s["paddle"]) > FAR)
+    flying = {name: mine[f"{name}_present"][:, 0] > 0.5 for name in balls}
+    for name in balls:
+        off = np.abs(mine[name][:, :2].astype(np.float64) - s[name][:, :2]).max(1)
+        far |= where & (flying[name] != (true[f"{name}_present"][:, 0] > 0.5))
+        far |= where & flying[name] & (off > FAR)
     taken = alive & ~far
-    s["ball"][taken] = np.where(flying[taken, None], ball[taken], 0.0)
+    for name in balls:
+        ball = mine[name].astype(np.float64)
+        s[name][taken] = np.where(flying[name][taken, None], ball[taken], 0.0)
     s["paddle"][taken] = np.clip(paddle[taken], breakout.LEFT, breakout.PADDLE_END)
     s["lives"][taken] = lives[taken].astype(np.int64)
     s["bricks"][where] = seen["bricks"][where]
-    drawn = np.nan_to_num(np.stack([seen["ball_x"], seen["ball_y"]], 1), nan=-9)
-    placed = np.abs(np.floor(ball[:, :2]) + 0.5 - drawn).max(1) < 0.1
-    shown = (seen["balls"] == flying) & np.isfinite(seen["paddle"]) & (placed | ~flying)
+    one = np.stack([seen["ball_x"], seen["ball_y"]], 1)[:, None]
+    drawn = np.nan_to_num(np.concatenate([one, seen["pair"]], 1), nan=-9)
+    shown = (sum(flying.values()) == seen["balls"]) & np.isfinite(seen["paddle"])
+    for name in balls:
+        pixel = np.floor(mine[name][:, None, :2].astype(np.float64)) + 0.5
+        shown &= (np.abs(pixel - drawn).max(2).min(1) < 0.1) | ~flying[name]
     return shown & (seen["torn"] == 0), far | (where & ~alive)

@@ -224,6 +224,7 @@ def _train(
     board = SummaryWriter(str(out / "tensorboard"))
     title = f"train {recipe.world}/{recipe.family}" + (" (resumed)" if resumed else "")
     saved_at = validated_at = run.minutes
+    took = 0.0  # minutes that the last validation took
     with Progress(title, total=100.0, unit="%") as bar:
         bar.resume(100 * run.progress)
         clock = time.monotonic()
@@ -236,11 +237,14 @@ def _train(
             if run.step % 20 == 0:
                 for name, value in figures.items():
                     board.add_scalar(name, value, run.step)
-            if run.minutes - validated_at >= plan.validate_minutes or run.progress >= 1.0:
+            # On a busy machine it would be all that the budget is spent on.
+            rest = max(plan.validate_minutes, 5 * took)
+            if run.minutes - validated_at >= rest or run.progress >= 1.0:
                 validated_at = run.minutes
                 point = {"step": float(run.step), "minutes": run.minutes, **figures}
                 point["dream_steps"] = source.live.mean_dream()
                 run.curve.append(point | validate(run, held_out, recipe.world))
+                took = (time.monotonic() - clock) / 60
                 for name, value in run.curve[-1].items():
                     if name.startswith("val_"):
                         board.add_scalar(name, value, run.step)

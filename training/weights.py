@@ -18,9 +18,11 @@ from sims.errors import UserError
 from training.dataset import Arrays
 from training.lerobot import in_state, state_names
 from training.models import family
+from training.models.twins import Twin
 from training.models.units import find_units
 from training.recipe import Recipe
 
+LANDMARK = ("x", "y", "present", "shift", "like")  # keys of one in a recipe
 MOST_EDITED = 4  # colours that may have been edited, to be tried in every order
 LOOKED = 4000  # recorded frames in which shapes are found
 TRIED = 48  # recorded frames that they are tried on
@@ -49,6 +51,8 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any], init: Path | Non
             if in_state(s["shape"])
             for _ in range(math.prod(s["shape"]))
         ),
+        "sensors": tuple(state_names(spec["sensors"])),
+        "twins": _twins(recipe, spec),
         "reward_scale": float(max(1.0, np.abs(arrays.rewards).max())),
     }
     fields = module.Config.__dataclass_fields__
@@ -67,8 +71,26 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any], init: Path | Non
         told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told["landmarks"])
     model = module.Model(module.Config(**sizes, **told))
     if init is not None:
-        model.go_on_from(load_file(init / "weights.safetensors"))
+        model.go_on_from(_inherited(model, init))
     return model
+
+
+def _inherited(model: Any, folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a folder as they fit a model, where they can."""
+    before = _config(json.loads((folder / "provenance.json").read_text()))
+    found: dict[str, torch.Tensor] = model.inherited(
+        load_file(folder / "weights.safetensors"), before
+    )
+    return found
+
+
+def _config(provenance: dict[str, Any]) -> Any:
+    """Return the Config that a model was made with."""
+    config = dict(provenance["config"])
+    for name, value in config.items():
+        if isinstance(value, list):
+            config[name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+    return family(provenance["recipe"]["family"]).Config(**config)
 
 
 def fit(model: Any, arrays: Arrays) -> Arrays:
@@ -95,12 +117,12 @@ def _landmark(
 ) -> tuple[int, int, int, float, float]:
     """Turn a landmark of a recipe ({x, y, present: sensor value, shift: px}) into indices."""
     names = state_names(spec["sensors"])
-    where = f"recipe {recipe.world}/{recipe.family}: model.landmarks"
+    where = _landmarks_of(recipe)
     for key in mark:
-        if key not in ("x", "y", "present", "shift"):
-            raise UserError(f"{where}: unknown key {key}. Known keys: x, y, present, shift")
+        if key not in LANDMARK:
+            raise UserError(f"{where}: unknown key {key}. Known keys: {', '.join(LANDMARK)}")
     found = []
-    for key in ("x", "y", "present"):
+    for key in LANDMARK[:3]:
         name = mark.get(key)
         if name is not None and name not in names:
             raise UserError(f"{where}: no sensor value '{name}'; the sim has {', '.join(names)}.")
@@ -109,16 +131,46 @@ def _landmark(
     return (found[0], found[1], found[2], dx, dy)
 
 
+def _landmarks_of(recipe: Recipe) -> str:
+    return f"recipe {recipe.world}/{recipe.family}: model.landmarks"
+
+
+def _twins(recipe: Recipe, spec: dict[str, Any]) -> tuple[Twin, ...]:
+    """Return of each landmark that is `like` another which sensor values are like which.
+
+    `like` names the other by its x. All values of the sensors that the two have are alike.
+    """
+    names = state_names(spec["sensors"])
+    marks = recipe.model.get("landmarks", [])
+    found = []
+    for mark in marks:
+        if "like" not in mark:
+            continue
+        where = f"{_landmarks_of(recipe)}: '{mark.get('x')}' is like '{mark['like']}'"
+        others = [m for m in marks if m.get("x") == mark["like"] and "like" not in m]
+        if not others:
+            raise UserError(f"{where}, which is the x of no landmark that is like none.")
+        pairs: dict[str, str] = {}
+        for key in LANDMARK[:3]:
+            mine, other = (str(m.get(key, "")).partition(".")[0] for m in (mark, others[0]))
+            values = [[n for n in names if n.partition(".")[0] == s] for s in (mine, other)]
+            if len(values[0]) != len(values[1]):
+                raise UserError(
+                    f"{where}, but '{mine}' has {len(values[0])} values and '{other}' "
+                    f"{len(values[1])}. Give both sensors the same."
+                )
+            pairs |= dict(zip(*values, strict=True))
+        if any(a == b for a, b in pairs.items()):
+            raise UserError(f"{where}, but they share a sensor. Give each its own.")
+        found.append(tuple((names.index(a), names.index(b)) for a, b in pairs.items()))
+    return tuple(found)
+
+
 def load_model(folder: Path) -> Any:
     """Load the trained model of a weights folder, in evaluation mode; UserError if unreadable."""
     try:
         provenance = json.loads((folder / "provenance.json").read_text())
-        module = family(provenance["recipe"]["family"])
-        config = provenance["config"]
-        for name, value in config.items():
-            if isinstance(value, list):
-                config[name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
-        model = module.Model(module.Config(**config))
+        model = family(provenance["recipe"]["family"]).Model(_config(provenance))
         model.load_state_dict(load_file(folder / "weights.safetensors"))
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise UserError(
@@ -134,7 +186,7 @@ def start_from(model: Any, folder: Path, arrays: Arrays) -> int:
     apart by trying which of the old ones each is, in the recording `arrays`.
     """
     mine = dict(model.named_parameters())
-    saved = load_file(folder / "weights.safetensors")
+    saved = _inherited(model, folder)
     old = {k: v for k, v in saved.items() if k in mine and v.shape == mine[k].shape}
     orders = _orders(saved["palette"][:, :3].int().tolist(), arrays.palette.tolist())
     if orders and len(old) == len(mine):

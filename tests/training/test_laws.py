@@ -9,6 +9,7 @@ import torch
 from sims.breakout import Breakout
 from training.models.landmarks import Landmarks
 from training.models.laws import GIVEN, Laws
+from training.models.twins import Twins
 from training.objective import surprise
 from training.scenes import one_hot, sensor_matrix
 
@@ -19,7 +20,17 @@ LOW, HIGH = (0.0, -1.5, 1.0), (62.0, 1.5, 51.0)  # a place, a speed, another pla
 def laws() -> Laws:
     torch.manual_seed(0)
     marks = Landmarks(((0, -1, -1, 0.0, 8.0), (2, -1, -1, 6.5, 59.0)), 3, 64, 64, 4)
-    return Laws(LOW, HIGH, (False, False, True), marks, actions=2, chance=1, wide=8, found=2)
+    return Laws(
+        LOW,
+        HIGH,
+        (False, False, True),
+        marks,
+        Twins((), 3, [0, 2]),
+        actions=2,
+        chance=1,
+        wide=8,
+        found=2,
+    )
 
 
 def foreseen(laws: Laws, sensors: torch.Tensor) -> torch.Tensor:
@@ -63,7 +74,8 @@ def test_the_forecast_and_the_laws_are_found_in_play() -> None:
     low, high = (tuple(v.tolist()) for v in (sensors.amin(0), sensors.amax(0)))
     whole = (False,) * 5 + (True,) * 2
     marks = Landmarks(((0, 1, 6, 0.0, 0.0), (4, -1, -1, 6.5, 59.0)), 7, 64, 64, 4)
-    laws = Laws(low, high, whole, marks, actions=3, chance=1, wide=8, found=2)
+    twins = Twins((), 7, [0, 4])
+    laws = Laws(low, high, whole, marks, twins, actions=3, chance=1, wide=8, found=2)
     laws.fit(sensors, action, chance, after)
 
     ahead = laws.ahead(sensors, action)
@@ -87,7 +99,7 @@ def test_the_forecast_and_the_laws_are_found_in_play() -> None:
     mine, theirs = GIVEN, GIVEN + 1
     known = laws.weight.clone()
     known[:, [mine, theirs]] = known[:, [theirs, mine]]
-    other = Laws(low, high, whole, marks, actions=3, chance=1, wide=8, found=2)
+    other = Laws(low, high, whole, marks, twins, actions=3, chance=1, wide=8, found=2)
     other.go_on_from(laws.low, laws.span, known)
     other.fit(sensors, action, chance, after)
     torch.testing.assert_close(other.weight, known)
@@ -103,15 +115,15 @@ def test_the_forecast_and_the_laws_are_found_in_play() -> None:
 
 def test_units_from_before_are_kept_while_the_range_is_that_of_the_data(laws: Laws) -> None:
     wide = torch.tensor([HIGH]) + 3
-    other = Laws(LOW, tuple(wide[0].tolist()), (False,) * 3, laws.marks, 2, 1, 8, 2)
+    other = Laws(LOW, tuple(wide[0].tolist()), (False,) * 3, laws.marks, laws.twins, 2, 1, 8, 2)
     other.go_on_from(laws.low, laws.span, laws.weight)
     sensors = torch.tensor([[13.37, -1.25, 20.0]])
     assert torch.equal(other.parts(sensors), laws.parts(sensors))
     torch.testing.assert_close(other.settle(wide + 1), wide)
     edge = foreseen(other, sensors)[:, :, 1:][:, :, 3:5]
     torch.testing.assert_close(edge, torch.stack([torch.tensor([LOW]), wide], 2))
-    beyond = other.beyond(other.parts(wide + torch.tensor([-1.0, 0.0, 1.0])))
-    assert beyond.tolist() == [[0, 0, 0, 0, 0, 1]]
+    below, above = other.beyond(other.parts(wide + torch.tensor([-1.0, 0.0, 1.0])))
+    assert below.tolist() == [[0, 0, 0]] and above.tolist() == [[0, 0, 1]]
 
 
 def test_too_little_play_leaves_laws_unfound(laws: Laws) -> None:

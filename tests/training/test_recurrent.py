@@ -123,12 +123,11 @@ def test_shapes_are_lifted_from_where_they_were_and_stamped_where_they_are(
     given = torch.zeros(3, 3), torch.zeros(3, 1)
     looked, _, _ = model.look(cells, sensors[:, 0], torch.zeros(3, 4, 16, 16), *given)
     colour, middle = 7, model.config.glimpse // 2
-    change = torch.zeros(3, 14)
     with torch.no_grad():
-        plain = model.overlay(looked, sensors[:, 0], sensors[:, 1], change)
+        plain = model.overlay(looked, sensors[:, 0], sensors[:, 1])
         model.stamp[0, colour, middle, middle] += 5  # the ball where it is
         model.stamp[2, colour, middle, middle + 1] -= 3  # and right of where it was
-        drawn = model.overlay(looked, sensors[:, 0], sensors[:, 1], change) - plain
+        drawn = model.overlay(looked, sensors[:, 0], sensors[:, 1]) - plain
         model.stamp.zero_()
     planes = torch.stack([model.unpack(part)[:, 0] for part in drawn.split(16, dim=1)], 1)
     expected = torch.zeros_like(planes)

@@ -183,6 +183,13 @@ def test_a_model_key_that_is_not_there_is_named(tiny_recipe: Recipe, tiny_datase
         asked(landmarks=[{"z": "ball.0"}])
     with pytest.raises(UserError, match=r"no sensor value 'bal\.0'; the sim has ball\.0, ball\.1"):
         asked(landmarks=[{"x": "bal.0"}])
+    ball, paddle = {"x": "ball.0", "y": "ball.1"}, {"x": "paddle"}
+    with pytest.raises(UserError, match=r"'paddle' is like 'bal', which is the x of no landmark"):
+        asked(landmarks=[ball, paddle | {"like": "bal"}])
+    with pytest.raises(UserError, match="'paddle' has 1 values and 'ball' 4"):
+        asked(landmarks=[ball, paddle | {"like": "ball.0"}])
+    with pytest.raises(UserError, match="but they share a sensor"):
+        asked(landmarks=[ball, ball | {"like": "ball.0"}])
 
 
 def test_weights_that_are_cut_short_are_refused(

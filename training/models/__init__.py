@@ -64,6 +64,10 @@ class WorldModel(nn.Module):
         """Return the weights of hidden layers, which the trainer's Muon is for."""
         return [m.weight for m in self.modules() if isinstance(m, nn.Conv2d)]  # type: ignore[misc]
 
+    def inherited(self, weights: State, before: Any) -> State:
+        """Return weights of a model of the Config `before` as they fit this one, where they can."""
+        return weights
+
     def go_on_from(self, weights: State) -> None:
         """Go on from what was found in other data, in the `weights` that it will start from."""
 

@@ -15,6 +15,7 @@ Landmark = tuple[int, int, int, float, float]
 NEAR = 12  # px: farther apart is just far
 OFTEN, SEEN = 0.99, 30  # a share of frames, and their number, from which a colour is a shape's
 ALWAYS = 16.0  # log-odds of what is always so
+MARKED = 7  # planes of `tell` beside the sensors
 EDGE = 1e-4  # px: what is rounded to just before a pixel is in it
 
 
@@ -32,6 +33,7 @@ class Landmarks(nn.Module):
     ) -> None:
         super().__init__()
         self.height, self.width, self.patch = height, width, patch
+        self.landmarks = marks
         # Where a landmark's x, y and presence stand among the sensors, then 0 and 1.
         absent = (sensors, sensors, sensors + 1)
         indices = [[int(m[k]) if m[k] >= 0 else absent[k] for m in marks] for k in range(3)]
@@ -46,7 +48,7 @@ class Landmarks(nn.Module):
         )
         self.distances = pairs * (4 + 4 * NEAR)  # what `apart` returns
         self.halves_told = pairs * 6 * (4 * NEAR + 2)  # categories of `halves`
-        self.told = len(marks) * (7 + sensors)  # planes of `tell`
+        self.told = len(marks) * (MARKED + sensors)  # planes of `tell`
 
     def where(self, sensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return each landmark's x and y in px, and 1.0 if it is there, [B, landmarks] each."""

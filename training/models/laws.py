@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.models.inherit import BOTH, DISTANCES, Runs, exchanged, size
 from training.models.landmarks import Landmarks
+from training.models.twins import Twins
 from training.regression import regress
 
 GIVEN = 12  # laws that many worlds know
@@ -22,6 +24,11 @@ EXPLAINED = 0.01  # of half the range: nearer than this, a way is what happened
 BEYOND = 1e-5  # of half the range: what is farther out than rounding could make it
 ROWS = 10_000  # that a law is found in, at most
 HOLDS = 0.25  # share of what is unexplained that a law from before must tell, to hold still
+
+
+def linear(actions: int, chance: int) -> Runs:
+    """Return what laws are linear in; see `Laws.inputs`."""
+    return [*BOTH, ("", actions + CURVES * chance), ("marks", 1), ("marks", 1), *DISTANCES]
 
 
 class Laws(nn.Module):
@@ -43,11 +50,11 @@ class Laws(nn.Module):
 
     def __init__(
         self, low: tuple[float, ...], high: tuple[float, ...], whole: tuple[bool, ...],
-        marks: Landmarks, actions: int, chance: int, wide: int, found: int,
+        marks: Landmarks, twins: Twins, actions: int, chance: int, wide: int, found: int,
     ) -> None:  # fmt: skip
         super().__init__()
         sensors = len(low)
-        self.marks, self.found = marks, found
+        self.marks, self.twins, self.found = marks, twins, found
         ends = torch.tensor([low, high], dtype=torch.float32)
         span = (ends[1] - ends[0]).clamp_min(1e-6) / 2
         self.register_buffer("least", ends[0], persistent=False)
@@ -57,11 +64,13 @@ class Laws(nn.Module):
         self.register_buffer("whole", torch.tensor(whole, dtype=torch.float32))
         # Weights, the bias last: of how the forecast differs from now, and of the laws.
         self.register_buffer("drift", torch.zeros(sensors, sensors + actions + 1))
-        inputs = 2 * sensors + actions + CURVES * chance + 2 * marks.count + marks.distances
+        self.linear = linear(actions, chance)
+        inputs = size(self.linear, sensors, marks.count)
         self.register_buffer("weight", torch.zeros(sensors, GIVEN + found, inputs + 1))
         # To each value: how likely every law and a value of its own are; and that value.
         self.rule = nn.Linear(wide, (GIVEN + 3 + found) * sensors)
         self.first = 2 * sensors + actions + CURVES * chance
+        self.measure()
         self.give()
         with torch.no_grad():
             # The forecast, unless another is meant.
@@ -73,7 +82,14 @@ class Laws(nn.Module):
         A law found before stays in its place where `fit` finds it to hold.
         """
         self.low[:], self.span[:], self.weight[:] = low, span, weight
+        self.measure()
         self.give()
+
+    def measure(self) -> None:
+        """Tell a twin's sensors as parts of the range of those that they are like."""
+        for pairs in self.twins.pairs:
+            for mine, other in pairs:
+                self.low[mine], self.span[mine] = self.low[other], self.span[other]
 
     def give(self) -> None:
         """Give laws that many worlds know: stay, turn round, stop at 0, an edge, or a pixel.
@@ -102,7 +118,8 @@ class Laws(nn.Module):
         The forecast is what happens most of the time, of each sensor alone. The first law found is
         what happens most often where neither the forecast nor a given law says what does; the next
         what does where that law doesn't either. What too few steps show is not looked for. A law
-        that was there before, and tells a share HOLDS of these steps, is kept.
+        that was there before, and tells a share HOLDS of these steps, is kept; so is one of what a
+        twin is like.
         """
         rng = torch.Generator().manual_seed(0)
 
@@ -116,29 +133,39 @@ class Laws(nn.Module):
         free, true = self.settle(self.ahead(sensors, action)), self.parts(after)
         inputs = self.inputs(sensors, free, action, chance, self.places(free))
 
-        def unexplained() -> tuple[Tensor, Tensor]:
+        def unexplained(group: list[int]) -> tuple[Tensor, Tensor]:
             ways = torch.cat([self.parts(free)[:, :, None], self.follow(inputs)], 2)
-            left = (ways - true[:, :, None]).abs().amin(2) > EXPLAINED
+            left = ((ways - true[:, :, None]).abs().amin(2) > EXPLAINED)[:, group]
             rows = some(torch.nonzero(left.any(1))[:, 0])
             return rows, left[rows]
 
-        known = self.weight[:, GIVEN:].clone()
+        before = self.weight[:, GIVEN:].clone()
         self.weight[:, GIVEN:] = 0
-        old = torch.nonzero(known.any(2).any(0))[:, 0].tolist()
-        while old:
-            rows, left = unexplained()
-            told = torch.einsum("ri,sli->rls", inputs[rows], known[:, old, :-1])
-            told = told + known[:, old, -1].T
-            off = ((told - true[rows, None]).abs() * left[:, None]).amax(2)
-            holds = (off < EXPLAINED).sum(0)
-            if holds.max() <= HOLDS * len(rows):
-                break
-            law = old.pop(int(holds.argmax()))
-            self.weight[:, GIVEN + law] = known[:, law]
-        for law in range(GIVEN, GIVEN + self.found):
-            rows, left = unexplained()
-            if not self.weight[:, law].any() and len(rows) >= 2 * inputs.shape[1]:
-                self.weight[:, law] = regress(inputs[rows], true[rows], left).T
+        for view, group in enumerate(self.twins.groups):
+            known = before[group] if before[group].any() else self.like(view)[group]
+            old = torch.nonzero(known.any(2).any(0))[:, 0].tolist()
+            while old:
+                rows, left = unexplained(group)
+                told = torch.einsum("ri,sli->rls", inputs[rows], known[:, old, :-1])
+                told = told + known[:, old, -1].T
+                off = ((told - true[rows][:, None, group]).abs() * left[:, None]).amax(2)
+                holds = (off < EXPLAINED).sum(0)
+                if holds.max() <= HOLDS * len(rows):
+                    break
+                law = old.pop(int(holds.argmax()))
+                self.weight[group, GIVEN + law] = known[:, law]
+            for law in range(GIVEN, GIVEN + self.found):
+                rows, left = unexplained(group)
+                if not self.weight[group, law].any() and len(rows) >= 2 * inputs.shape[1]:
+                    found = regress(inputs[rows], true[rows][:, group], left)
+                    self.weight[group, law] = found.T.to(inputs)
+
+    def like(self, view: int) -> Tensor:
+        """Return the laws found as a view has them: those of other sensors, of their twins."""
+        order = exchanged(self.twins, view, self.marks.landmarks)
+        at = order.index([*self.linear, ("", 1)]).to(self.weight.device)
+        laws = self.weight[self.twins.exchanged[view], GIVEN:]
+        return laws[:, :, at.clamp_min(0)] * (at >= 0)
 
     def fit_forecast(
         self, sensors: Tensor, action: Tensor, after: Tensor, some: Callable[[Tensor], Tensor]
@@ -172,13 +199,13 @@ class Laws(nn.Module):
         s = self.parts(sensors)
         return s + F.linear(torch.cat([s, action], 1), self.drift[:, :-1], self.drift[:, -1])
 
-    def beyond(self, onward: Tensor) -> Tensor:
-        """Return which sensors are forecast below their range and which above: 0 or 1, [B, 2 * S].
+    def beyond(self, onward: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which sensors are forecast below their range and which above: 0 or 1, [B, S].
 
         There something may stop them or turn them round, however little they are beyond.
         """
         bottom, top = self.ends
-        return torch.cat([(onward < bottom - BEYOND).float(), (onward > top + BEYOND).float()], 1)
+        return (onward < bottom - BEYOND).float(), (onward > top + BEYOND).float()
 
     def turned(self, sensors: Tensor, action: Tensor, after: Tensor) -> Tensor:
         """Return bool [R]: was a sensor not as it was forecast."""
@@ -214,11 +241,12 @@ class Laws(nn.Module):
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Return what each sensor's next value may be, and how likely: logits and values.
 
-        Both [B, S, laws + 2], the values as parts. `free` is the settled forecast, `places` the
-        landmarks' pixels and distances in it.
+        Both [B, S, laws + 2], the values as parts. `judged` is of all views, `free` the settled
+        forecast, `places` the landmarks' pixels and distances in it.
         """
         known = self.follow(self.inputs(sensors, free, action, chance, places))
         rule = self.rule(judged).reshape(len(judged), len(self.low), GIVEN + 3 + self.found)
+        rule = self.twins.settle(rule)
         ahead = self.parts(free)[:, :, None]
         return rule[:, :, :-1], torch.cat([ahead, known, ahead + rule[:, :, -1:]], 2)
 

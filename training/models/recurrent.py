@@ -31,14 +31,17 @@ arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from training.models import State, WorldConfig, WorldModel
+from training.models.inherit import inherited, size
 from training.models.landmarks import Landmark, Landmarks, find_shapes
 from training.models.laws import Laws
+from training.models.layout import layout
+from training.models.twins import Twin, Twins
 from training.models.units import Unit, Units
 
 TOUCH = 5  # pixels along one side of what is felt at a point
@@ -53,7 +56,7 @@ class Looked(NamedTuple):
     """What a look at the world leaves for drawing what follows; B games, L landmarks."""
 
     x: Tensor  # features [B, channels, gh, gw]
-    judged: Tensor  # [B, wide]
+    judged: Tensor  # in each view of the world [B, views, wide]
     glance: Tensor  # what is around each landmark [B, L, glance]
     rows: Tensor  # which rows and columns of pixels that is, [B, L, glimpse, height]
     columns: Tensor  # and [B, L, glimpse, width]
@@ -65,7 +68,9 @@ class Config(WorldConfig):
 
     sensor_high: tuple[float, ...] = ()  # the most that each sensor value is in the data
     sensor_whole: tuple[bool, ...] = ()  # whether it is a whole number
+    sensors: tuple[str, ...] = ()  # the sensor values' names
     landmarks: tuple[Landmark, ...] = ()
+    twins: tuple[Twin, ...] = ()  # sensor values of a landmark that is like another, and of that
     units: tuple[Unit, ...] = ()  # pixels that in the data show a colour together or not at all
     patch: int = 4  # pixels along one side of a cell
     channels: int = 48  # channels a cell
@@ -107,11 +112,17 @@ class Model(WorldModel):
         sensors, marks = len(config.sensor_low), len(config.landmarks)
         given = config.actions + config.chance
         self.marks = Landmarks(config.landmarks, sensors, config.height, config.width, p)
+        self.twins = Twins(config.twins, sensors, [mark[0] for mark in config.landmarks])
         shape = (config.cameras, config.height, config.width)
         self.units = Units(config.units, self.colours, shape, p)
+        axes = layout(config)
+
+        def told(name: str) -> int:
+            return size(axes[f"{name}.weight"][0].runs, sensors, marks)
+
         self.read = nn.Conv2d(packed, c, 1)
-        self.recall = nn.Conv2d(config.memory + 2 * self.marks.told, c, 1, bias=False)
-        self.control = nn.Linear(given + sensors, c)
+        self.recall = nn.Conv2d(told("recall"), c, 1, bias=False)
+        self.control = nn.Linear(told("control"), c)
         # Cells are told where they are: walls, serve point and life icons are places.
         self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
         self.blocks = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.blocks))
@@ -121,21 +132,16 @@ class Model(WorldModel):
         self.shade = nn.Conv2d(planes, config.shades, 1)
         self.glance = nn.Linear(around * config.shades, config.glance)
         self.touch = nn.Linear(TOUCH**2 * config.shades + 2, config.touch)
-        known = (
-            marks * (c + 8 + config.glance + 9 * config.touch)
-            + self.marks.distances
-            + self.marks.halves_told
-        )
-        known += 2 * config.pooled + 4 * sensors + given
         self.judge = nn.Sequential(
-            nn.Linear(known, config.wide), nn.ReLU(), nn.Linear(config.wide, config.wide), nn.ReLU()
+            nn.Linear(told("judge.0"), config.wide), nn.ReLU(),
+            nn.Linear(config.wide, config.wide), nn.ReLU(),
         )  # fmt: skip
         self.laws = Laws(
             config.sensor_low, config.sensor_high, config.sensor_whole,
-            self.marks, config.actions, config.chance, config.wide, config.laws,
+            self.marks, self.twins, config.actions, config.chance, config.wide, config.laws,
         )  # fmt: skip
         self.trace = nn.Sequential(
-            nn.Linear(config.glance + config.wide + 2 * sensors, config.glance), nn.ReLU(),
+            nn.Linear(told("trace.0"), config.glance), nn.ReLU(),
             nn.Linear(config.glance, config.shades * around),
         )  # fmt: skip
         # What is drawn over the frame: landmarks where they are and were, and what happens there.
@@ -144,12 +150,12 @@ class Model(WorldModel):
         self.register_buffer("shapes", shapes)  # what the data shows of them, as log-odds
         self.colour = nn.Conv2d(config.shades, planes, 1, bias=False)
         self.copy = nn.Conv2d(packed, c, 1)
-        self.plan = nn.Conv2d(c + marks * p * p + self.marks.told, c, 1)
-        self.change = nn.Linear(2 * sensors + given, c)
+        self.plan = nn.Conv2d(told("plan"), c, 1)
+        self.change = nn.Linear(told("change"), c)
         self.drawing = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.drawing))
         self.gates = nn.Conv2d(c, 2 * config.memory, 1)
         self.write = nn.Conv2d(c, packed, 1)
-        self.heads = nn.Linear(2 * config.pooled + 2 * sensors, 2)
+        self.heads = nn.Linear(told("heads"), 2)
         # How strongly a pixel keeps its colour where the network says nothing.
         self.keep = nn.Parameter(torch.tensor(4.0))
         nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
@@ -161,6 +167,10 @@ class Model(WorldModel):
         parts = (self.glance, self.touch, self.judge, self.trace[:1])
         layers = [m for part in parts for m in part.modules() if isinstance(m, nn.Linear)]
         return [*super().kernels(), *(layer.weight for layer in layers)]  # type: ignore[list-item]
+
+    def inherited(self, weights: State, before: Any) -> State:
+        """Return weights of a model of the Config `before` as they fit this one."""
+        return inherited(self.state_dict(), weights, self.config, before, layout(self.config))
 
     def go_on_from(self, weights: State) -> None:
         """Go on from the units and laws of the `weights` that it starts from, if they fit."""
@@ -227,11 +237,30 @@ class Model(WorldModel):
         That is logits of the forecast, the laws given and found, and a value of the network's
         own, [B, S, ways]; and these values, -1..1 over the range, the same shape.
         """
-        given = torch.cat([action, chance], 1)
-        s = self.laws.parts(sensors)
         onward = self.laws.onward(sensors, action)
+        see, repeat = self.twins.see, self.twins.repeat
         ahead = self.laws.held(onward)
         free = self.laws.settle(self.laws.units(ahead))
+        beyond = torch.cat([see(part) for part in self.laws.beyond(onward)], 1)
+        given = repeat(torch.cat([action, chance], 1))
+        x, judged, around = self.judged(
+            repeat(cells), see(sensors), see(ahead), see(free), beyond, repeat(hidden), given
+        )
+        places = self.laws.places(free)
+        choice, ways = self.laws.foresee(judged, sensors, free, action, chance, places)
+        first = self.twins.first
+        seen = Looked(first(x), self.twins.apart(judged), *(first(part) for part in around))
+        return seen, choice, ways
+
+    def judged(
+        self, cells: Tensor, sensors: Tensor, ahead: Tensor, free: Tensor, beyond: Tensor,
+        hidden: Tensor, given: Tensor,
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:  # fmt: skip
+        """Judge what is there: (features x, [B, wide], (glance, rows, columns) as in `Looked`).
+
+        `ahead` is the forecast as parts, `free` the settled one.
+        """
+        s = self.laws.parts(sensors)
         here, there = self.marks.locate(sensors), self.marks.locate(free)
         told = torch.cat([hidden, self.marks.tell(*here, s), self.marks.tell(*there, ahead)], 1)
         drive = self.control(torch.cat([given, s], 1))[:, :, None, None]
@@ -246,30 +275,26 @@ class Model(WorldModel):
         shades = self.shaded(cells)
         glance = self.glimpse(shades, rows, columns)
         phases = [place[:, :, 2:].flatten(1) for _, place in (here, there)]
-        places = self.laws.places(free)
-        apart = places[:, 2 * self.marks.count :]
+        apart = self.marks.apart(free)
         known = [seen.flatten(1), glance.flatten(1), *phases, apart, self.summary(x), s, ahead]
         way = self.marks.way(sensors, free)
         known += [self.feel(shades, way), self.marks.halves(way)]
-        known += [self.laws.beyond(onward), given]
-        judged = self.judge(torch.cat(known, 1))
-        choice, ways = self.laws.foresee(judged, sensors, free, action, chance, places)
-        return Looked(x, judged, glance, rows, columns), choice, ways
+        known += [beyond, given]
+        return x, self.judge(torch.cat(known, 1)), (glance, rows, columns)
 
     def draw(
         self, cells: Tensor, looked: Looked, sensors: Tensor, after: Tensor,
         hidden: Tensor, action: Tensor, chance: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """Draw the next frame for the sensors `after`: (logits, hidden, heads [B, 2])."""
-        s, told = self.laws.parts(sensors), self.laws.parts(after)
-        change = torch.cat([told, told - s], 1)
+        told, change = self.laws.parts(after), self.changed(sensors, after)
         mask, place = self.marks.locate(after)
         marks = torch.cat([self.marks.pixel(mask, after), self.marks.tell(mask, place, told)], 1)
         plan = self.plan(torch.cat([looked.x, marks], 1))
         drive = self.change(torch.cat([change, action, chance], 1))[:, :, None, None]
         draft = self.keep * cells
         if self.config.landmarks:
-            draft = draft + self.overlay(looked, sensors, after, change)
+            draft = draft + self.overlay(looked, sensors, after)
         x = torch.relu(self.copy(draft / 4) + plan + drive)
         for block in self.drawing:
             x = x + torch.relu(block(x))
@@ -277,6 +302,11 @@ class Model(WorldModel):
         hidden = hidden + torch.sigmoid(gate) * (torch.tanh(candidate) - hidden)
         logits = self.units(draft + self.write(x))
         return logits, hidden, self.heads(torch.cat([self.summary(x), change], 1))
+
+    def changed(self, sensors: Tensor, after: Tensor) -> Tensor:
+        """Return what sensors come to be and by how much they change, as parts: [B, 2 * S]."""
+        told = self.laws.parts(after)
+        return torch.cat([told, told - self.laws.parts(sensors)], 1)
 
     def shaded(self, cells: Tensor) -> Tensor:
         """Return the pixels in the shades that a glimpse shows them in, [B, H, shades * W]."""
@@ -312,10 +342,11 @@ class Model(WorldModel):
         across = half[:, :, None, :, :1].expand(-1, -1, 3, -1, -1)
         return torch.relu(self.touch(torch.cat([part, down, across], 4))).flatten(1)
 
-    def overlay(self, looked: Looked, sensors: Tensor, after: Tensor, change: Tensor) -> Tensor:
+    def overlay(self, looked: Looked, sensors: Tensor, after: Tensor) -> Tensor:
         """Draw landmarks, lifted from where they were, and what becomes of what is around them."""
         b, marks, size, height = looked.rows.shape
-        known = torch.cat([looked.judged, change], 1)[:, None].expand(-1, marks, -1)
+        change = self.twins.apart(self.changed(*map(self.twins.see, (sensors, after))))
+        known = self.twins.of_marks(torch.cat([looked.judged, change], 2))
         traces = self.trace(torch.cat([looked.glance, known], 2))
         traces = self.colour(traces.reshape(b * marks, -1, size, size))
         stamps = torch.cat([self.stamp[:marks] + self.shapes, self.stamp[marks:]])

@@ -1,0 +1,155 @@
+"""How weights pass to a model that has more sensors or landmarks.
+
+Where a sim gets a sensor or a landmark more, a layer that reads them gets inputs more, in between.
+What it knew stays with the values that it knew it of, by their names, and what is new counts for
+nothing at first, unless it is like something that is known (`training.models.twins`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.models import State
+from training.models.landmarks import MARKED, NEAR, Landmark
+from training.models.twins import Twins
+
+# Values along an axis, in order: of what there is a run of so many each. "" is the axis itself;
+# "marks", "sensors" and "pairs" (of landmarks) have a run for each; "told" is `Landmarks.tell`.
+Runs = list[tuple[str, int]]
+BOTH: Runs = [("sensors", 1), ("sensors", 1)]
+DISTANCES: Runs = [("pairs", 2), ("pairs", 2 * (2 * NEAR + 1))]  # `Landmarks.apart`
+HALVES = 6 * (4 * NEAR + 2)  # of each pair, `Landmarks.halves`
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a weight that knows sensors or landmarks.
+
+    What is known of a landmark is known of its twin too where that is told on its own, `alike`;
+    elsewhere the twin is told in the other's place.
+    """
+
+    axis: int
+    runs: Runs
+    alike: bool = False
+
+
+def size(runs: Runs, sensors: int, marks: int) -> int:
+    """Return how many values stand along an axis."""
+    pairs = marks * (marks - 1) // 2
+    told = marks * (MARKED + sensors)
+    counts = {"": 1, "sensors": sensors, "marks": marks, "pairs": pairs, "told": told}
+    return sum(counts[what] * each for what, each in runs)
+
+
+class Kin:
+    """Which sensor values and landmarks of another model are those of this one (-1: none).
+
+    `counts` are the other's sensor values and landmarks; `alike` the same for each landmark on its
+    own: its like, and the sensor values with both exchanged.
+    """
+
+    def __init__(
+        self, sensors: Sequence[int], marks: Sequence[int], counts: tuple[int, int],
+        alike: Sequence[tuple[int, Sequence[int]]] | None = None,
+    ) -> None:  # fmt: skip
+        self.sensors, self.marks, self.counts = sensors, marks, counts
+        self.alike = alike or [(mark, sensors) for mark in marks]
+
+    def index(self, runs: Runs, alike: bool = False) -> Tensor:
+        """Return where each value along this model's axis stands along the other's, or -1."""
+        found: list[int] = []
+        start = 0
+        for what, each in runs:
+            found += [start + at if at >= 0 else -1 for at in self._run(what, each, alike)]
+            start += size([(what, each)], *self.counts)
+        return torch.tensor(found, dtype=torch.int64)
+
+    def _run(self, what: str, each: int, alike: bool) -> list[int]:
+        if what == "":
+            return list(range(each))
+        if what == "told":
+            first, told = MARKED, MARKED + self.counts[0]
+            found = []
+            for mark, sensors in self.alike:
+                parts = [*range(first), *(first + s if s >= 0 else -1 for s in sensors)]
+                found += [told * mark + at if mark >= 0 and at >= 0 else -1 for at in parts]
+            return found
+        order = self.sensors
+        if what == "marks":
+            order = [mark for mark, _ in self.alike] if alike else self.marks
+        elif what == "pairs":
+            before = {pair: k for k, pair in enumerate(combinations(range(self.counts[1]), 2))}
+            order = [before.get(pair, -1) for pair in combinations(self.marks, 2)]
+        return [each * k + i if k >= 0 else -1 for k in order for i in range(each)]
+
+
+def exchanged(twins: Twins, view: int, landmarks: Sequence[Landmark]) -> Kin:
+    """Return which sensor values and landmarks stand where in a view of the same model."""
+    order = twins.exchanged[view]
+    marks = _matching(landmarks, landmarks, order)
+    return Kin(order, marks, (len(order), len(marks)))
+
+
+def kin(config: Any, before: Any) -> Kin:
+    """Return what a model has of another, by their Configs: by the names of sensor values."""
+    places = {name: k for k, name in enumerate(before.sensors)}
+    sensors = [places.get(name, -1) for name in config.sensors]
+    if not before.sensors and len(before.sensor_low) == len(config.sensor_low):
+        sensors = list(range(len(config.sensor_low)))
+    marks = _matching(config.landmarks, before.landmarks, sensors)
+    twins = Twins(config.twins, len(sensors), [mark[0] for mark in config.landmarks])
+    alike: list[tuple[int, Sequence[int]]] = []
+    for mark, view in zip(marks, twins.seer.tolist(), strict=True):
+        order: Sequence[int] = sensors
+        if mark < 0 and view:
+            order = [sensors[s] for s in twins.exchanged[view]]
+            mark = _matching(config.landmarks, before.landmarks, order)[len(alike)]
+        alike.append((mark, order))
+    return Kin(sensors, marks, (len(before.sensor_low), len(before.landmarks)), alike)
+
+
+def _matching(
+    landmarks: Sequence[Landmark], before: Sequence[Landmark], sensors: Sequence[int]
+) -> list[int]:
+    """Return of each landmark which one before has the sensor values that its own are, or -1."""
+    found = []
+    for mark in landmarks:
+        named = tuple(sensors[s] if s >= 0 else None for s in mark[:3])
+        same = [tuple(s if s >= 0 else None for s in other[:3]) == named for other in before]
+        found.append(same.index(True) if True in same else -1)
+    return found
+
+
+def inherited(
+    mine: State, weights: State, config: Any, before: Any, layout: dict[str, list[Axis]]
+) -> State:
+    """Return `weights` as they fit a model of `config`: `mine` are its own, `before` theirs.
+
+    `layout` tells the axes of weights that know sensors or landmarks, by the weights' names.
+
+    Inputs that are new count for nothing; of outputs that are new the model's own stay. What can't
+    be told apart is returned as it is.
+    """
+    found, like = dict(weights), kin(config, before)
+    for name, axes in layout.items():
+        value, new = weights[name], torch.zeros((), dtype=torch.bool)
+        for part in axes:
+            if value.shape[part.axis] != size(part.runs, *like.counts):
+                break
+            at = like.index(part.runs, part.alike)
+            value = value.index_select(part.axis, at.clamp_min(0))
+            shape = [-1 if axis == part.axis else 1 for axis in range(value.ndim)]
+            new = new | (at < 0).reshape(shape)
+        else:
+            if value.shape == mine[name].shape:
+                outputs = [part.axis for part in axes] == [0]
+                rest = mine[name].to(value) if outputs else torch.zeros_like(value)
+                found[name] = torch.where(new, rest, value)
+    return found
