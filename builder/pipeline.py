@@ -74,9 +74,12 @@ CODE: dict[str, tuple[str, ...]] = {
 # And what only one family is made of, and is trained with.
 MODEL: dict[str, tuple[str, ...]] = {
     "recurrent": (
-        "training/models/recurrent.py",
+        "training/models/inherit.py",
         "training/models/landmarks.py",
         "training/models/laws.py",
+        "training/models/layout.py",
+        "training/models/recurrent.py",
+        "training/models/twins.py",
         "training/models/units.py",
     ),
     "denoiser": ("training/models/denoiser.py",),
