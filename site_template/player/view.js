@@ -1,10 +1,11 @@
 // What the player sees around the picture: controls, notices, figures, panels. Reads a Game, calls a Game.
 
 import { Ahead } from "./ahead.js";
+import { MEANING, controls } from "./bar.js";
 import { Cover } from "./cover.js";
 import { download, format, h, icon } from "./dom.js";
 import { Painter } from "./draw.js";
-import { canDream, dream, wake } from "./dream.js";
+import { canDream, wake } from "./dream.js";
 import { DriftLine } from "./drift-line.js";
 import { touchPad } from "./input.js";
 import { Instruments } from "./instruments.js";
@@ -14,20 +15,10 @@ import { counted, fileName } from "./recording.js";
 import { share, skip } from "./rerun.js";
 import { shownAs } from "./scan.js";
 
-/** @import {Mode, Spec, World} from "../types" */
+/** @import {Spec, World} from "../types" */
 /** @import {Game, Notice} from "./game.js" */
 /** @import {Input} from "./input.js" */
 
-/** @type {Record<Mode, string>} */
-const MODES = { sim: "Sim", overlay: "Overlay", split: "Split", neural: "Neural", difference: "Difference" };
-/** @type {Record<Mode, string>} */
-const MEANING = {
-  sim: "The simulator alone",
-  overlay: "The model's next frame over the simulator's",
-  split: "Simulator left, model right",
-  neural: "The model alone, on its own frames",
-  difference: "Where model and simulator differ, four times as bright",
-};
 /** On a stage this narrow, in CSS pixels, the camera that looks ahead lies over the others: as in player.css. */
 const NARROW = 600;
 let views = 0;
@@ -45,7 +36,17 @@ export class View {
     this.opacity = 0.5;
     this.frames = { at: 0, count: 0 };
     this.fps = 0;
-    // The fields of panels.js.
+    // The fields of bar.js and panels.js.
+    /** @type {HTMLButtonElement | undefined} */
+    this.playButton = undefined;
+    /** @type {HTMLElement | undefined} */
+    this.blend = undefined;
+    /** @type {HTMLButtonElement | undefined} */
+    this.dreamButton = undefined;
+    /** @type {HTMLButtonElement | undefined} */
+    this.pathButton = undefined;
+    /** @type {HTMLButtonElement | undefined} */
+    this.saveButton = undefined;
     /** @type {HTMLElement | undefined} */
     this.figures = undefined;
     /** @type {HTMLInputElement | undefined} */
@@ -102,7 +103,7 @@ export class View {
     );
     this.top.hidden = this.bar.hidden = false;
     this.drift.element.hidden = !world.models.length;
-    this.buildBar(game, world);
+    this.bar.replaceChildren(...controls(this, game, world));
     this.panels.replaceChildren(...build(this, game, world));
     this.respec(input.spec);
     new ResizeObserver(() => this.fit()).observe(this.viewport);
@@ -151,74 +152,6 @@ export class View {
     this.ahead.element.toggleAttribute("hidden", !shown || !this.path);
     this.pathButton?.setAttribute("aria-pressed", String(shown));
     this.draw();
-  }
-
-  /** @param {Game} game @param {World} world */
-  buildBar(game, world) {
-    /** @param {string} action @param {Parameters<typeof icon>[0]} face @param {string} name @param {() => void} onclick */
-    const button = (action, face, name, onclick) =>
-      h("button", { type: "button", class: "wm-button", "data-do": action, "aria-label": name, title: name, onclick }, icon(face));
-    this.playButton = button("play", "pause", "Pause", () => (game.phase === "playing" ? game.pause("you") : game.resume()));
-    const modes = world.models.length
-      ? h(
-          "fieldset",
-          // A click leaves the keys to the game: else the arrows would go on through the modes.
-          { class: "wm-modes", onpointerup: () => setTimeout(() => this.stage.focus({ preventScroll: true })) },
-          h("legend", {}, "View"),
-          .../** @type {Mode[]} */ (Object.keys(MODES)).map((mode) =>
-            h(
-              "label",
-              { title: MEANING[mode] },
-              h("input", { type: "radio", name: `${this.id}-mode`, value: mode, onchange: () => game.setMode(mode) }),
-              h("span", {}, MODES[mode]),
-            ),
-          ),
-        )
-      : null;
-    const slider = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: this.opacity, "data-do": "opacity" });
-    slider.addEventListener("input", () => {
-      this.opacity = Number(slider.value);
-      this.draw();
-    });
-    this.blend = h("label", { class: "wm-blend" }, h("span", {}, "Sim"), slider, h("span", {}, "Model"));
-    slider.setAttribute("aria-label", "Opacity of the model over the sim");
-    /** @param {string} panel @param {Parameters<typeof icon>[0]} face @param {string} name */
-    const opens = (panel, face, name) =>
-      h(
-        "button",
-        {
-          type: "button", class: "wm-button wm-opens", "data-opens": panel, "aria-label": name, "aria-expanded": "false",
-          "aria-controls": `${this.id}-${panel}`, onclick: () => this.open(panel),
-        },
-        icon(face), h("span", {}, name),
-      ); // prettier-ignore
-    const resync = button("resync", "resync", "Bring the model back to the sim (R)", () => void game.resync());
-    this.dreamButton = button("dream", "moon", "Dream from here", () => void (game.dream ? wake(game) : dream(game)));
-    this.pathButton = button("path", "path", "The points ahead, drawn into the views", () =>
-      this.showPath(this.pathButton?.getAttribute("aria-pressed") !== "true"),
-    );
-    this.saveButton = button("save", "save", "Save recording", () => void this.save());
-    this.bar.replaceChildren(
-      h(
-        "div",
-        { class: "wm-group" },
-        this.playButton,
-        button("step", "step", "One tick (.)", () => void game.single()),
-        button("restart", "restart", "New game (N)", () => void game.restart()),
-        ...(world.models.length ? [resync, this.dreamButton] : []),
-        this.pathButton,
-        this.saveButton,
-      ),
-      h("div", { class: "wm-group wm-viewing" }, modes, this.blend),
-      h(
-        "div",
-        { class: "wm-group" },
-        opens("source", "code", "Source"),
-        opens("figures", "chart", "Figures"),
-        opens("settings", "tune", "Game"),
-        opens("keys", "keys", "Keys"),
-      ),
-    );
   }
 
   /** Give the player the session's recording as a file. */
