@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder import pipeline
+from builder import adoption, pipeline
 from builder.commands.build import check
 from builder.project import Project
 from builder.terminal import Terminal
@@ -25,7 +25,7 @@ def run(
     for entry in entries(root, name, family, terminal):
         if adopt:
             with entry.lock(wait):
-                pipeline.adopt(entry, terminal)
+                adoption.adopt(entry, terminal)
         due = entry.due()
         pipeline.prepare(entry, "full" if full else "auto", terminal, wait)
         if not due and not full:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from building import Lines, edit, run
 
-from builder import acceptance, cache, graphs, pipeline
+from builder import acceptance, adoption, cache, graphs, pipeline
 from builder.commands import eval, train
 from builder.project import Project
 from builder.terminal import Terminal
@@ -100,7 +100,7 @@ def test_prose_in_a_recipe_or_sim_is_no_reason(project: Path) -> None:
     edit(recipe, "batch = 4", "batch = 5")
     assert entry(project).due().steps == ("train", "evaluate", "graphs")
     with pytest.raises(UserError, match="'train' of its recipe is not what its weights were made"):
-        pipeline.adopt(entry(project), Terminal(quiet=True))
+        adoption.adopt(entry(project), Terminal(quiet=True))
 
 
 def test_tidied_training_code_asks_for_no_figures_anew(
@@ -108,7 +108,7 @@ def test_tidied_training_code_asks_for_no_figures_anew(
 ) -> None:
     monkeypatch.setitem(pipeline.CODE, "train", pipeline.CODE["train"][1:])
     assert entry(project).due().steps == ("train", "evaluate", "graphs")
-    pipeline.adopt(entry(project), Terminal(quiet=True))
+    adoption.adopt(entry(project), Terminal(quiet=True))
     assert not entry(project).due()
 
 
@@ -191,7 +191,7 @@ def test_a_tidied_sim_is_adopted_and_another_is_not(project: Path) -> None:
     sim = project / "sims" / "catcher.py"
     edit(sim, "landed", "arrived")
     assert "train" in entry(project).due().steps
-    pipeline.adopt(entry(project), Terminal(quiet=True))
+    adoption.adopt(entry(project), Terminal(quiet=True))
     assert entry(project).due().steps == ("evaluate", "graphs")
     assert weights.read_bytes() == before
     edit(sim, "BASKET, APPLE = 8, 2", "BASKET, APPLE = 9, 2")
