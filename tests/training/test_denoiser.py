@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sims import breakout
-from training.denoising import windows
+from training.denoising import torn, windows
 from training.evaluate import evaluate
 from training.models import watch
 from training.models.denoiser import CONTEXT, PURE, SPREAD, Config, Model, shares
@@ -103,6 +103,16 @@ def test_a_window_of_a_frame_is_that_part_of_the_frame(model: Model) -> None:
         # Two blocks reach four cells: so far from the window's edge all is as in the frame.
         there = full[k, :, row + 8 : row + 24, column + 8 : column + 24]
         assert torch.allclose(part[k, :, 8:24, 8:24], there, atol=1e-4)
+
+
+def test_what_is_torn_is_in_part_as_it_was_in_the_frame_before() -> None:
+    shown = torch.arange(5)[None, :, None, None, None].expand(400, -1, 1, 8, 8)
+    spoilt = torn(shown, 0.25)
+    stayed = (spoilt != shown).flatten(2).float().mean(2)
+    assert torch.equal(spoilt[:, 0], shown[:, 0])
+    assert ((spoilt == shown) | (spoilt == shown - 1)).all()
+    assert 0.15 < (stayed[:, 1:] > 0).any(1).float().mean() < 0.35 and stayed.max() < 0.8
+    assert torch.equal(torn(shown, 0.0), shown)
 
 
 def test_it_learns_by_the_recipe_and_is_evaluated_with_every_sampler(

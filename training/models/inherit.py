@@ -7,7 +7,7 @@ nothing at first, unless it is like something that is known (`training.models.tw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -31,8 +31,8 @@ HALVES = 6 * (4 * NEAR + 2)  # of each pair, `Landmarks.halves`
 class Axis:
     """One axis of a weight that knows sensors or landmarks.
 
-    What is known of a landmark is known of its twin too where that is told on its own, `alike`;
-    elsewhere the twin is told in the other's place.
+    What is known of a landmark and its sensors is known of its twin too where that has a place of
+    its own, `alike`; elsewhere the twin is told in the other's place.
     """
 
     axis: int
@@ -51,16 +51,16 @@ def size(runs: Runs, sensors: int, marks: int) -> int:
 class Kin:
     """Which sensor values and landmarks of another model are those of this one (-1: none).
 
-    `counts` are the other's sensor values and landmarks; `alike` the same for each landmark on its
-    own: its like, and the sensor values with both exchanged.
+    `counts` are the other's sensor values and landmarks. `alike` are for each landmark that has no
+    other of its own the one that its twin has, and all sensor values with both exchanged.
     """
 
     def __init__(
         self, sensors: Sequence[int], marks: Sequence[int], counts: tuple[int, int],
-        alike: Sequence[tuple[int, Sequence[int]]] | None = None,
+        alike: Mapping[int, tuple[int, Sequence[int]]] | None = None,
     ) -> None:  # fmt: skip
         self.sensors, self.marks, self.counts = sensors, marks, counts
-        self.alike = alike or [(mark, sensors) for mark in marks]
+        self.alike = alike or {}
 
     def index(self, runs: Runs, alike: bool = False) -> Tensor:
         """Return where each value along this model's axis stands along the other's, or -1."""
@@ -74,16 +74,22 @@ class Kin:
     def _run(self, what: str, each: int, alike: bool) -> list[int]:
         if what == "":
             return list(range(each))
+        own = [(mark, self.sensors) for mark in self.marks]
+        if alike:
+            own = [self.alike.get(k, one) for k, one in enumerate(own)]
         if what == "told":
             first, told = MARKED, MARKED + self.counts[0]
             found = []
-            for mark, sensors in self.alike:
+            for mark, sensors in own:
                 parts = [*range(first), *(first + s if s >= 0 else -1 for s in sensors)]
                 found += [told * mark + at if mark >= 0 and at >= 0 else -1 for at in parts]
             return found
         order = self.sensors
         if what == "marks":
-            order = [mark for mark, _ in self.alike] if alike else self.marks
+            order = [mark for mark, _ in own]
+        elif what == "sensors" and alike:
+            likes = [self.sensors, *(sensors for _, sensors in self.alike.values())]
+            order = [max(known) if known[0] < 0 else known[0] for known in zip(*likes, strict=True)]
         elif what == "pairs":
             before = {pair: k for k, pair in enumerate(combinations(range(self.counts[1]), 2))}
             order = [before.get(pair, -1) for pair in combinations(self.marks, 2)]
@@ -105,13 +111,11 @@ def kin(config: Any, before: Any) -> Kin:
         sensors = list(range(len(config.sensor_low)))
     marks = _matching(config.landmarks, before.landmarks, sensors)
     twins = Twins(config.twins, len(sensors), [mark[0] for mark in config.landmarks])
-    alike: list[tuple[int, Sequence[int]]] = []
-    for mark, view in zip(marks, twins.seer.tolist(), strict=True):
-        order: Sequence[int] = sensors
-        if mark < 0 and view:
+    alike = {}
+    for k, view in enumerate(twins.seer.tolist()):
+        if marks[k] < 0 and view:
             order = [sensors[s] for s in twins.exchanged[view]]
-            mark = _matching(config.landmarks, before.landmarks, order)[len(alike)]
-        alike.append((mark, order))
+            alike[k] = (_matching(config.landmarks, before.landmarks, order)[k], order)
     return Kin(sensors, marks, (len(before.sensor_low), len(before.landmarks)), alike)
 
 

@@ -22,8 +22,10 @@ GIVEN = 12  # laws that many worlds know
 CURVES = 5  # functions of each chance number
 EXPLAINED = 0.01  # of half the range: nearer than this, a way is what happened
 BEYOND = 1e-5  # of half the range: what is farther out than rounding could make it
+DOUBT = 0.25  # of how sure a network was, what is left where it is to judge of a twin
 ROWS = 10_000  # that a law is found in, at most
-HOLDS = 0.25  # share of what is unexplained that a law from before must tell, to hold still
+EXACT = 0.001  # so near a law is that holds; another is now and then near by chance
+HOLDS = 0.05  # share of what is unexplained that a law from before must tell, to hold still
 
 
 def linear(actions: int, chance: int) -> Runs:
@@ -84,6 +86,18 @@ class Laws(nn.Module):
         self.low[:], self.span[:], self.weight[:] = low, span, weight
         self.measure()
         self.give()
+
+    def doubted(self, weights: dict[str, Tensor], sensors: list[int]) -> dict[str, Tensor]:
+        """Return weights of the same choices, less sure of those of some `sensors`.
+
+        What is chosen with certainty takes long to be learned otherwise.
+        """
+        found = dict(weights)
+        for name in ("laws.rule.weight", "laws.rule.bias"):
+            rule = weights[name].reshape(len(self.low), -1, *weights[name].shape[1:]).clone()
+            rule[sensors, :-1] *= DOUBT
+            found[name] = rule.flatten(0, 1)
+        return found
 
     def measure(self) -> None:
         """Tell a twin's sensors as parts of the range of those that they are like."""
@@ -149,7 +163,7 @@ class Laws(nn.Module):
                 told = torch.einsum("ri,sli->rls", inputs[rows], known[:, old, :-1])
                 told = told + known[:, old, -1].T
                 off = ((told - true[rows][:, None, group]).abs() * left[:, None]).amax(2)
-                holds = (off < EXPLAINED).sum(0)
+                holds = (off < EXACT).sum(0)
                 if holds.max() <= HOLDS * len(rows):
                     break
                 law = old.pop(int(holds.argmax()))

@@ -20,7 +20,7 @@ def layout(config: Any) -> dict[str, list[Axis]]:
         ("marks", c), ("marks", glance), ("marks", 4), ("marks", 4), *DISTANCES,
         ("", 2 * pooled), *BOTH, ("marks", 9 * config.touch), ("pairs", HALVES), *BOTH, given,
     ]  # fmt: skip
-    rule = [Axis(0, [("sensors", GIVEN + 3 + config.laws)])]
+    rule = [Axis(0, [("sensors", GIVEN + 3 + config.laws)], alike=True)]
     return {
         "recall.weight": [Axis(1, [("", config.memory), *told], alike=True)],
         "control.weight": [Axis(1, [given, ("sensors", 1)])],

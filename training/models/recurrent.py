@@ -36,11 +36,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.models import State, WorldConfig, WorldModel
+from training.models import State, WorldConfig
 from training.models.inherit import inherited, size
 from training.models.landmarks import Landmark, Landmarks, find_shapes
 from training.models.laws import Laws
 from training.models.layout import layout
+from training.models.packed import PackedModel
 from training.models.twins import Twin, Twins
 from training.models.units import Unit, Units
 
@@ -87,7 +88,7 @@ class Config(WorldConfig):
     history: int = 4  # frames watched before the model goes on alone
 
 
-class Model(WorldModel):
+class Model(PackedModel):
     """The world as a recurrent step; see the module's docstring.
 
     Frames at the edge are RGBA uint8 [B, cameras, H, W, 4]; inside they are palette indices,
@@ -96,18 +97,13 @@ class Model(WorldModel):
     """
 
     config: Config
-    palette: Tensor
     shapes: Tensor
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         c, p = config.channels, config.patch
-        self.colours = len(config.palette)
         self.grid = (config.height // p, config.width // p)
         packed = self.colours * p * p * config.cameras
-        rgba = torch.tensor([[*colour, 255] for colour in config.palette], dtype=torch.float32)
-        self.register_buffer("palette", rgba)
 
         sensors, marks = len(config.sensor_low), len(config.landmarks)
         given = config.actions + config.chance
@@ -170,7 +166,12 @@ class Model(WorldModel):
 
     def inherited(self, weights: State, before: Any) -> State:
         """Return weights of a model of the Config `before` as they fit this one."""
-        return inherited(self.state_dict(), weights, self.config, before, layout(self.config))
+        found = inherited(self.state_dict(), weights, self.config, before, layout(self.config))
+        known = set(before.sensors)
+        new = [
+            a for twin in self.config.twins for a, _ in twin if self.config.sensors[a] not in known
+        ]
+        return self.laws.doubted(found, new)
 
     def go_on_from(self, weights: State) -> None:
         """Go on from the units and laws of the `weights` that it starts from, if they fit."""
@@ -371,43 +372,3 @@ class Model(WorldModel):
         """Return bool [B]: are all landmarks drawn in the same pixels, and whole values equal."""
         whole = ((sensors - other).abs() * self.laws.whole < 0.5).all(1)
         return whole & self.marks.same(sensors, other)
-
-    def index(self, frames: Tensor) -> Tensor:
-        """Name each pixel by its nearest palette colour: uint8 RGBA -> int64 [B, cams, H, W]."""
-        pixels = frames[..., :3].float()
-        colours = self.palette[:, :3]
-        scores = pixels @ (2 * colours.T) - (colours**2).sum(1)
-        return scores.argmax(-1)
-
-    def pack(self, index: Tensor) -> Tensor:
-        """Gather the pixels of each cell: indices [B, cams, H, W] -> [B, cams*p*p, H/p, W/p]."""
-        b, cams, h, w = index.shape
-        p = self.config.patch
-        patches = index.reshape(b, cams, h // p, p, w // p, p).permute(0, 1, 3, 5, 2, 4)
-        return patches.reshape(b, cams * p * p, h // p, w // p)
-
-    def unpack(self, patches: Tensor) -> Tensor:
-        """Undo `pack`: [B, cams*p*p, H/p, W/p] -> [B, cams, H, W]."""
-        b, _, gh, gw = patches.shape
-        p, cams = self.config.patch, self.config.cameras
-        pixels = patches.reshape(b, cams, p, p, gh, gw).permute(0, 1, 4, 2, 5, 3)
-        return pixels.reshape(b, cams, gh * p, gw * p)
-
-    def one_hot(self, patches: Tensor) -> Tensor:
-        """Turn packed indices into planes: [B, P, H/p, W/p] -> float [B, K * P, H/p, W/p]."""
-        colours = torch.arange(self.colours, device=patches.device, dtype=patches.dtype)
-        return (patches[:, None] == colours.view(1, -1, 1, 1, 1)).float().flatten(1, 2)
-
-    def choose(self, logits: Tensor) -> Tensor:
-        """Pick each pixel's likeliest colour: [B, K * P, H/p, W/p] -> int64 [B, P, H/p, W/p]."""
-        planes = logits.unflatten(1, (self.colours, -1))  # type: ignore[no-untyped-call]
-        best = planes[:, 0]
-        pick = torch.zeros_like(best, dtype=torch.int64)
-        for k in range(1, self.colours):  # On a CPU five times faster than argmax.
-            pick = torch.where(planes[:, k] > best, k, pick)
-            best = torch.maximum(best, planes[:, k])
-        return pick
-
-    def paint(self, index: Tensor) -> Tensor:
-        """Paint palette indices [B, cams, H, W] as RGBA uint8 [B, cams, H, W, 4]."""
-        return self.palette[index].to(torch.uint8)

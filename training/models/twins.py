@@ -2,7 +2,9 @@
 
 A second ball is like the first: whatever the network knows of one it knows of the other, if it sees
 the world with both in each other's places. So it does, once for each twin: the sensors are
-exchanged, and what it then says of the first is meant of the second.
+exchanged, and what it then judges of the first is meant of the second. What follows from that is
+read out by weights of each one's own, for the rules may differ: one may cost a life, and not the
+other.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Twins(nn.Module):
             order = list(range(sensors))
             for mine, other in pairs:
                 order[mine], order[other] = other, mine
-                told[mine], view[mine] = k * sensors + other, k
+                told[mine], view[mine] = k * sensors + mine, k
             self.exchanged.append(order)
         # Sensors that are told in each view, by their number.
         self.groups = [[s for s in range(sensors) if view[s] == k] for k in range(self.views)]
