@@ -25,7 +25,9 @@ BEYOND = 1e-5  # of half the range: what is farther out than rounding could make
 DOUBT = 0.25  # of how sure a network was, what is left where it is to judge of a twin
 ROWS = 10_000  # that a law is found in, at most
 EXACT = 0.001  # so near a law is that holds; another is now and then near by chance
-HOLDS = 0.05  # share of what is unexplained that a law from before must tell, to hold still
+# Share of what is unexplained that a law must tell: one from before, to hold still; and one of what
+# a twin is like, which its own rules may leave less to.
+HOLDS, LIKELY = 0.25, 0.05
 
 
 def linear(actions: int, chance: int) -> Runs:
@@ -132,7 +134,7 @@ class Laws(nn.Module):
         The forecast is what happens most of the time, of each sensor alone. The first law found is
         what happens most often where neither the forecast nor a given law says what does; the next
         what does where that law doesn't either. What too few steps show is not looked for. A law
-        that was there before, and tells a share HOLDS of these steps, is kept; so is one of what a
+        that was there before, and still tells many of these steps, is kept; so is one of what a
         twin is like.
         """
         rng = torch.Generator().manual_seed(0)
@@ -164,7 +166,7 @@ class Laws(nn.Module):
                 told = told + known[:, old, -1].T
                 off = ((told - true[rows][:, None, group]).abs() * left[:, None]).amax(2)
                 holds = (off < EXACT).sum(0)
-                if holds.max() <= HOLDS * len(rows):
+                if holds.max() <= (LIKELY if view else HOLDS) * len(rows):
                     break
                 law = old.pop(int(holds.argmax()))
                 self.weight[group, GIVEN + law] = known[:, law]
