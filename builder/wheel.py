@@ -201,8 +201,13 @@ def download(url: str) -> bytes:
 
 
 def certificates() -> dict[str, Any]:
-    """Trust what pip is told to trust."""
+    """Trust what pip is told to trust, by its variable or in its configuration."""
     named = os.environ.get("PIP_CERT")
+    if not named:  # `pip config get` doesn't see all the files that pip reads
+        command = [sys.executable, "-m", "pip", "config", "list"]
+        told = subprocess.run(command, capture_output=True, text=True).stdout
+        found = re.search(r"^global\.cert='(.+)'$", told, re.MULTILINE)
+        named = found[1] if found else None
     return {"verify": named} if named else {}
 
 

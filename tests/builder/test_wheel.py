@@ -204,3 +204,13 @@ def test_a_carrier_with_another_member_is_refused(
     carry(index[0], lock.name, b"PK\x03\x04 not that wheel")
     with pytest.raises(UserError, match="refused, its sha256 is"):
         wheel.find(replace(lock, release=None), [tmp_path / "store"])
+
+
+def test_what_pip_trusts_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_CERT", "/named/by/a/variable.pem")
+    assert wheel.certificates() == {"verify": "/named/by/a/variable.pem"}
+    monkeypatch.delenv("PIP_CERT")
+    told = tmp_path / "pip.conf"
+    told.write_text("[global]\ncert = /told/in/a/file.pem\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(told))
+    assert wheel.certificates() == {"verify": "/told/in/a/file.pem"}
