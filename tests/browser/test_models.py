@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from drive import play, sees, state, until
+from playwright.sync_api import expect
 
 from builder import chromium
 
@@ -107,7 +108,7 @@ def test_one_takes_the_place_of_the_other_while_the_game_goes_on(
     # It has no fp16: what was asked of the other model does not stop it.
     sees(page, "g.model.model.family === 'denoiser'")
     assert state(page)["variant"] in {"int8", "fp32"}
-    assert steps.is_enabled()
+    expect(steps).to_be_enabled()  # once that model has its first frame
     steps.fill("2")
     sees(page, "g.model.evaluations === 4")
     frames = state(page)["modelFrames"]
