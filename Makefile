@@ -23,7 +23,10 @@ test: $(VENV)/.test node_modules/.test chromium
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	npm run --silent check
-	$(BIN)/pytest
+	@# Side by side, each on one thread; then those that play in a browser, which need both cores.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup tests/sims tests/training tests/builder \
+		tests/golden
+	$(BIN)/pytest tests/browser
 
 bench: $(VENV)/.test node_modules/.test chromium
 	$(BIN)/python -m bench

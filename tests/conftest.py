@@ -12,6 +12,17 @@ import pytest
 from builder import chromium
 from training.recipe import Recipe, from_json
 
+# Made once for many modules, in minutes.
+SHARED = ("graphs", "trained")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one process a module's tests, and those that share what takes long to make."""
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        group = next((name for name in SHARED if name in used), item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
