@@ -224,6 +224,10 @@ def test_a_new_model_is_played_in_the_game_that_is_on(following: Served, browser
     page.locator(".wm-play").click()
     state = "document.querySelector('wm-world').state"
     page.wait_for_function(f"() => {state}.tick > 20 && {state}.variant", timeout=60_000)
+    # A game that stands still can't end on its own meanwhile.
+    page.keyboard.press("p")
+    page.wait_for_function(f"() => {state}.phase === 'paused'")
+    before = page.evaluate(f"() => {state}")
     page.evaluate("() => { window.here = true; }")
     # The same sim, another model: as far as the page can tell.
     told = following.folder / "weights" / "catcher" / "recurrent" / "provenance.json"
@@ -232,5 +236,8 @@ def test_a_new_model_is_played_in_the_game_that_is_on(following: Served, browser
     page.get_by_text("A new model plays.").wait_for(timeout=60_000)
     now = page.evaluate(f"() => {state}")
     assert page.evaluate("() => window.here") is True
-    assert now["tick"] > 20 and now["variant"] and now["phase"] == "playing"
+    same = ("tick", "seed", "phase", "variant")
+    assert [now[key] for key in same] == [before[key] for key in same]
+    page.keyboard.press("p")
+    page.wait_for_function(f"() => {state}.tick > {now['tick']} && {state}.phase === 'playing'")
     page.close()
