@@ -46,6 +46,7 @@ play_steps = 16
 variants = ["fp32"]
 calibration = 8
 rollouts = 0
+webgpu = false
 tolerance = { pixels = 1.0 }
 """
 COMPARISON = """
