@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.table import ROOT, Figure, median
-from builder import runtimes
+from builder import manifest, runtimes
 from builder.project import Project
 from sims.errors import UserError
 
@@ -96,7 +96,7 @@ def feeds(told: dict[str, Any], frame: NDArray[np.uint8]) -> tuple[dict[str, Any
 
 
 def measure(weights: Path = ROOT / "weights") -> list[Figure]:
-    """Time every shipped variant of every model, and the denoiser."""
+    """Time every shipped variant of every model, and the published denoiser."""
     project = Project.open(ROOT)
     made = sorted(weights.glob("*/*/graphs/model.json"))
     if not made:
@@ -115,12 +115,13 @@ def measure(weights: Path = ROOT / "weights") -> list[Figure]:
                 for variant in told["variants"]:
                     step = file.parent / variant["step"]["url"]
                     ran = browser.run(step, values, carry, [])
-                    times.setdefault((name, variant["name"]), []).extend(ran.ms[WARM:])
+                    title = manifest.titled(variant["name"], variant["evaluations"])
+                    times.setdefault((name, title), []).extend(ran.ms[WARM:])
             # Seconds each: once to warm up, then as often as it takes to trust the median.
             if turn < 4:
                 ran = browser.run(graph, {"x": noise.astype(np.float32)}, {}, [])
-                times.setdefault(("denoiser", "fp32"), []).extend(ran.ms if turn else [])
-    slow = EVALUATIONS * median(times.pop(("denoiser", "fp32")))
+                times.setdefault(("published", "fp32"), []).extend(ran.ms if turn else [])
+    slow = EVALUATIONS * median(times.pop(("published", "fp32")))
     fastest: dict[str, str] = {}
     for (name, variant), ms in times.items():
         if name not in fastest or median(ms) < median(times[name, fastest[name]]):
@@ -129,7 +130,7 @@ def measure(weights: Path = ROOT / "weights") -> list[Figure]:
         ship = fastest[name] == variant
         low, high = np.quantile(ms, (0.05, 0.95))
         note = (
-            f"p5 {low:.1f}, p95 {high:.1f}; the denoiser takes {slow / median(ms):,.0f} x as long"
+            f"p5 {low:.1f}, p95 {high:.1f}; the published takes {slow / median(ms):,.0f} x as long"
         )
         figures.append(
             Figure(
