@@ -82,7 +82,7 @@ def feeds(told: dict[str, Any], frame: NDArray[np.uint8]) -> tuple[dict[str, Any
     values: dict[str, Any] = {}
     for state in told["state"]:
         shown = state["input"] == "state_frame"
-        start = frame if shown else np.zeros(state["shape"], np.float32)
+        start = frame if shown else np.zeros(state["shape"], state["dtype"])
         values[state["input"]] = start[None]
     for entry in told["inputs"]:
         if entry["name"] in carry:
