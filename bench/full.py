@@ -1,37 +1,48 @@
 """What an edit's model could be: trained from nothing with the recipe's whole budget.
 
 Half an hour an edit, so it is measured only when asked for: python -m bench full:gravity
+What was recorded and trained stays in bench/out until it is measured: a killed run goes on there.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from pathlib import Path
 
-from bench.edits import EDITS, ask, edited, python, rows
-from bench.table import Figure
+from bench.edits import EDITS, FAMILY, WORLD, ask, edited, python, rows
+from bench.table import OUT, Figure
+from builder.pipeline import Entry
+from builder.project import Project
+from sims.errors import UserError
 
 # Run in a process of its own, beside the edited sim: train its model from nothing.
 TRAIN = """
 import sys
 from pathlib import Path
-from builder.pipeline import Entry, dataset
+from builder.pipeline import Entry
 from builder.project import Project
-folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+folder, recorded, out = map(Path, sys.argv[1:])
 entry = Entry(Project.open(folder).world("breakout"), "recurrent")
+from training.record import record
 from training.train import train
-keys = {step: entry.keys[step] for step in ("sim", "data", "train")}
-train(entry.asked, dataset(entry), out, entry.world.load(), keys=keys)
+sim, keys = entry.world.load(), {step: entry.keys[step] for step in ("sim", "data", "train")}
+train(entry.asked, record(sim, entry.asked, recorded.parent, recorded.name), out, sim, keys=keys)
 """
 
 
 def measure(*names: str) -> list[Figure]:
-    """Train a model for each edit, and measure it."""
+    """Train a model for each edit, and measure it; UserError where training fails."""
     figures: list[Figure] = []
     for name in names or EDITS:
+        kept = OUT / "full" / name.replace(" ", "-")
         with tempfile.TemporaryDirectory(prefix="wmsite-full-") as place:
             folder = edited(place, name)
-            out = Path(place) / "weights"
-            python(["-c", TRAIN, str(folder), str(out)], quiet=False)
+            keys = Entry(Project.open(folder).world(WORLD), FAMILY).keys_of(tuning=False)
+            out = kept / f"weights-{keys['train'][:16]}"
+            recorded = kept / f"data-{keys['data'][:16]}"
+            out.mkdir(parents=True, exist_ok=True)
+            if python(["-c", TRAIN, str(folder), str(recorded), str(out)], quiet=False).returncode:
+                raise UserError(f"bench full: {name} was not trained. Run: the same, to go on")
             figures += rows(f"{name}, after the full budget", ask(folder, out))
+        shutil.rmtree(kept)
     return figures
