@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -154,7 +155,9 @@ print(json.dumps({
 
 
 def apply(folder: Path, name: str) -> None:
-    """Make an edit in a project; UserError where the sim no longer has what it changes."""
+    """Make an edit in a project; UserError for an unknown one, or a sim that it doesn't fit."""
+    if name not in EDITS:
+        raise UserError(f"bench: no edit '{name}'; there are {', '.join(EDITS)}")
     files = [(folder / "sims" / "breakout.py", EDITS[name])]
     if name == "a second ball":
         files.append((folder / "recipes" / WORLD / f"{FAMILY}.toml", [LANDMARK]))
@@ -171,6 +174,11 @@ def ask(folder: Path, weights: Path) -> dict[str, Any] | None:
     """Return the figures of weights on a project's sim; None where they don't fit it."""
     done = python(["-c", ASK, str(folder), str(weights), str(ROLLOUTS), str(STEP)])
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+
+
+def build(folder: Path, training: str = "never") -> subprocess.CompletedProcess[str]:
+    """Build a project as a user does."""
+    return python(["-m", "builder.cli", "-C", str(folder), "build", "--train", training])
 
 
 def python(arguments: list[str], quiet: bool = True) -> subprocess.CompletedProcess[str]:
@@ -194,30 +202,22 @@ def rows(name: str, told: dict[str, Any] | None) -> list[Figure]:
     return found
 
 
-def edited(place: str, name: str) -> Path:
-    """Return a copy of this project with an edit; UserError for one that isn't known."""
-    if name not in EDITS:
-        raise UserError(f"bench: no edit '{name}'; there are {', '.join(EDITS)}")
-    folder = Path(place) / name.replace(" ", "-")
-    folder.mkdir()
-    copy_project(folder)
-    apply(folder, name)
-    return folder
-
-
 def measure(*names: str) -> list[Figure]:
-    """Make each edit in a copy of this project and let its model follow."""
+    """Make each edit in a copy of this project, built before, and let its model follow."""
     shipped = ROOT / "weights" / WORLD / FAMILY
     with tempfile.TemporaryDirectory(prefix="wmsite-edits-") as place:
         old = Path(place) / "old"
         old.mkdir()
         copy_project(old)
+        build(old)
         figures = rows("old rules, shipped model", ask(old, shipped))
         for name in names or EDITS:
-            folder = edited(place, name)
+            folder = Path(place) / name.replace(" ", "-")
+            shutil.copytree(old, folder, symlinks=True)
+            apply(folder, name)
             figures += rows(f"{name}, model as shipped", ask(folder, shipped))
             start = time.perf_counter()
-            done = python(["-m", "builder.cli", "-C", str(folder), "build", "--train", "auto"])
+            done = build(folder, "auto")
             seconds = time.perf_counter() - start
             last = (done.stderr.strip().splitlines() or [""])[-1][:200]
             figures.append(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from pathlib import Path
 
-from bench.edits import EDITS, FAMILY, WORLD, ask, edited, python, rows
+from bench.build import copy_project
+from bench.edits import EDITS, FAMILY, WORLD, apply, ask, python, rows
 from bench.table import OUT, Figure
 from builder.pipeline import Entry
 from builder.project import Project
@@ -36,7 +38,9 @@ def measure(*names: str) -> list[Figure]:
     for name in names or EDITS:
         kept = OUT / "full" / name.replace(" ", "-")
         with tempfile.TemporaryDirectory(prefix="wmsite-full-") as place:
-            folder = edited(place, name)
+            folder = Path(place)
+            copy_project(folder)
+            apply(folder, name)
             keys = Entry(Project.open(folder).world(WORLD), FAMILY).keys_of(tuning=False)
             out = kept / f"weights-{keys['train'][:16]}"
             recorded = kept / f"data-{keys['data'][:16]}"

@@ -24,8 +24,7 @@ from training.weights import load_model
 
 VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "int8")
 
-STEPS = 100
-ROLLOUTS = 24  # recorded ones, in onnxruntime
+STEPS = 100  # of the recorded rollouts that a variant replays
 SAMPLE = 300  # steps of the held-out rollouts that each variant's play is measured in
 SAMPLE_IN_CHROMIUM = 100  # steps of a quarter of them, to measure it in Chromium too
 
@@ -50,7 +49,7 @@ def make_graphs(
     told = json.loads((weights_dir / "provenance.json").read_text())
     metadata = {"sim": str(told["keys"].get("sim", "")), "family": recipe.family}
     dataset = Dataset.open(dataset_dir)
-    history, games = model.config.history, recipe.export.rollouts
+    history, games, replays = model.config.history, recipe.export.rollouts, recipe.export.replays
     played = model.offered()
     stage = out.with_name(f".{out.name}.wmsite-new")
     shutil.rmtree(stage, ignore_errors=True)
@@ -58,7 +57,7 @@ def make_graphs(
     try:
         total = len(played) * (2 + 3 * len(wanted)) + len(wanted)
         with Progress(f"export {name}", total, "graphs") as bar:
-            scene = recorded(_held_out(dataset, history), ROLLOUTS, STEPS, history, recipe.seed)
+            scene = recorded(_held_out(dataset, history), replays, STEPS, history, recipe.seed)
             states = max(8, recipe.export.calibration)
             calibration = scene
             if "int8" in wanted:
@@ -68,7 +67,7 @@ def make_graphs(
             for one in played:
                 full = export.export(one, stage, metadata)
                 # As many evaluations each: the more a frame takes, the fewer rollouts.
-                part = head(scene, max(1, ROLLOUTS // one.evaluations))
+                part = head(scene, max(1, replays // one.evaluations))
                 gate = Gate.make(one, full, part, allowed, recipe.world)
                 bar.update(1)
                 for variant in wanted:

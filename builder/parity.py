@@ -41,7 +41,7 @@ from training.scenes import Scene
 
 Variant = Literal["fp32", "fp16", "int8"]
 
-IN_CHROMIUM = 8  # rollouts in Chromium
+IN_CHROMIUM = 3  # of so many recorded rollouts one is replayed in Chromium too
 STATES = 64  # compared step by step
 ON_WEBGPU = 6  # of those on WebGPU, which may be a slow software one
 # What a variant may lose, in each metric's own unit. "pixels": percent of pixels that differ
@@ -205,7 +205,8 @@ def in_chromium(
             done()
             if verdict.failures:
                 continue
-            verdict.judge("wasm", wasm, max(1, IN_CHROMIUM // verdict.gate.evaluations))
+            replays = len(verdict.gate.scene.actions)
+            verdict.judge("wasm", wasm, max(1, replays // IN_CHROMIUM))
             if sample and verdict.sample and not verdict.failures:
                 for where, runtime in places.items():
                     verdict.samples[where] = sample.measure(verdict.player(runtime))

@@ -52,7 +52,7 @@ def tiny_recipe() -> Recipe:
                 "games": 2,
                 "play_steps": 20,
             },
-            "export": {"variants": ["fp32"], "tolerance": {}, "calibration": 8},
+            "export": {"variants": ["fp32"], "tolerance": {}, "calibration": 8, "replays": 2},
         }
     )
 

@@ -50,6 +50,7 @@ class Train:
     ema: float = 0.999  # how slowly the saved average of the weights follows them
     checkpoint_minutes: float = 2.0
     validate_minutes: float = 2.0
+    validate_games: int = 64  # held-out games that are played to validate
     validate_steps: int = 100  # most steps of the held-out games that are played to validate
     teacher_share: float = 0.5  # share of the budget before any step on the model's own frames
     dream_share: float = 0.5  # share of the games that are dreamt, from then on
@@ -87,6 +88,7 @@ class Export:
     variants: list[str]
     tolerance: dict[str, float]
     calibration: int  # recorded states that int8 is calibrated on
+    replays: int = 24  # recorded rollouts that each variant replays, a third of them in Chromium
     rollouts: int = 24  # games that each variant plays, to be compared with fp32's play
     webgpu: bool = True  # whether it is tried on WebGPU too; if not, it ships for wasm alone
 

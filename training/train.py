@@ -137,18 +137,18 @@ def schedule(plan: Train, progress: float) -> tuple[float, int]:
     return rate, round(8 * (max(8, plan.dream) / 8) ** grown)
 
 
-def validate(run: Run, arrays: Arrays, world: str, samples: int = 64) -> dict[str, float]:
+def validate(run: Run, arrays: Arrays, world: str) -> dict[str, float]:
     """Play held-out windows open loop on the averaged weights; shares 0..1 of what is right.
 
     They are `validate_steps` long, or less where no held-out game is as long; {} without any.
     `val_moved_right` counts pixels that have moved, over all steps; with a detector, its figures
     of shares follow, at steps 30 and 100 (`val_ball_held_30`).
     """
-    model, history = run.model, run.model.config.history
+    model, plan, history = run.model, run.plan, run.model.config.history
     longest = int((arrays.episodes[:, 1] - arrays.episodes[:, 0]).max(initial=0))
     if longest <= history:  # The recording holds nothing out.
         return {}
-    scene = recorded(arrays, samples, run.plan.validate_steps, history, 0)
+    scene = recorded(arrays, plan.validate_games, plan.validate_steps, history, 0)
     live = {k: v.clone() for k, v in model.state_dict().items()}
     model.load_state_dict(run.average)
     frames = players.play(players.Model(model), scene)
@@ -184,9 +184,10 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     dataset = Dataset.open(dataset_dir)
+    arrays = dataset.load("train")  # decoded once, for all ranks
 
     def work(ranks: Ranks) -> None:
-        run = _train(recipe, dataset, out, sim_class, init, ranks)
+        run = _train(recipe, dataset, arrays, out, sim_class, init, ranks)
         if ranks.rank == 0:
             finish(run, recipe, keys, init)
 
@@ -194,14 +195,13 @@ def train(
 
 
 def _train(
-    recipe: Recipe, dataset: Dataset, out: Path, sim_class: type[Sim], init: Path | None,
-    ranks: Ranks,
+    recipe: Recipe, dataset: Dataset, arrays: Arrays, out: Path, sim_class: type[Sim],
+    init: Path | None, ranks: Ranks,
 ) -> Run:  # fmt: skip
     """Be one of the ranks: all compute the same weights, and the first tells of it."""
     plan, first = recipe.train, ranks.rank == 0
     torch.manual_seed(recipe.seed)
     where = device(ranks)
-    arrays = dataset.load("train")
     model = build(recipe, arrays, dataset.spec, init).to(where)
     arrays = fit(model, arrays)
     if init is not None:

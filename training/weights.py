@@ -70,6 +70,8 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any], init: Path | Non
     if "landmarks" in told:
         told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told["landmarks"])
     model = module.Model(module.Config(**sizes, **told))
+    if "landmarks" in told:
+        model = model.that_holds(*_looked(arrays))
     if init is not None:
         model.go_on_from(_inherited(model, init))
     return model
@@ -103,13 +105,17 @@ def fit(model: Any, arrays: Arrays) -> Arrays:
     where = next(model.parameters()).device
     turned = model.fit(*(torch.from_numpy(part).to(where) for part in parts))
     known = np.concatenate([np.zeros(0, np.int64), *arrays.events.values()])
-    some = np.random.default_rng(0).choice(rows, min(LOOKED, len(rows)), replace=False)
-    shown = (
-        torch.from_numpy(part[np.sort(some)]).to(where) for part in (arrays.frames, arrays.state)
-    )
-    model.fit_shapes(*shown)
+    model.fit_shapes(*(part.to(where) for part in _looked(arrays)))
     unforeseen = np.setdiff1d(rows[turned.cpu().numpy()], known)
     return replace(arrays, events=arrays.events | {"unforeseen": unforeseen})
+
+
+def _looked(arrays: Arrays) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return some recorded frames, as palette indices, and their sensors."""
+    rows = arrays.windows(1)
+    some = np.random.default_rng(0).choice(rows, min(LOOKED, len(rows)), replace=False)
+    frames, state = (part[np.sort(some)] for part in (arrays.frames, arrays.state))
+    return torch.from_numpy(frames), torch.from_numpy(state)
 
 
 def _landmark(

@@ -45,6 +45,7 @@ play_steps = 16
 [export]
 variants = ["fp32"]
 calibration = 8
+replays = 4
 rollouts = 0
 webgpu = false
 tolerance = { pixels = 1.0 }

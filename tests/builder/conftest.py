@@ -39,6 +39,7 @@ horizons = [1, 12]
 [export]
 variants = ["fp32"]
 calibration = 8
+replays = 4
 tolerance = {}
 [finetune.train]
 steps = 4
@@ -73,6 +74,7 @@ def untrained(
         variants=["fp32", "fp16", "int8"],
         tolerance={"pixels": 1.0},
         calibration=32,
+        replays=3,
         rollouts=8,
     )
     recipe = dataclasses.replace(tiny_recipe, model=MODEL, export=export)
@@ -104,9 +106,9 @@ def graphs(
     weights, recipe = untrained
     out = tmp_path_factory.mktemp("exported") / "graphs"
     with pytest.MonkeyPatch.context() as patch:
-        for name, count in {"ROLLOUTS": 3, "SAMPLE": 40, "SAMPLE_IN_CHROMIUM": 8}.items():
+        for name, count in {"SAMPLE": 40, "SAMPLE_IN_CHROMIUM": 8}.items():
             patch.setattr(graphs, name, count)
-        for name, count in {"IN_CHROMIUM": 2, "STATES": 16, "ON_WEBGPU": 2}.items():
+        for name, count in {"STATES": 16, "ON_WEBGPU": 2}.items():
             patch.setattr(parity, name, count)
         graphs.make_graphs(weights, tiny_dataset, Breakout, recipe, out)
     return out
@@ -120,10 +122,7 @@ def trained(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     sections = ("evaluation", "architecture", "data", "curves", "rollouts", "provenance")
     fences = (f"```world-report\nworld: catcher\nsection: {s}\n```\n" for s in sections)
     (folder / "docs" / "report.md").write_text("# Report\n\n" + "\n".join(fences))
-    from builder import graphs
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WMSITE_CHROMIUM", "/nowhere/chromium")
-        patch.setattr(graphs, "ROLLOUTS", 4)
         run(folder)
     return folder

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from building import Lines, edit, run
 
-from builder import acceptance, adoption, cache, graphs, pipeline
+from builder import acceptance, adoption, cache, pipeline
 from builder.commands import eval, train
 from builder.project import Project
 from builder.terminal import Terminal
@@ -36,7 +36,6 @@ def shipped(folder: Path) -> tuple[Path, dict[str, object]]:
 def without_chromium(monkeypatch: pytest.MonkeyPatch) -> None:
     # As on a machine that has none: parity in Chromium has tests of its own.
     monkeypatch.setenv("WMSITE_CHROMIUM", "/nowhere/chromium")
-    monkeypatch.setattr(graphs, "ROLLOUTS", 4)
 
 
 @pytest.fixture

@@ -110,7 +110,9 @@ def test_the_forecast_and_the_laws_are_found_in_play() -> None:
     torch.testing.assert_close(other.weight[:, theirs], known[:, theirs])
     again = other.follow(other.inputs(sensors, free, action, chance, laws.places(free)))[:, :, mine]
     off = (laws.units(again) - after)[:, 2:4].abs().amax(1)
-    assert min(off[served].median(), off[saved].median()) < 0.002
+    event = min((served, saved), key=lambda steps: float(off[steps].median()))
+    # In all of these steps: also where a speed comes to an end of its range, as a given law says.
+    assert off[event].quantile(0.99) < 0.002
 
 
 def test_units_from_before_are_kept_while_the_range_is_that_of_the_data(laws: Laws) -> None:

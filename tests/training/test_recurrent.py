@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -163,6 +165,37 @@ def test_shapes_are_found_where_sensors_say_that_landmarks_are(model: Model) -> 
     whole = paddle[palette.index(breakout.PADDLE), 5:7]
     assert bool((whole[:, :12] > 3).all()) and not paddle[palette.index(breakout.PADDLE), 7:].any()
     model.shapes.zero_()
+
+
+def test_glimpses_are_as_wide_as_what_is_to_be_drawn(model: Model) -> None:
+    """The paddle's landmark is not in its middle: 6 pixels from its left end, 5 from its right."""
+    frames, sensors = torch.zeros(64, 1, 64, 64, dtype=torch.uint8), torch.zeros(64, 7)
+    sensors[:, 4] = torch.arange(64) % 40
+    for width, least in ((12, 13), (16, 19)):
+        frames.zero_()
+        for game, left in enumerate(sensors[:, 4].int().tolist()):
+            frames[game, 0, 59:61, left : left + width] = 5
+        found = model.that_holds(frames, sensors)
+        assert found.config.glimpse == least and (found is model) is (least == 13)
+    # What looks like the background has no end, and no size.
+    assert model.that_holds(torch.zeros_like(frames), sensors) is model
+
+
+def test_what_was_known_of_a_glimpse_is_known_in_a_wider_one(
+    play: tuple[torch.Tensor, torch.Tensor], model: Model
+) -> None:
+    torch.manual_seed(2)
+    old = Model(model.config)
+    for parameter in old.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    new = Model(dataclasses.replace(old.config, glimpse=17))
+    weights = new.inherited(old.state_dict(), old.config)
+    new.load_state_dict({k: v for k, v in weights.items() if k != "shapes"}, strict=False)
+    frames, sensors = (part[:, -1] for part in play)
+    cells = old.one_hot(old.pack(old.index(frames)))
+    given = sensors, torch.zeros(3, 4, 16, 16), torch.eye(3), torch.rand(3, 1)
+    for mine, theirs in zip(new.advance(cells, *given), old.advance(cells, *given), strict=True):
+        torch.testing.assert_close(mine, theirs)
 
 
 def test_sensors_stay_in_their_range_and_whole_ones_whole(model: Model) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from training.models import State
 from training.models.landmarks import MARKED, NEAR, Landmark
@@ -157,3 +158,25 @@ def inherited(
                 rest = mine[name].to(value) if outputs else torch.zeros_like(value)
                 found[name] = torch.where(new, rest, value)
     return found
+
+
+def widened(weights: State, config: Any, before: Any) -> State:
+    """Return weights of glimpses as they were `before`, for those of `config`, which may be wider.
+
+    What is seen, drawn or traced farther out counts for nothing.
+    """
+    more = (config.glimpse - before.glimpse) // 2
+    if more <= 0:
+        return weights
+    old, shades = before.glimpse, before.shades
+    pad = (more, more)
+    glance = weights["glance.weight"].reshape(-1, old, shades, old)
+    found = {
+        "glance.weight": F.pad(glance, (*pad, 0, 0, *pad)).flatten(1),
+        "stamp": F.pad(weights["stamp"], (*pad, *pad)),
+    }
+    for name in ("trace.2.weight", "trace.2.bias"):
+        trace = weights[name].reshape(shades, old, old, -1)
+        rows = F.pad(trace, (0, 0, *pad, *pad)).flatten(0, 2)
+        found[name] = rows.reshape(-1, *weights[name].shape[1:])
+    return weights | found

@@ -16,6 +16,7 @@ NEAR = 12  # px: farther apart is just far
 OFTEN, SEEN = 0.99, 30  # a share of frames, and their number, from which a colour is a shape's
 ALWAYS = 16.0  # log-odds of what is always so
 MARKED = 7  # planes of `tell` beside the sensors
+LARGEST = 16  # px that a landmark is looked for from its own pixel
 EDGE = 1e-4  # px: what is rounded to just before a pixel is in it
 
 
@@ -164,3 +165,36 @@ def find_shapes(cells: Tensor, marks: Landmarks, sensors: Tensor, size: int) -> 
     share = seen / inside.clamp_min(1)
     known = (share >= OFTEN) & (inside >= SEEN)
     return torch.where(known, torch.logit(share, 1e-6).clamp(max=ALWAYS), torch.zeros(()))
+
+
+@torch.no_grad()
+def find_size(index: Tensor, marks: Landmarks, sensors: Tensor) -> int:
+    """Return how many pixels wide a window around each landmark must be to hold it whole: odd.
+
+    A landmark is as large as the colour of its own pixel goes on from there, up, down and to both
+    sides, in nearly all of the frames `index` [R, cams, H, W]. What has the commonest colour, of
+    the background, has no size.
+    """
+    usual = index.flatten().mode().values
+    far = 0
+    for x, y, present in zip(*(value.T for value in marks.where(sensors)), strict=True):
+        there = torch.nonzero(present > 0.5)[:, 0]
+        frames, column, row = index[there, 0], x[there].long(), y[there].long()
+        own = _colours(frames, column, row)
+        if len(own) < SEEN or (colour := own.mode().values) == usual:
+            continue
+        for dx, dy in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            for away in range(LARGEST + 1):
+                seen = _colours(frames, column + away * dx, row + away * dy)
+                if len(seen) < SEEN or (seen == colour).float().mean() < OFTEN:
+                    break
+                far = max(far, away)
+    return 2 * far + 1
+
+
+def _colours(frames: Tensor, column: Tensor, row: Tensor) -> Tensor:
+    """Return the colour of one pixel of each frame [R, H, W], where it is in the frame."""
+    height, width = frames.shape[1:]
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    some = torch.nonzero(inside)[:, 0]
+    return frames[some, row[some], column[some]]

@@ -155,6 +155,7 @@ class Laws(nn.Module):
             rows = some(torch.nonzero(left.any(1))[:, 0])
             return rows, left[rows]
 
+        few = 2 * inputs.shape[1]  # steps that no law can be found in
         before = self.weight[:, GIVEN:].clone()
         self.weight[:, GIVEN:] = 0
         for view, group in enumerate(self.twins.groups):
@@ -172,9 +173,18 @@ class Laws(nn.Module):
                 self.weight[group, GIVEN + law] = known[:, law]
             for law in range(GIVEN, GIVEN + self.found):
                 rows, left = unexplained(group)
-                if not self.weight[group, law].any() and len(rows) >= 2 * inputs.shape[1]:
-                    found = regress(inputs[rows], true[rows][:, group], left)
-                    self.weight[group, law] = found.T.to(inputs)
+                if self.weight[group, law].any() or len(rows) < few:
+                    continue
+                told = true[rows][:, group]
+                found = regress(inputs[rows], told, left).to(inputs)
+                # In place of another it is chosen wherever that one was: it must be right there of
+                # all that it is a law of, though a given law happens to be right too.
+                off = (inputs[rows] @ found[:-1] + found[-1] - told).abs()
+                follow = ((off < EXACT) & left).any(1)
+                if known[:, law - GIVEN].any() and follow.sum() >= few:
+                    asked = left.any(0).expand(int(follow.sum()), -1)
+                    found = regress(inputs[rows[follow]], told[follow], asked).to(inputs)
+                self.weight[group, law] = found.T
 
     def like(self, view: int) -> Tensor:
         """Return the laws found as a view has them: those of other sensors, of their twins."""

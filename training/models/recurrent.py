@@ -30,15 +30,15 @@ arXiv:1601.06759), global pooling as bias (Wu, 2019, arXiv:1902.10565).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from training.models import State, WorldConfig
-from training.models.inherit import inherited, size
-from training.models.landmarks import Landmark, Landmarks, find_shapes
+from training.models.inherit import inherited, size, widened
+from training.models.landmarks import Landmark, Landmarks, find_shapes, find_size
 from training.models.laws import Laws
 from training.models.layout import layout
 from training.models.packed import PackedModel
@@ -166,6 +166,7 @@ class Model(PackedModel):
 
     def inherited(self, weights: State, before: Any) -> State:
         """Return weights of a model of the Config `before` as they fit this one."""
+        weights = widened(weights, self.config, before)
         found = inherited(self.state_dict(), weights, self.config, before, layout(self.config))
         known = set(before.sensors)
         new = [
@@ -184,6 +185,16 @@ class Model(PackedModel):
         """Find laws in R steps of the sim, [R, ...] each; return bool [R]: not as forecast."""
         self.laws.fit(sensors, action, chance, after)
         return self.laws.turned(sensors, action, after)
+
+    def that_holds(self, index: Tensor, sensors: Tensor) -> Model:
+        """Return a model whose glimpses hold the landmarks whole that are in R (some) frames.
+
+        It is this one if its glimpses do; `index` are palette indices [R, cams, H, W].
+        """
+        least = find_size(index, self.marks, sensors)
+        if self.config.glimpse >= least:
+            return self
+        return Model(replace(self.config, glimpse=least))
 
     def fit_shapes(self, index: Tensor, sensors: Tensor) -> None:
         """Find how landmarks look in R (some) frames of palette indices [R, cams, H, W]."""
