@@ -43,6 +43,7 @@ def tiny_recipe() -> Recipe:
                 "batch": 4,
                 "unroll": 8,
                 "learning_rate": 1e-3,
+                "validate_games": 4,
             },
             "evaluate": {
                 "seeds": 1,

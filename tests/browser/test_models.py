@@ -34,6 +34,7 @@ minutes = 5.0
 steps = 20
 batch = 4
 unroll = 1
+validate_games = 4
 validate_steps = 8
 [evaluate]
 seeds = 1

@@ -31,6 +31,7 @@ steps = 30
 batch = 4
 unroll = 4
 learning_rate = 2e-3
+validate_games = 4
 [evaluate]
 seeds = 1
 rollouts = 4
