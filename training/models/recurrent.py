@@ -79,7 +79,7 @@ class Config(WorldConfig):
     drawing: int = 2  # residual 3x3 convolutions that draw, once the next sensors are known
     memory: int = 8  # channels a cell that are carried
     pooled: int = 16  # channels averaged and maxed over the grid, to see far-off events
-    glimpse: int = 13  # pixels along one side of the view around each landmark
+    glimpse: int = 13  # pixels along one side of the view around each landmark, at least
     shades: int = 4  # planes that a glimpse shows the colours in, and that a trace is drawn in
     glance: int = 128  # values that a glimpse is summed up in
     touch: int = 32  # values that what touches a landmark at a point of its way is summed up in
