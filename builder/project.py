@@ -203,6 +203,8 @@ class Project:
         mine, package = str(self.root / "sims"), str(SIMS)
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
+            if name == UserError.__module__:
+                continue  # Another class of that name would not be caught.
             if name.startswith("sims.") and file and self.find(name) != Path(file):
                 del sys.modules[name]
         sims.__path__[:] = list(dict.fromkeys((mine, package)))

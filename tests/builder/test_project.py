@@ -52,6 +52,17 @@ def test_two_projects_with_a_world_of_one_name(project: Project, tmp_path: Path)
     assert project.world("catcher").load().spec.title == "Catcher"
 
 
+def test_an_error_is_caught_though_a_project_has_a_copy_of_its_module(project: Project) -> None:
+    """As a clone of this repository has, that is built by a wmsite installed elsewhere."""
+    package = CATCHER.parents[3] / "sims"
+    for name in ("__init__.py", "errors.py"):
+        (project.root / "sims" / name).write_text((package / name).read_text())
+    Project.open(project.root).world("catcher").load()
+    from sims.errors import UserError as now
+
+    assert now is UserError
+
+
 def test_an_edit_is_loaded_though_bytecode_of_the_same_second_lies_there(project: Project) -> None:
     project.world("catcher").load()
     edited = rewrite(project, 'title="Catcher"', 'title="Retchac"')

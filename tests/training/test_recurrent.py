@@ -98,6 +98,16 @@ def test_landmarks_are_where_the_frame_shows_them(
     assert torch.equal(apart[:, 2:27].argmax(1) - 12, whole.long())
 
 
+def test_what_lies_on_an_edge_is_told_the_same_whatever_rounding_does(model: Model) -> None:
+    """Two runtimes add in different orders, and what flies at 0.75 pixels a step meets edges."""
+    low, edge, high = 52 - 4e-6, 52.0, 52 + 4e-6
+    sensors = torch.tensor([[14.5, y, 1.3, -0.75, 8.0, 2.0, 1.0] for y in (low, edge, high)])
+    marks = model.marks
+    way = marks.way(sensors, sensors)
+    for told in (marks.halves(way), marks.apart(sensors)[:, 2:], marks.pixels(sensors)):
+        torch.testing.assert_close(told[1:], told[:1].expand(2, -1), atol=1e-5, rtol=0)
+
+
 def test_a_window_has_its_landmark_in_the_middle(
     model: Model, play: tuple[torch.Tensor, torch.Tensor]
 ) -> None:

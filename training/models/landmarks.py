@@ -102,7 +102,7 @@ class Landmarks(nn.Module):
         first, other = (way[:, pairs] for pairs in self.pairs)
         far = torch.stack([first[:, :, i] - other[:, :, j] for i, j in ((2, 2), (1, 2), (2, 1))], 2)
         kinds = torch.arange(-2 * NEAR, 2 * NEAR + 2, device=way.device)
-        half = torch.floor(2 * far).clamp(-2 * NEAR, 2 * NEAR + 1)
+        half = torch.floor(2 * (far + EDGE)).clamp(-2 * NEAR, 2 * NEAR + 1)
         return (half[..., None] == kinds).float().flatten(1)
 
     def way(self, sensors: Tensor, free: Tensor) -> Tensor:
