@@ -69,7 +69,12 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any], init: Path | Non
     told = dict(recipe.model)
     if "landmarks" in told:
         told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told["landmarks"])
-    model = module.Model(module.Config(**sizes, **told))
+    config = module.Config(**sizes, **told)
+    before = init and _config(json.loads((init / "provenance.json").read_text()))
+    if before and "glimpse" in fields:
+        # What was widened stays wide: nothing would be known of a narrower window.
+        config = replace(config, glimpse=max(config.glimpse, getattr(before, "glimpse", 0)))
+    model = module.Model(config)
     if "landmarks" in told:
         model = model.that_holds(*_looked(arrays))
     if init is not None:

@@ -134,6 +134,12 @@ def test_fine_tuning_starts_from_the_nearest_weights(
         dataclasses.replace(recipe, model={**SMALL, "channels": 24}), arrays, dataset.spec
     )
     assert 0 < start_from(wider, tmp_path / "first", arrays) < copied
+    # What was widened once, for a sim of before, is not narrowed.
+    seen = dataclasses.replace(recipe, model={**SMALL, "glimpse": 17})
+    train(seen, tiny_dataset, tmp_path / "wide", Breakout, keys=KEYS)
+    after = build(recipe, arrays, dataset.spec, tmp_path / "wide")
+    assert after.config.glimpse == 17
+    assert start_from(after, tmp_path / "wide", arrays) == copied
 
 
 def test_edited_colours_are_told_apart(tiny_dataset: Path) -> None:
