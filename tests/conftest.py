@@ -16,6 +16,7 @@ from training.recipe import Recipe, from_json
 SHARED = ("graphs", "trained")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep in one process a module's tests, and those that share what takes long to make."""
     for item in items:
