@@ -70,10 +70,9 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any], init: Path | Non
     if "landmarks" in told:
         told["landmarks"] = tuple(_landmark(mark, spec, recipe) for mark in told["landmarks"])
     config = module.Config(**sizes, **told)
-    before = init and _config(json.loads((init / "provenance.json").read_text()))
-    if before and "glimpse" in fields:
+    if init is not None and "glimpse" in fields:
         # What was widened stays wide: nothing would be known of a narrower window.
-        config = replace(config, glimpse=max(config.glimpse, getattr(before, "glimpse", 0)))
+        config = replace(config, glimpse=max(config.glimpse, getattr(_before(init), "glimpse", 0)))
     model = module.Model(config)
     if "landmarks" in told:
         model = model.that_holds(*_looked(arrays))
@@ -84,11 +83,15 @@ def build(recipe: Recipe, arrays: Arrays, spec: dict[str, Any], init: Path | Non
 
 def _inherited(model: Any, folder: Path) -> dict[str, torch.Tensor]:
     """Return the weights of a folder as they fit a model, where they can."""
-    before = _config(json.loads((folder / "provenance.json").read_text()))
     found: dict[str, torch.Tensor] = model.inherited(
-        load_file(folder / "weights.safetensors"), before
+        load_file(folder / "weights.safetensors"), _before(folder)
     )
     return found
+
+
+def _before(folder: Path) -> Any:
+    """Return the Config of the model in a weights folder."""
+    return _config(json.loads((folder / "provenance.json").read_text()))
 
 
 def _config(provenance: dict[str, Any]) -> Any:
