@@ -315,7 +315,11 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> boo
         # Of a run that was killed, what is done is done; what is committed may be damaged.
         return step in due.steps and not (trained and weights.key(work, step) == entry.keys[step])
 
-    if wanted("evaluate"):
+    measures, exports = wanted("evaluate"), wanted("graphs")
+    if trained and entry.tuning and measures and exports:
+        _side_by_side(entry, work, terminal)
+        measures = exports = False
+    if measures:
         from training import evaluate
 
         evaluate.evaluate(work, entry.world.load(), entry.recipe)
@@ -325,12 +329,8 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> boo
         terminal.warn(why)
         shutil.rmtree(work, ignore_errors=True)
         return acceptance.fits(entry)
-    if wanted("graphs"):
-        from builder import graphs
-
-        sim, out = entry.world.load(), work / "graphs"
-        graphs.make_graphs(work, dataset(entry), sim, entry.recipe, out, terminal.warn)
-        weights.stamp(work, {"graphs": entry.keys["graphs"]})
+    if exports:
+        _export(entry, work, terminal)
     weights.publish(work, entry.weights)
     if (work / "tensorboard").is_dir():
         logs = entry.home / "tensorboard" / work.name
@@ -339,6 +339,36 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> boo
         (work / "tensorboard").rename(logs)
     shutil.rmtree(work, ignore_errors=True)
     return True
+
+
+def _side_by_side(entry: Entry, work: Path, terminal: Terminal) -> None:
+    """Evaluate and export at once, each on half of the cores: somebody waits.
+
+    Only where an edit is followed: what a full training made is timed on a machine at rest.
+    """
+    import torch
+
+    from training import evaluate
+    from training.processes import beside
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // 2))
+    try:
+        with beside(evaluate.evaluate, work, entry.world.load(), entry.recipe) as evaluated:
+            _export(entry, work, terminal)
+            evaluated.result()
+    finally:
+        torch.set_num_threads(threads)
+    weights.stamp(work, {"evaluate": entry.keys["evaluate"]})
+
+
+def _export(entry: Entry, work: Path, terminal: Terminal) -> None:
+    """Make the graphs of the weights in `work`."""
+    from builder import graphs
+
+    sim, out = entry.world.load(), work / "graphs"
+    graphs.make_graphs(work, dataset(entry), sim, entry.recipe, out, terminal.warn)
+    weights.stamp(work, {"graphs": entry.keys["graphs"]})
 
 
 def dataset(entry: Entry) -> Path:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager, redirect_stderr
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any
 
 import sims
 
 SHOWN = 0.5  # seconds between two looks at how far they are
+SPAWN = multiprocessing.get_context("spawn")
 
 _counts: Any = None
 
@@ -32,8 +35,7 @@ def in_processes(
         for arguments in jobs:
             job(*arguments, told)
         return
-    context = multiprocessing.get_context("spawn")
-    counts = context.Array("q", 2)
+    counts = SPAWN.Array("q", 2)
     seen = (0, 0)
 
     def show() -> None:
@@ -42,16 +44,33 @@ def in_processes(
         told(now[0] - seen[0], now[1] - seen[1])
         seen = now
 
-    paths = list(sims.__path__)
-    with ProcessPoolExecutor(count, context, _begin, (counts, paths)) as pool:
+    with _pool(count, counts) as pool:
         # The arguments are unpacked over there, when worlds can be imported.
         waiting = {pool.submit(_do, job, arguments) for arguments in jobs}
+        while waiting:
+            done, waiting = wait(waiting, SHOWN, FIRST_EXCEPTION)
+            show()
+            for future in done:
+                future.result()
+
+
+@contextmanager
+def beside(job: Callable[..., Any], *arguments: Any) -> Iterator[Future[Any]]:
+    """Do `job(*arguments)` in a process that shows nothing, on half of the cores, during the block.
+
+    Its future tells what it returned or raised. A block that fails ends it.
+    """
+    with _pool(1, None, (os.cpu_count() or 1) // 2) as pool:
+        yield pool.submit(_quietly, job, arguments)
+
+
+@contextmanager
+def _pool(count: int, counts: Any, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
+    """Give `count` processes of so many threads; where the block fails, those that run end."""
+    told = (counts, list(sims.__path__), max(1, threads))
+    with ProcessPoolExecutor(count, SPAWN, _begin, told) as pool:
         try:
-            while waiting:
-                done, waiting = wait(waiting, SHOWN, FIRST_EXCEPTION)
-                show()
-                for future in done:
-                    future.result()
+            yield pool
         except BaseException:
             for process in list((pool._processes or {}).values()):
                 process.terminate()
@@ -59,9 +78,10 @@ def in_processes(
             raise
 
 
-def _begin(counts: Any, paths: list[str]) -> None:
+def _begin(counts: Any, paths: list[str], threads: int) -> None:
     """Begin a process: end it when its parent ends, and find the same worlds."""
     global _counts
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read when torch is imported
     _counts = counts
     sims.__path__[:] = paths
     parent = multiprocessing.parent_process()
@@ -81,3 +101,9 @@ def _do(job: Callable[..., None], arguments: tuple[Any, ...]) -> None:
             _counts[1] += second
 
     job(*arguments, told)
+
+
+def _quietly(job: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    os.environ.pop("WMSITE_PROGRESS", None)  # what the one that began this tells is shown there
+    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+        return job(*arguments)
