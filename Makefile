@@ -24,8 +24,8 @@ test: $(VENV)/.test node_modules/.test chromium
 	$(BIN)/mypy
 	npm run --silent check
 	@# Side by side, each on one thread; then those that play in a browser, which need both cores.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup tests/sims tests/training tests/builder \
-		tests/golden
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder \
+		tests/builder tests/training tests/sims tests/golden
 	$(BIN)/pytest tests/browser
 
 bench: $(VENV)/.test node_modules/.test chromium
