@@ -315,11 +315,9 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> boo
         # Of a run that was killed, what is done is done; what is committed may be damaged.
         return step in due.steps and not (trained and weights.key(work, step) == entry.keys[step])
 
-    measures, exports = wanted("evaluate"), wanted("graphs")
-    if trained and entry.tuning and measures and exports:
+    if trained and entry.tuning and wanted("evaluate") and wanted("graphs"):
         _side_by_side(entry, work, terminal)
-        measures = exports = False
-    if measures:
+    if wanted("evaluate"):
         from training import evaluate
 
         evaluate.evaluate(work, entry.world.load(), entry.recipe)
@@ -329,7 +327,7 @@ def _make(entry: Entry, due: Due, training: Training, terminal: Terminal) -> boo
         terminal.warn(why)
         shutil.rmtree(work, ignore_errors=True)
         return acceptance.fits(entry)
-    if exports:
+    if wanted("graphs"):
         _export(entry, work, terminal)
     weights.publish(work, entry.weights)
     if (work / "tensorboard").is_dir():
