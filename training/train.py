@@ -184,10 +184,16 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     dataset = Dataset.open(dataset_dir)
-    arrays = dataset.load("train")  # decoded once, for all ranks
+    # What the data are, and what is found in them, is the same for all ranks.
+    arrays = dataset.load("train")
+    torch.manual_seed(recipe.seed)
+    model = build(recipe, arrays, dataset.spec, init)
+    arrays = fit(model, arrays)
+    if init is not None:
+        start_from(model, init, arrays)
 
     def work(ranks: Ranks) -> None:
-        run = _train(recipe, dataset, arrays, out, sim_class, init, ranks)
+        run = _train(recipe, dataset, arrays, model, out, sim_class, ranks)
         if ranks.rank == 0:
             finish(run, recipe, keys, init)
 
@@ -195,18 +201,12 @@ def train(
 
 
 def _train(
-    recipe: Recipe, dataset: Dataset, arrays: Arrays, out: Path, sim_class: type[Sim],
-    init: Path | None, ranks: Ranks,
+    recipe: Recipe, dataset: Dataset, arrays: Arrays, model: Any, out: Path,
+    sim_class: type[Sim], ranks: Ranks,
 ) -> Run:  # fmt: skip
     """Be one of the ranks: all compute the same weights, and the first tells of it."""
     plan, first = recipe.train, ranks.rank == 0
-    torch.manual_seed(recipe.seed)
-    where = device(ranks)
-    model = build(recipe, arrays, dataset.spec, init).to(where)
-    arrays = fit(model, arrays)
-    if init is not None:
-        start_from(model, init, arrays)
-    run = Run(model, plan, out)
+    run = Run(model.to(device(ranks)), plan, out)
     resumed = run.resume()
 
     games = ranks.share(plan.batch)
