@@ -6,11 +6,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --editable
+# What is imported is compiled then: most of torch never is.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --editable
 NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# Packages of one kind are fetched and unpacked while others are, and checked.
+MAKEFLAGS += --jobs=3
 
-.PHONY: site test bench clean chromium
+.PHONY: site test checks bench clean chromium
 
 site: $(VENV)/.base node_modules/.site
 	@# 3: something must be trained, and torch is not installed yet.
@@ -18,15 +21,17 @@ site: $(VENV)/.base node_modules/.site
 		$(PIP) '.[train]' && touch $(VENV)/.train && $(BIN)/wmsite build; }
 	@exec $(BIN)/wmsite serve
 
-test: $(VENV)/.test node_modules/.test chromium
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	npm run --silent check
+test: checks chromium
 	@# Side by side, each on one thread; then those that play in a browser, which need both cores.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder \
 		tests/builder tests/training tests/sims tests/golden
 	$(BIN)/pytest tests/browser
+
+checks: $(VENV)/.test node_modules/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	npm run --silent check
 
 bench: $(VENV)/.test node_modules/.test chromium
 	$(BIN)/python -m bench
@@ -63,7 +68,8 @@ node_modules/.test: package.json package-lock.json
 	$(NPM)
 	@touch node_modules/.site $@
 
-chromium: | $(VENV)/.test
+# After Python, which may have needed apt too.
+chromium: | $(VENV)/bin/python
 	@$(BIN)/python -c 'from builder.chromium import find; find()' 2>/dev/null || { \
 		$(AS_ROOT) apt-get update && \
 		$(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
