@@ -30,7 +30,7 @@ test: checks chromium
 checks: $(VENV)/.test node_modules/.test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	npm run --silent check
 
 bench: $(VENV)/.test node_modules/.test chromium

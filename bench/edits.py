@@ -23,6 +23,14 @@ from sims.errors import UserError
 WORLD, FAMILY = "breakout", "recurrent"
 ROLLOUTS = 80
 STEP = 30
+# What is measured; after the first two, what hardly an edit here is about.
+FIGURES = {
+    "controllability": "controllability",
+    "ball_held": f"ball held at step {STEP}",
+    "paddle_held": f"paddle held at step {STEP}",
+    "bricks": f"bricks right at step {STEP}",
+    "lives": f"lives right at step {STEP}",
+}
 
 # What a reader would try: (name, text of the sim, what it becomes) ...
 Edit = list[tuple[str, str]]
@@ -147,10 +155,9 @@ with tempfile.TemporaryDirectory() as copy:
     shutil.copytree(weights, work)
     recipe = dataclasses.replace(entry.asked, evaluate=asked)
     metrics = evaluate(work, sim, recipe)
-print(json.dumps({
-    "held": metrics["rows"][0]["values"][f"ball_held@{step}"],
-    "control": metrics["checks"]["controllability"],
-}))
+values = metrics["rows"][0]["values"]
+found = {name.removesuffix(f"@{step}"): value for name, value in values.items()}
+print(json.dumps(found | {"controllability": metrics["checks"]["controllability"]}))
 """
 
 
@@ -192,7 +199,7 @@ def python(arguments: list[str], quiet: bool = True) -> subprocess.CompletedProc
 def rows(name: str, told: dict[str, Any] | None) -> list[Figure]:
     """Return the figures of weights on a sim, as `ask` tells them."""
     found = []
-    for key, label in (("control", "controllability"), ("held", f"ball held at step {STEP}")):
+    for key, label in FIGURES.items():
         what = f"{name}: {label}"
         if told is None:
             found.append(Figure(what, None, "%", note="does not fit, or failed"))
@@ -224,6 +231,8 @@ def measure(*names: str) -> list[Figure]:
                 Figure(f"{name}: build", seconds, "s", 120, note=last if done.returncode else "")
             )
             mine = folder / "weights" / WORLD / FAMILY
+            steps = json.loads((mine / "provenance.json").read_text())["steps"]
+            figures.append(Figure(f"{name}: trained", steps, "steps"))
             figures += rows(f"{name}, after the build", ask(folder, mine))
             figures += rows(f"{name}, the same model on the old rules", ask(old, mine))
     return figures
