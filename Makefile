@@ -10,8 +10,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --editable
 NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-# Packages of one kind are fetched and unpacked while others are, and checked.
-MAKEFLAGS += --jobs=3
 
 .PHONY: site test checks bench clean chromium
 
@@ -21,7 +19,9 @@ site: $(VENV)/.base node_modules/.site
 		$(PIP) '.[train]' && touch $(VENV)/.train && $(BIN)/wmsite build; }
 	@exec $(BIN)/wmsite serve
 
-test: checks chromium
+test:
+	@# Packages of each kind are unpacked while others are, and checked.
+	@$(MAKE) --no-print-directory --jobs=3 checks chromium
 	@# Side by side, each on one thread; then those that play in a browser, which need both cores.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder \
 		tests/builder tests/training tests/sims tests/golden
