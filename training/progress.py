@@ -91,12 +91,13 @@ class Progress:
         """Return the seconds left at the pace so far."""
         gained = self.done - self.began_at
         spent = time.monotonic() - self.began
-        return spent * (self.total - self.done) / gained if gained > 0 else None
+        # What is counted in parts may end up a hair beyond the total.
+        return spent * max(0.0, self.total - self.done) / gained if gained > 0 else None
 
     def _write(self) -> None:
         """Tell the file, in whole, how far this is, and what the bar says beside it."""
         self.written = time.monotonic()
-        share = self.done / self.total if self.total else 1.0
+        share = min(1.0, self.done / self.total) if self.total else 1.0
         told = {"title": self.title, "share": share, "left": self._left(), "said": self._suffix()}
         aside = Path(f"{self.file}.{os.getpid()}")
         aside.write_text(json.dumps(told))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +38,16 @@ def test_a_failure_is_not_called_done() -> None:
     with pytest.raises(KeyError), Progress("x", total=1, stream=log):
         raise KeyError
     assert "stopped (KeyError)" in log.getvalue()
+
+
+def test_what_comes_to_a_hair_more_than_the_total_leaves_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "progress.json"
+    monkeypatch.setenv("WMSITE_PROGRESS", str(file))
+    log = io.StringIO()
+    with Progress("train x", total=100, unit="%", interval=0.0, stream=log) as progress:
+        progress.update(100.001)
+    told = json.loads(file.read_text())
+    assert (told["left"], told["share"]) == (0, 1)
+    assert "0:00 left" in log.getvalue()
