@@ -22,10 +22,13 @@ def test_the_page_takes_the_first_variant_that_its_device_runs(playing: Any, sit
 
 def test_a_null_adapter_leaves_wasm_and_a_line(playing: Any) -> None:
     page = playing
+    # Beside what there is to say of the model anyway.
+    game(page, "g.model.model.older = 'Made for another sim.'")
     page.click("[data-opens=settings]")
     runs_on = page.get_by_label("Model runs on")
     runs_on.select_option("webgpu")
-    page.wait_for_selector(".wm-notice:has-text('WebGPU is not used: ')")
+    page.wait_for_selector(".wm-notice:has-text('Made for another sim. WebGPU is not used: ')")
+    game(page, "g.model.model.older = ''")
     after = until(page, "s.backend === 'wasm'")
     frames = after["modelFrames"]
     until(page, f"s.modelFrames > {frames + 2}")
