@@ -65,7 +65,7 @@ async function playModel(game, world, base) {
   const model = new ModelLink(game.runtime, entryOf(game, world), base, world.spec);
   await model.load(game.choice, game.stages, firstSight(game));
   if (game.notice?.offer === "retry-model") game.notice = null;
-  const say = [model.model.older, model.note].filter(Boolean).join(" ");
+  const say = [model.note, model.model.older].filter(Boolean).join(" ");
   if (say) game.say({ text: say });
   await game.exclusively(async () => {
     game.model?.release();

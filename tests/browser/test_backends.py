@@ -27,7 +27,8 @@ def test_a_null_adapter_leaves_wasm_and_a_line(playing: Any) -> None:
     page.click("[data-opens=settings]")
     runs_on = page.get_by_label("Model runs on")
     runs_on.select_option("webgpu")
-    page.wait_for_selector(".wm-notice:has-text('Made for another sim. WebGPU is not used: ')")
+    said = page.locator(".wm-notice:has-text('WebGPU is not used: ')")
+    said.filter(has_text="The model runs on wasm. Made for another sim.").wait_for()
     game(page, "g.model.model.older = ''")
     after = until(page, "s.backend === 'wasm'")
     frames = after["modelFrames"]
