@@ -1,1 +1,1 @@
-"""The figures that wmsite is held to, measured on the machine at hand: `python -m bench`."""
+"""The figures that wmsite must keep, measured on this machine: `python -m bench`."""

@@ -1,7 +1,8 @@
 """Measure every figure, or some groups: python -m bench [sim] [data] [model] and so on.
 
-`edits` takes half an hour and `full` two or three, so they are measured when they are asked for;
-`edits:gravity,colours` measures these edits alone.
+`edits` takes half an hour, `full` two or three hours and `tests` as long as `make test`, so they
+run only on request. `edits:gravity,colours` measures these edits alone. `same:COMMIT` compares with
+the code of another commit.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from importlib import import_module
 from bench import table
 from sims.errors import UserError
 
-GROUPS = ("sim", "data", "model", "page", "build", "train")
-LONG = ("edits", "full")
+GROUPS = ("sim", "data", "model", "driving", "pong", "environments", "page", "build", "train")
+LONG = ("edits", "full", "same", "tests")
 
 
 def main(names: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""How long `wmsite build` takes with nothing changed, and with one page changed."""
+"""The time of `wmsite build` with nothing changed, and with one page changed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bench.table import ROOT, Figure, median
 from sims.errors import UserError
 
 TIMES = 3
-# All that a build reads of this project, with what was prepared once for the checkout.
+# Everything that a build reads of this project, and the files that were prepared once here.
 PARTS = ("docs", "sims", "recipes", "weights", "mkdocs.yml")
 
 
 def copy_project(folder: Path) -> None:
-    """Copy this project, so that nothing here is touched."""
+    """Copy this project, so that the original does not change."""
     for name in PARTS:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.is_file():
             shutil.copy(source, folder / name)
-    # Links in pages and the reference lead to these: read, never written.
+    # Links in pages and in the reference lead here: these folders are only read.
     for name in ("training", "builder", "site_template", "README.md"):
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
@@ -37,7 +37,7 @@ def copy_project(folder: Path) -> None:
 
 
 def build(folder: Path) -> float:
-    """Build as a user does; return seconds of wall clock, Python's start included."""
+    """Build as a user does; return seconds of wall-clock time, including Python's start."""
     command = [sys.executable, "-m", "builder.cli", "-C", str(folder)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
@@ -55,7 +55,7 @@ def build(folder: Path) -> float:
 
 
 def measure() -> list[Figure]:
-    """Build a copy of this project again and again."""
+    """Build a copy of this project several times."""
     with tempfile.TemporaryDirectory(prefix="wmsite-bench-") as name:
         folder = Path(name)
         copy_project(folder)

@@ -1,4 +1,4 @@
-"""Datasets: asking a large manifest, and recording the world with most sensors."""
+"""Datasets: queries to a large manifest, and recording the world with the most sensors."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import pyarrow as pa
 
 from bench.table import ROOT, Figure, median
 from sims.driving import Driving
-from training.book import EVENTS, FORMAT, MANIFEST
-from training.dataset import Dataset
-from training.lerobot import VERSION, features, modalities, write_json, write_parquet
+from training.data.dataset import Dataset
+from training.data.dataset_manifest import EVENTS, FORMAT, MANIFEST
+from training.data.lerobot import VERSION, features, modalities, write_json, write_parquet
+from training.data.record import record
 from training.recipe import Data, DataRecipe
-from training.record import record
 
 STEPS, LENGTH = 1_000_000, 200
-EVERY = 10  # steps from one event to the next: more than drivers make
-RECORDED = 100_000  # steps of the figure; so many are recorded here:
+EVERY = 10  # steps between two events: more events than drivers cause
+RECORDED = 100_000  # steps of the figure; this many are recorded:
 TRIAL = 20_000
 CHILD = (
     "import resource, sys; from pathlib import Path; from bench.data import drive\n"
@@ -37,7 +37,7 @@ CHILD = (
 
 
 def large(folder: Path) -> None:
-    """Write the manifest, and nothing else, of a million steps of driving."""
+    """Write only the manifest of a million steps of driving."""
     spec = Driving.spec
     count = STEPS // LENGTH
     numbers = np.arange(count)
@@ -79,7 +79,7 @@ def large(folder: Path) -> None:
 
 
 def drive(out: Path, steps: int, shards: int, processes: int) -> float:
-    """Record driving as its recipe does, but for the number of steps; return the seconds taken."""
+    """Record driving as its recipe does, except for the number of steps; return the seconds."""
     data = Data(steps, worlds=32, episode_steps=200, shards=shards)
     began = time.perf_counter()
     record(Driving, DataRecipe("driving", 1, data), out, str(steps), processes=processes)
@@ -99,7 +99,7 @@ def _environment() -> dict[str, str]:
 
 
 def _asked(folder: Path) -> float:
-    """Open the manifest and ask it one thing, in milliseconds."""
+    """Open the manifest and make one query; return milliseconds."""
     began = time.perf_counter()
     dataset = Dataset.open(folder)
     found = dataset.query(scenario="junction", condition="fog", event="red_light")

@@ -1,7 +1,7 @@
 """How well a model follows an edit of its sim: before, after `wmsite build`, and on the old rules.
 
-Each edit is made in a copy of this project, and built there as a user would. Takes minutes an edit,
-so it is measured only when asked for: python -m bench edits; or some: python -m bench edits:gravity
+Each edit is made in a copy of this project, and built there as a user would. An edit takes minutes,
+so this runs only on request: python -m bench edits; or some: python -m bench edits:gravity
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from bench.build import copy_project
 from bench.table import ROOT, Figure
 from sims.errors import UserError
 
-WORLD, FAMILY = "breakout", "recurrent"
+WORLD, FAMILY = "breakout", "object_laws"
 ROLLOUTS = 80
 STEP = 30
-# What is measured; after the first two, what hardly an edit here is about.
+# The figures; the edits here hardly affect those after the first two.
 FIGURES = {
     "controllability": "controllability",
     "ball_held": f"ball held at step {STEP}",
@@ -32,7 +32,7 @@ FIGURES = {
     "lives": f"lives right at step {STEP}",
 }
 
-# What a reader would try: (name, text of the sim, what it becomes) ...
+# Edits that a reader might try: (name, text of the sim, its replacement) ...
 Edit = list[tuple[str, str]]
 FLYING = '"flying": np.zeros(worlds, dtype=np.bool_),  # Is there a ball?'
 EDITS: dict[str, Edit] = {
@@ -136,16 +136,16 @@ EDITS: dict[str, Edit] = {
 TWIN = '{ x = "ball2.0", y = "ball2.1", present = "ball2_present", like = "ball.0" }'
 LANDMARK = ("landmarks = [\n", f"landmarks = [\n    {TWIN},\n")
 
-# Run in a process of its own, beside one project's sim: figures of a weights folder on it.
+# Run in a separate process, beside one project's sim: figures of a weights folder on it.
 ASK = """
 import dataclasses, json, shutil, sys, tempfile
 from pathlib import Path
-from builder.pipeline import Entry
-from builder.project import Project
+from builder.project.entries import Entry
+from builder.project.worlds import Project
 folder, weights, rollouts, step = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
-entry = Entry(Project.open(folder).world("breakout"), "recurrent")
+entry = Entry(Project.open(folder).world("breakout"), "object_laws")
 sim = entry.world.load()
-from training.evaluate import evaluate  # now, so that its detector is of this sim
+from training.evaluation.evaluate import evaluate  # now, so that its detector is of this sim
 asked = dataclasses.replace(
     entry.asked.evaluate, seeds=1, rollouts=rollouts, horizons=[step], steps=step, games=2,
     play_steps=2,
@@ -162,10 +162,10 @@ print(json.dumps(found | {"controllability": metrics["checks"]["controllability"
 
 
 def apply(folder: Path, name: str) -> None:
-    """Make an edit in a project; UserError for an unknown one, or a sim that it doesn't fit."""
+    """Make an edit in a project; UserError for an unknown one, or a sim that it does not fit."""
     if name not in EDITS:
         raise UserError(f"bench: no edit '{name}'; there are {', '.join(EDITS)}")
-    files = [(folder / "sims" / "breakout.py", EDITS[name])]
+    files = [(folder / "sims" / "breakout" / "__init__.py", EDITS[name])]
     if name == "a second ball":
         files.append((folder / "recipes" / WORLD / f"{FAMILY}.toml", [LANDMARK]))
     for file, changes in files:
@@ -178,7 +178,7 @@ def apply(folder: Path, name: str) -> None:
 
 
 def ask(folder: Path, weights: Path) -> dict[str, Any] | None:
-    """Return the figures of weights on a project's sim; None where they don't fit it."""
+    """Return the figures of weights on a project's sim; None if they don't fit it."""
     done = python(["-c", ASK, str(folder), str(weights), str(ROLLOUTS), str(STEP)])
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
@@ -189,7 +189,7 @@ def build(folder: Path, training: str = "never") -> subprocess.CompletedProcess[
 
 
 def python(arguments: list[str], quiet: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run this project's Python; what it prints is kept, or if not `quiet`, shown."""
+    """Run this project's Python; its output is captured or, if not `quiet`, shown."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=quiet, text=True
@@ -197,7 +197,7 @@ def python(arguments: list[str], quiet: bool = True) -> subprocess.CompletedProc
 
 
 def rows(name: str, told: dict[str, Any] | None) -> list[Figure]:
-    """Return the figures of weights on a sim, as `ask` tells them."""
+    """Return the figures of weights on a sim from the result of `ask`."""
     found = []
     for key, label in FIGURES.items():
         what = f"{name}: {label}"
@@ -210,7 +210,7 @@ def rows(name: str, told: dict[str, Any] | None) -> list[Figure]:
 
 
 def measure(*names: str) -> list[Figure]:
-    """Make each edit in a copy of this project, built before, and let its model follow."""
+    """Make each edit in a built copy of this project, and let its model follow."""
     shipped = ROOT / "weights" / WORLD / FAMILY
     with tempfile.TemporaryDirectory(prefix="wmsite-edits-") as place:
         old = Path(place) / "old"

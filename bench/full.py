@@ -1,7 +1,7 @@
-"""What an edit's model could be: trained from nothing with the recipe's whole budget.
+"""The best model for an edit: trained from new weights with the recipe's whole budget.
 
-Half an hour an edit, so it is measured only when asked for: python -m bench full:gravity
-What was recorded and trained stays in bench/out until it is measured: a killed run goes on there.
+An edit takes half an hour, so this runs only on request: python -m bench full:gravity
+Recorded data and weights stay in bench/out until they are measured: an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from pathlib import Path
 from bench.build import copy_project
 from bench.edits import EDITS, FAMILY, WORLD, apply, ask, python, rows
 from bench.table import OUT, Figure
-from builder.pipeline import Entry
-from builder.project import Project
+from builder.project.entries import Entry
+from builder.project.worlds import Project
 from sims.errors import UserError
 
-# Run in a process of its own, beside the edited sim: train its model from nothing.
+# Run in a separate process, beside the edited sim: train its model from new weights.
 TRAIN = """
 import sys
 from pathlib import Path
-from builder.pipeline import Entry
-from builder.project import Project
+from builder.project.entries import Entry
+from builder.project.worlds import Project
 folder, recorded, out = map(Path, sys.argv[1:])
-entry = Entry(Project.open(folder).world("breakout"), "recurrent")
-from training.record import record
-from training.train import train
+entry = Entry(Project.open(folder).world("breakout"), "object_laws")
+from training.data.record import record
+from training.trainer.train import train
 sim, keys = entry.world.load(), {step: entry.keys[step] for step in ("sim", "data", "train")}
 train(entry.asked, record(sim, entry.asked, recorded.parent, recorded.name), out, sim, keys=keys)
 """
 
 
 def measure(*names: str) -> list[Figure]:
-    """Train a model for each edit, and measure it; UserError where training fails."""
+    """Train a model for each edit, and measure it; UserError if training fails."""
     figures: list[Figure] = []
     for name in names or EDITS:
         kept = OUT / "full" / name.replace(" ", "-")

@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.table import ROOT, Figure, median
-from builder import manifest, runtimes
-from builder.project import Project
+from builder.export import runtimes
+from builder.project.worlds import Project
+from builder.site import manifest
+from sims import canvas
 from sims.errors import UserError
 
 ROUNDS, STEPS, WARM = 6, 60, 5
-# The published design (issue 2): a pixel denoiser that is evaluated four times for each frame.
+MOST = {"driving/latent": 15.0, "pong/pixels": 2.5}  # ms; others have 6
+# The published design (issue 2): a pixel denoiser with four evaluations for each frame.
 SIZE, PLANES, WIDTH, BLOCKS, DILATIONS, EVALUATIONS = 64, 19, 96, 14, (1, 2, 4, 8), 4
 
 
 def denoiser(path: Path) -> int:
-    """Write the denoiser with random weights; return its number of parameters."""
+    """Write the denoiser with random weights; return the number of its parameters."""
     rng = np.random.default_rng(0)
     nodes: list[Any] = []
     weights: list[Any] = []
@@ -66,17 +69,16 @@ def denoiser(path: Path) -> int:
 
 
 def first_frame(project: Project, world: str) -> NDArray[np.uint8]:
-    """Return a sim's first frame as the graphs take it, uint8 [1, cams, H, W, 4]."""
+    """Return a sim's first frame in the graphs' form, uint8 [1, cams, H, W, 4]."""
     sim = project.world(world).load()(1)
-    camera = sim.spec.cameras[0]
-    frame = np.zeros((1, len(sim.spec.cameras), camera.height, camera.width, 3), np.uint8)
+    frame = canvas.blank(sim.spec, 1)
     sim.reset(np.zeros(1, np.int64))
     sim.render(frame)
     return np.concatenate([frame, np.full((*frame.shape[:-1], 1), 255, np.uint8)], -1)
 
 
 def feeds(told: dict[str, Any], frame: NDArray[np.uint8]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return inputs for one row of STEPS steps of a game, and what is carried."""
+    """Return inputs for one row of STEPS steps of a game, and the carried state."""
     rng = np.random.default_rng(0)
     carry = {s["input"]: s["output"] for s in told["state"]}
     values: dict[str, Any] = {}
@@ -117,7 +119,7 @@ def measure(weights: Path = ROOT / "weights") -> list[Figure]:
                     ran = browser.run(step, values, carry, [])
                     title = manifest.titled(variant["name"], variant["evaluations"])
                     times.setdefault((name, title), []).extend(ran.ms[WARM:])
-            # Seconds each: once to warm up, then as often as it takes to trust the median.
+            # Seconds each: one run to warm up, then enough runs for a reliable median.
             if turn < 4:
                 ran = browser.run(graph, {"x": noise.astype(np.float32)}, {}, [])
                 times.setdefault(("published", "fp32"), []).extend(ran.ms if turn else [])
@@ -137,7 +139,7 @@ def measure(weights: Path = ROOT / "weights") -> list[Figure]:
                 f"model step, median: {name} {variant}, Chromium wasm, one thread",
                 median(ms),
                 "ms",
-                at_most=6.0 if ship else None,
+                at_most=MOST.get(name, 6.0) if ship else None,
                 note=note,
             )
         )

@@ -1,4 +1,4 @@
-"""The page in Chromium: Play to the first frame, what the first load weighs, the pace of play."""
+"""The page in Chromium: Play to the first frame, the size of the first load, the pace of play."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.table import OUT, ROOT, Figure, median
-from builder import chromium, download
+from builder import chromium
+from builder.site import download
 from sims.errors import UserError
 
 LOADS = 5
@@ -60,7 +61,7 @@ def first_play(page: Any, url: str) -> float:
 
 
 def loads(browser: Any, url: str, site: Path) -> list[Figure]:
-    """Play in fresh browsers, and again from what their service worker keeps."""
+    """Play in new browsers, and again from the files that their service worker has stored."""
     cold, warm = [], []
     asked: set[Path] = set()
     for _ in range(LOADS):
@@ -69,7 +70,7 @@ def loads(browser: Any, url: str, site: Path) -> list[Figure]:
         here: set[Path] = set()
 
         def note(response: Any, here: set[Path] = here) -> None:
-            # What the service worker fetches for offline use is no part of the way to play.
+            # The service worker's downloads for offline use do not count as part of the first load.
             if response.request.service_worker is None:
                 here.add(served(site, url, response.url))
 
@@ -77,7 +78,7 @@ def loads(browser: Any, url: str, site: Path) -> list[Figure]:
         cold.append(first_play(page, url))
         page.wait_for_function(f"() => {STATE}.modelFrames > 0 || !{MODELS}")
         asked = asked or set(here)
-        # The service worker keeps what was played; from then on all comes from there.
+        # The service worker stores the played world; from then on all files come from it.
         page.wait_for_selector(".wm-offline[data-state=kept]", timeout=120_000)
         warm.append(first_play(page, url))
         context.close()
@@ -102,13 +103,13 @@ def loads(browser: Any, url: str, site: Path) -> list[Figure]:
 
 
 def served(site: Path, url: str, asked: str) -> Path:
-    """Return the file of a URL of the site; a folder stands for its index.html."""
+    """Return the file of a URL of the site; a folder means its index.html."""
     path = urlsplit(asked).path.removeprefix(urlsplit(url).path)
     return site / path / "index.html" if not path or path.endswith("/") else site / path
 
 
 def pace(browser: Any, url: str) -> list[Figure]:
-    """Play a minute in overlay mode with keys, and read the page's own frame intervals."""
+    """Play for a minute in overlay mode with keys, and read the page's own frame intervals."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     first_play(page, url)
@@ -134,7 +135,7 @@ def pace(browser: Any, url: str) -> list[Figure]:
 
 
 def drive(browser: Any, url: str) -> list[Figure]:
-    """Drive for a minute, by autopilot, with all cameras and sensors drawn."""
+    """Drive for a minute, with the autopilot and all cameras and sensors drawn."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     first_play(page, f"{url}worlds/driving/")

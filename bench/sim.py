@@ -1,4 +1,4 @@
-"""The sims' speed, batched in CPython on one core and alone in real Pyodide; and their bytes."""
+"""The sims' speed, in batches in CPython on one core and alone in real Pyodide; and their bytes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import sys
 from typing import Any
 
 from bench.table import ROOT, Figure
-from builder.vendor import numpy_wheel
+from builder.site.vendor import in_pyodide
 
 TIMING = ROOT / "bench" / "sim_timing.py"
-PYODIDE = ROOT / "tests" / "sims" / "pyodide_run.mjs"
 REPLAY = ROOT / "tests" / "sims" / "replay.py"
 SECONDS = 5
-COMPARED = (32, 32, 8)  # worlds, steps and steps a hash, of every scenario of driving
-# Of each world: how many at once, and the bounds in steps a second and in milliseconds.
+COMPARED = (32, 32, 8)  # worlds, steps and steps for each hash, of every scenario of driving
+# For each world: the batch size, and the bounds in steps a second and in milliseconds.
 WORLDS = (("breakout", 256, 40_000, 1.5), ("driving", 128, 1_500, 25.0))
 
 
 def run(command: list[str]) -> dict[str, Any]:
-    """Return the JSON object that a command prints last, run on one thread."""
+    """Run a command on one thread; return the JSON object that it prints last."""
     told: dict[str, Any] = json.loads(lines(command)[-1])
     return told
 
 
 def lines(command: list[str]) -> list[str]:
-    """Return what a command prints, run on one thread."""
+    """Run a command on one thread; return the lines that it prints."""
     environment = os.environ | {
         name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     }
@@ -38,7 +37,7 @@ def lines(command: list[str]) -> list[str]:
 
 
 def compared(page: list[str]) -> Figure:
-    """Play driving in both Pythons, and count the steps up to where a byte differs."""
+    """Play driving in both Pythons, and count the steps before the first different byte."""
     numbers = [str(REPLAY), "sims.driving", *map(str, COMPARED)]
     ours, theirs = lines([sys.executable, *numbers]), lines([*page, *numbers])
     same = sum(a == b for a, b in zip(ours, theirs, strict=True))
@@ -54,7 +53,7 @@ def compared(page: list[str]) -> Figure:
 def measure() -> list[Figure]:
     """Time both worlds, and compare driving's bytes."""
     figures = []
-    page = ["node", str(PYODIDE), str(ROOT / "sims"), str(numpy_wheel())]
+    page = in_pyodide(ROOT / "sims", TIMING)[:-1]
     for world, worlds, least, most in WORLDS:
         module = f"sims.{world}"
         batched = run([sys.executable, str(TIMING), module, str(worlds), str(SECONDS)])

@@ -1,9 +1,7 @@
 """Time a world in the Python that runs this file, and print one JSON object.
 
-Usage: sim_timing.py MODULE WORLDS SECONDS. Prints frames_per_second (all worlds, stepped, measured
-by all sensors and seen by all cameras) and host_ms, the median time of one `Host.step` (one world:
-step, render, figures).
-In Pyodide: node tests/sims/pyodide_run.mjs sims WHEEL bench/sim_timing.py MODULE 1 SECONDS.
+Usage: sim_timing.py MODULE WORLDS SECONDS. Prints frames_per_second (all worlds: step, all sensors
+and all cameras) and host_ms, the median time of one `Host.step` (one world: step, render, figures).
 """
 
 from __future__ import annotations
@@ -15,19 +13,18 @@ import time
 
 import numpy as np
 
+from sims import canvas
 from sims.host import Host, load_sim
 
 
 def main(module: str, worlds: int, seconds: float) -> dict[str, float]:
     sim = load_sim(module)(worlds)
-    camera = sim.spec.cameras[0]
-    shape = (worlds, len(sim.spec.cameras), camera.height, camera.width, 3)
-    frames = np.zeros(shape, dtype=np.uint8)
+    frames = canvas.blank(sim.spec, worlds)
     seeds = np.arange(worlds, dtype=np.int64)
     sim.reset(seeds, sim.spec.scenarios[0])
     steps, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
-        # Whichever behaviour: it decides what there is to draw, so its cost is counted too.
+        # Any behaviour will do: it decides what is drawn, so its cost counts too.
         _, terminated, _ = sim.step(sim.act(sim.spec.behaviours[0]))
         sim.sensors()
         sim.render(frames)

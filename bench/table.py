@@ -17,7 +17,7 @@ OUT = ROOT / "bench" / "out"
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: what, how much, and the bound it must keep (None: told for comparison)."""
+    """One figure: name, value, and the bound that it must keep (None: only for comparison)."""
 
     what: str
     value: float | None
@@ -28,7 +28,7 @@ class Figure:
 
     @property
     def kept(self) -> bool | None:
-        """Whether the bound is kept; None where there is none or nothing was measured."""
+        """Whether the figure keeps its bound; None if there is no bound or no measurement."""
         if self.value is None or (self.at_most is None and self.at_least is None):
             return None
         low = self.at_least is None or self.value >= self.at_least
@@ -42,7 +42,7 @@ def number(value: float) -> str:
 
 
 def markdown(figures: Sequence[Figure]) -> str:
-    """Draw the table."""
+    """Return the figures as a Markdown table."""
     lines = ["| what | measured | must reach | | note |", "|---|---:|---:|---|---|"]
     for f in figures:
         told = "-" if f.value is None else f"{number(f.value)} {f.unit}"
@@ -57,7 +57,7 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Say where the figures were measured, and how busy it was."""
+    """Describe the machine of the measurement, and how busy it was."""
     model = ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -72,7 +72,7 @@ def machine() -> dict[str, Any]:
 
 
 def save(name: str, figures: Sequence[Figure]) -> None:
-    """Write one group's figures as JSON, beside those of other groups."""
+    """Write one group's figures as JSON, beside those of the other groups."""
     OUT.mkdir(parents=True, exist_ok=True)
     told = {"machine": machine(), "figures": [asdict(f) | {"kept": f.kept} for f in figures]}
     (OUT / f"{name}.json").write_text(json.dumps(told, indent=1))

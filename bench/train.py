@@ -1,4 +1,4 @@
-"""How many steps of play training takes a second, by batch and by ranks, in one run."""
+"""The steps of play that training takes a second, by batch and by ranks, in one run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import torch
 
 from bench.table import ROOT, Figure, median
-from builder.project import Project
-from training.dataset import Dataset
-from training.objective import chunk_loss
-from training.ranks import Ranks, launch
+from builder.project.worlds import Project
+from training.data.dataset import Dataset
+from training.data.record import record
+from training.families.object_laws.loss import loss as chunk_loss
 from training.recipe import Recipe, load
-from training.record import record
-from training.streams import Both
-from training.train import Run
-from training.weights import build
+from training.trainer.checkpoints import build
+from training.trainer.ranks import Ranks, launch
+from training.trainer.streams import Both
+from training.trainer.train import Run
 
-WORLD, FAMILY = "breakout", "recurrent"
-CASES = ((1, 32), (1, 96), (2, 32), (2, 96))  # (ranks, batch over all of them)
+WORLD, FAMILY = "breakout", "object_laws"
+CASES = ((1, 32), (1, 96), (2, 32), (2, 96))  # (ranks, batch size over all of them)
 WARM, STEPS = 3, 12
 RECORDED = 20_000
 
@@ -48,7 +48,7 @@ def measure() -> list[Figure]:
     return [
         Figure(
             f"training, {'dreaming' if horizon else 'taught'}: batch {batch}, "
-            # One alone takes all cores; several have a thread each.
+            # A single rank uses all cores; several ranks have one thread each.
             + (f"{ranks} ranks" if ranks > 1 else f"1 rank of {torch.get_num_threads()} threads"),
             batch * recipe.train.unroll / seconds,
             "steps/s",
@@ -69,7 +69,7 @@ def _time(
     run = Run(model, recipe.train, out)
     games = ranks.share(batch)
     source = Both(arrays, sim_class, recipe, games, ranks.rank)
-    source.live.horizon = horizon
+    source.horizon = horizon
     carried = None
     times = []
     for _ in range(WARM + STEPS):

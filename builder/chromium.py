@@ -10,14 +10,17 @@ from __future__ import annotations
 import mimetypes
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
 
+from builder import extras
 from sims.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,14 +92,16 @@ def find() -> str:
 def browser(*, webgpu: bool = False) -> Iterator[Browser]:
     """Start headless Chromium and yield Playwright's Browser.
 
-    `webgpu` turns on the software adapter; without it, `navigator.gpu` has none.
-    Raises UserError if Playwright or Chromium is missing.
+    `webgpu` turns on the software adapter; without it, `navigator.gpu` has no adapter. Raises
+    UserError if Playwright or Chromium is missing.
     """
     path = find()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise UserError("Playwright is not installed. Run: pip install 'wmsite[check]'") from error
+        raise UserError(
+            f"Playwright is not installed. Run: {extras.install('check')}, then the same again"
+        ) from error
     thread = threading.get_ident()
     # Playwright refuses a second instance in a thread, so browsers in one thread share it.
     playwright, users = _playwrights.get(thread) or (sync_playwright().start(), 0)
@@ -134,17 +139,18 @@ class Handler(SimpleHTTPRequestHandler):
         super().__init__(*args, **kwargs)
 
     def translate_path(self, path: str) -> str:
-        """Return the file of a request path; one outside of the base has none."""
-        if not path.startswith(self.base):
+        """Return the file of a request path; a path outside of the base has none."""
+        path, base = unquote(urlsplit(path).path), unquote(self.base)
+        if not path.startswith(base):
             return str(Path(self.directory) / ".no such file")
-        return super().translate_path("/" + path[len(self.base) :])
+        return super().translate_path("/" + quote(path[len(base) :]))
 
     def guess_type(self, path: Any) -> str:
-        """Return the type that any good host sends."""
+        """Return the type that a good host sends."""
         return content_type(str(path))
 
     def end_headers(self) -> None:
-        """Add the caller's headers, and the script policy where it belongs."""
+        """Add the caller's headers, and the script policy to scripts."""
         self.send_header("Cache-Control", "no-cache")
         if self.path.partition("?")[0].endswith((".js", ".mjs")):
             self.send_header("Content-Security-Policy", SCRIPT_CSP)
@@ -153,11 +159,11 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def list_directory(self, path: Any) -> None:
-        """Refuse: static hosts show no listings."""
+        """Refuse: static hosts do not list folders."""
         self.send_error(404)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer with the site's own 404 page where there is one."""
+        """Answer with the site's own 404 page, if it has one."""
         page = Path(self.directory) / "404.html"
         if code != 404 or not page.is_file():
             super().send_error(code, message, explain)
@@ -175,10 +181,31 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Threads end with the server; a browser that hangs up is no news."""
+    """Connections end with the server; a browser that closes a connection is no error."""
 
     daemon_threads = True
     block_on_close = False
+
+    def __init__(self, *args: Any) -> None:
+        self.connections: set[Any] = set()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own."""
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """End, and every connection that is kept alive with it."""
+        super().server_close()
+        for request in list(self.connections):
+            with suppress(OSError):  # It has ended by itself.
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: closing a page cuts its downloads."""
@@ -190,7 +217,8 @@ def serve_folder(
 ) -> Iterator[str]:
     """Serve a folder on localhost as a static host would and yield its address, base included.
 
-    `headers` are added to every answer. Scripts carry `SCRIPT_CSP`, so that workers have it.
+    `base` is a path in the form of an address, with spaces quoted. Every answer has the `headers`.
+    Scripts carry `SCRIPT_CSP`, so that workers have it.
     """
     base = "/" + base.strip("/") + "/" if base.strip("/") else "/"
     handler = partial(Handler, directory=str(path), base=base, headers=headers or {})
@@ -198,7 +226,7 @@ def serve_folder(
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            # An address, not a name: nothing to resolve, and a secure context all the same.
+            # An address, not a name: it needs no look-up, and counts as a secure context.
             yield f"http://127.0.0.1:{server.server_address[1]}{base}"
         finally:
             server.shutdown()

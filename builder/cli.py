@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import click
 
-from builder.data_cli import data
+from builder import lifetime
+from builder.commands.data_options import data, gym_id, gym_imports
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -46,10 +48,15 @@ def cli(context: click.Context, project: Path, debug: bool) -> None:
 site_dir = click.option(
     "--site-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the site goes (default: site).",
+    help="Where the site goes (default: site): a new or empty folder, or a site built before.",
 )
 base_path = click.option(
     "--base", metavar="/PATH/", help="The path that the site will be served under."
+)
+compare = click.option(
+    "--compare/--no-compare",
+    default=True,
+    help="Play sims that changed in the browser's Python too, and compare.",
 )
 wait = click.option(
     "--wait", is_flag=True, help="Wait for another wmsite to end instead of failing."
@@ -69,15 +76,22 @@ strict = click.option("--strict", is_flag=True, help="Warnings fail the build.")
 
 @cli.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-def new(folder: Path) -> None:
+@gym_id
+@gym_imports
+def new(folder: Path, gym: str | None, gym_imports: tuple[str, ...]) -> None:
     """Make a small site with one editable sim in DIR, which must be new or empty.
 
     \b
     wmsite new my-world && cd my-world && wmsite serve --train never
+    wmsite new pole --gym CartPole-v1 && cd pole && wmsite build
+
+    With --gym, the world is learned from that environment's frames, and there is no sim.
     """
     from builder.commands import new as verb
+    from builder.commands import new_gym
 
-    verb.run(folder, Terminal())
+    asked = new_gym.Asked.of(gym, gym_imports)
+    verb.run(folder, Terminal(), asked)
 
 
 @cli.command()
@@ -87,17 +101,19 @@ def new(folder: Path) -> None:
 @base_path
 @strict
 @wait
+@compare
+@click.option("--tree", is_flag=True, help="Show the site's files, with their sizes.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 @click.pass_obj
 def build(project: Path, /, quiet: bool, **options: Any) -> None:
-    """Build the site: redo what changed, swap it in whole, show what was made.
+    """Build the site: redo what changed, swap it in as a whole, show the result.
 
     \b
     wmsite build --base /repo/          for a project site such as GitHub Pages
-    wmsite build --only breakout        train that world, take others as they are
+    wmsite build --only breakout        train only that world, use the others unchanged
     wmsite build --train never          never train; worlds without weights play their sim
 
-    Nothing of the old site is lost before the new one is whole, whenever a build is killed.
+    If a build is killed, the old site stays complete.
     """
     from builder.commands import build as verb
 
@@ -118,11 +134,11 @@ def serve(project: Path, /, host: str, port: int | None, **options: Any) -> None
 
     \b
     wmsite serve --train never          edit a sim without ever training
-    wmsite serve --base /repo/          as it will be under a sub-path
+    wmsite serve --base /repo/          the site under a sub-path
 
-    A broken edit is told here and in the page, and the site stays as it was. An edited sim is
-    shown at once, with the model that was there; a new one is trained in the background, told of
-    in the page, and played there when it is ready.
+    If an edit has an error, the terminal and the page show it, and the site stays unchanged. The
+    page shows an edited sim at once, with the existing model. A new model is trained in the
+    background; the page shows its progress, and plays it when it is ready.
     """
     from builder.commands import build as builds
     from builder.commands import serve as verb
@@ -138,18 +154,36 @@ def serve(project: Path, /, host: str, port: int | None, **options: Any) -> None
 @wait
 @click.pass_obj
 def train(project: Path, /, world: str, **options: Any) -> None:
-    """Record, train, evaluate and export the models of WORLD: what is out of date.
+    """Record, train, evaluate and export the models of WORLD that are out of date.
 
     \b
     wmsite train breakout
-    wmsite train breakout --full        from nothing, though the weights are up to date
-    wmsite train breakout --adopt       after a tidied sim or trainer: proved by recording anew
+    wmsite train breakout --full        from new weights, although the weights are up to date
+    wmsite train breakout --adopt       after a tidied sim or trainer: proved by recording again
 
-    A killed training goes on where it stopped. Needs the `train` extra.
+    If training is killed, the same command resumes it. Needs the `train` extra.
     """
     from builder.commands import train as verb
 
     verb.run(project, world, Terminal(), **options)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@wait
+@click.pass_obj
+def adopt(project: Path, /, folder: Path, wait: bool) -> None:
+    """Take in the weights in FOLDER, which another machine has trained by a recipe of this project.
+
+    \b
+    wmsite adopt ~/from-the-gpu/weights/breakout/pixels
+
+    They are refused unless recipe, sim, recording and trainer are this project's. They are measured
+    and exported here; until then, the project's own weights stay.
+    """
+    from builder.commands import adopt as verb
+
+    verb.run(project, folder, Terminal(), wait)
 
 
 @cli.command("eval")
@@ -162,8 +196,8 @@ def evaluate(project: Path, /, world: str, family: str | None, checking: bool, w
     """Measure the models of WORLD against its sim, and print the table.
 
     \b
-    wmsite eval breakout                measure, and keep the figures beside the weights
-    wmsite eval breakout --check        exit 1 where a figure is worse than the kept interval
+    wmsite eval breakout                measure, and store the figures beside the weights
+    wmsite eval breakout --check        exit 1 if a figure is worse than its stored interval
     """
     from builder.commands import eval as verb
 
@@ -176,7 +210,7 @@ def evaluate(project: Path, /, world: str, family: str | None, checking: bool, w
 @click.option("--boot/--no-boot", default=True, help="Boot every world in a headless browser.")
 @click.pass_obj
 def check(project: Path, /, site_dir: Path | None, base: str | None, boot: bool) -> None:
-    """Prove the built site: links, third-party addresses, sizes, hashes, a boot of every world.
+    """Check the built site: links, hosts, sizes, hashes, licences, Pythons, a boot of each world.
 
     \b
     wmsite check
@@ -184,8 +218,12 @@ def check(project: Path, /, site_dir: Path | None, base: str | None, boot: bool)
     """
     from builder.commands import check as verb
     from builder.commands.build import base_path as slashed
+    from builder.project import own
+    from builder.project.worlds import Project
 
-    verb.run((site_dir or project / "site").resolve(), slashed(base) or "/", boot)
+    site = own.resolved(site_dir or project / "site", "--site-dir")
+    known = Project(project) if (project / "mkdocs.yml").is_file() else None
+    verb.run(site, slashed(base) or "/", boot, known)
 
 
 cli.add_command(data)
@@ -194,7 +232,7 @@ cli.add_command(data)
 @cli.command()
 @click.pass_obj
 def info(project: Path, /) -> None:
-    """Show worlds, hashes, what is cached or due and why, and versions."""
+    """Show worlds, hashes, the cache, the steps that are due with their reasons, and versions."""
     from builder.commands import info as verb
 
     verb.run(project, Terminal())
@@ -205,15 +243,18 @@ def info(project: Path, /) -> None:
 @site_dir
 @click.pass_obj
 def clean(project: Path, /, everything: bool, site_dir: Path | None) -> None:
-    """Remove the site and what a build makes again quickly; never sources or weights/."""
+    """Remove the site and files that a build makes again quickly; never sources or weights/."""
     from builder.commands import clean as verb
 
     verb.run(project, site_dir, everything, Terminal())
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command: one line on stderr for a user's error, and the documented exit code."""
+    """Run the command: one line on stderr for a user's error, and its documented exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    lifetime.begin()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # Not every terminal can show every letter.
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = cli.main(arguments, prog_name="wmsite", standalone_mode=False)
     except (UserError, click.ClickException, click.Abort, KeyboardInterrupt, OSError) as error:
@@ -225,7 +266,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Return what to say of an error that is no bug, on one line, and the exit code."""
+    """Return the line and the exit code of an error that is not a bug."""
     if isinstance(error, UserError):
         return str(error), error.exit_code
     if isinstance(error, click.ClickException):

@@ -1,4 +1,4 @@
-"""What the command says: lines, warnings that strict mode counts, and a tree with sizes."""
+"""The output of the command: lines, warnings that strict mode counts, and a tree with sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 @dataclass
 class Terminal:
-    """Where a verb writes; `warnings` holds what strict mode counts."""
+    """The output of a verb; `warnings` holds what strict mode counts."""
 
     quiet: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -40,9 +40,9 @@ def size(count: int) -> str:
 
 
 def tree(files: Mapping[str, int], title: str, depth: int = 3, rows: int = 12) -> str:
-    """Draw files (POSIX path -> bytes) as a tree down to `depth`, deeper ones summed up.
+    """Draw files (POSIX path -> bytes) as a tree down to `depth`; deeper files are summed up.
 
-    A folder of more than `rows` entries shows the first ones and the number of the rest.
+    A folder with more than `rows` entries shows the first ones and the number of the others.
     """
     folders: dict[PurePosixPath, dict[str, tuple[int, int]]] = {}
     for path, count in files.items():

@@ -1,27 +1,31 @@
 """Put what the code says into pages: `{{ help VERB }}` and so on.
 
 The command's help, the recipe's keys, a world's rules and the walk-through's code are never
-written down twice. A mark is a line of its own: help VERB, fields FILE CLASS, prose FILE,
-source FILE NAME...
+written down twice. A mark is a line of its own: help VERB, keys MODULE CLASS, names MODULE TABLE,
+prose FILE, source FILE NAME..., exact.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
 import itertools
 import re
 import textwrap
 from pathlib import Path
+from typing import get_type_hints
 
 import click
 
 ROOT = Path(__file__).parents[1]
-MARK = re.compile(r"^\{\{ (help|fields|prose|source) ?(.*?) \}\}$", re.MULTILINE)
+LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml", ".mjs": "js", ".cpp": "cpp"}
+MARK = re.compile(r"^\{\{ (help|keys|names|prose|source|exact) ?(.*?) \}\}$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Replace every mark of one page."""
-    makers = {"help": _help, "fields": _fields, "prose": _prose, "source": _source}
+    makers = {"help": _help, "keys": _keys, "names": _names_of, "prose": _prose, "source": _source}
+    makers["exact"] = _exact
     return MARK.sub(lambda found: makers[found[1]](*found[2].split()), markdown)
 
 
@@ -29,7 +33,9 @@ def _help(*verbs: str) -> str:
     """Return what `wmsite VERB --help` prints, as a code block."""
     from builder.cli import cli
 
-    context = click.Context(cli, info_name="wmsite", max_content_width=88, terminal_width=88)
+    # As the command itself begins: what it has said once in this process, click remembers.
+    settings = {**cli.context_settings, "max_content_width": 88, "terminal_width": 88}
+    context = click.Context(cli, info_name="wmsite", **settings)
     for verb in verbs:
         assert isinstance(context.command, click.Group)
         context = click.Context(context.command.commands[verb], context, verb)
@@ -37,21 +43,44 @@ def _help(*verbs: str) -> str:
     return f"```text\n{text}\n```"
 
 
-def _fields(file: str, name: str) -> str:
-    """Return the fields of a dataclass as a table; a field's meaning is the comment behind it."""
-    source = (ROOT / file).read_text()
-    (node,) = ast.parse(textwrap.dedent(_segment(source, name))).body
+def _exact() -> str:
+    """Return what is exact and what is not, as the check of sims knows it."""
+    from sims import hazards
+
+    return hazards.tables()
+
+
+def _keys(module: str, name: str, defaults: str = "") -> str:
+    """Return the keys of a recipe's table: what each may be and means, as the check has it.
+
+    `defaults` is the file of the class `Config` that has them, where the table itself has none.
+    """
+    from training.keys import Key, say
+
+    table = getattr(importlib.import_module(module), name)
+    source = (ROOT / (defaults or f"{module.replace('.', '/')}.py")).read_text(encoding="utf-8")
+    (node,) = ast.parse(_segment(source, "Config" if defaults else name)).body
     assert isinstance(node, ast.ClassDef)
-    lines = _segment(source, name).splitlines()
-    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for field in node.body:
-        if not isinstance(field, ast.AnnAssign):
+    had = {ast.unparse(f.target): f.value for f in node.body if isinstance(f, ast.AnnAssign)}
+    optional = name == "Landmark"
+    rows = ["| key | default | what it may be | meaning |", "|---|---|---|---|"]
+    for key, hint in get_type_hints(table, include_extras=True).items():
+        notes = [note for note in getattr(hint, "__metadata__", ()) if isinstance(note, Key)]
+        if not notes:
             continue
-        note = lines[field.lineno - 1].partition("  # ")[2]
-        kind = ast.unparse(field.annotation).replace("|", "\\|")
-        cells = [f"`{ast.unparse(field.target)}`", f"`{kind}`", _default(field.value), note]
-        rows.append(f"| {' | '.join(cells)} |")
+        value = had[key]
+        if isinstance(value, ast.Name):
+            value = ast.parse(_segment(source, value.id)).body[0].value  # type: ignore[attr-defined]
+        default = "none" if optional else _default(value)
+        rows.append(f"| `{key}` | {default} | {say(hint)} | {notes[0].meaning} |")
     return "\n".join(rows)
+
+
+def _names_of(module: str, name: str) -> str:
+    """Return a table of names by kind, as the check knows them."""
+    table: dict[str, tuple[str, ...]] = getattr(importlib.import_module(module), name)
+    rows = [f"| {kind} | {', '.join(f'`{n}`' for n in names)} |" for kind, names in table.items()]
+    return "\n".join(["| kind | names |", "|---|---|", *rows])
 
 
 def _default(value: ast.expr | None) -> str:
@@ -66,18 +95,18 @@ def _default(value: ast.expr | None) -> str:
 
 def _prose(file: str) -> str:
     """Return a module's docstring as Markdown, without its first line."""
-    text = ast.get_docstring(ast.parse((ROOT / file).read_text())) or ""
+    text = ast.get_docstring(ast.parse((ROOT / file).read_text(encoding="utf-8"))) or ""
     return text.partition("\n")[2]
 
 
 def _source(file: str, *names: str) -> str:
-    """Return parts of a Python file as a code block: `Class.method`, or a constant."""
-    source = (ROOT / file).read_text()
+    """Return a file as a code block, or parts of a Python file: `Class.method`, or a constant."""
+    source = (ROOT / file).read_text(encoding="utf-8")
     parts = [textwrap.dedent(_segment(source, name)) for name in names] or [source.rstrip()]
     text = parts[0]
     for before, part in itertools.pairwise(parts):
         text += ("\n\n" if "\n" in before + part else "\n") + part
-    return f"```{'python' if file.endswith('.py') else 'toml'}\n{text}\n```"
+    return f"```{LANGUAGES[Path(file).suffix]}\n{text}\n```"
 
 
 def _segment(source: str, name: str) -> str:

@@ -1,1 +1,1 @@
-"""Simulators: NumPy and the standard library only, the same bytes in CPython and in Pyodide."""
+"""Sims: NumPy and the standard library only, the same bytes in CPython and in Pyodide."""

@@ -1,68 +1,60 @@
 """Check that a world keeps the contract, before anything is recorded from it.
 
-The world is played in a process of its own with a time limit, so that code which loops for ever
-or dies takes nothing with it. What is wrong becomes one line.
+A process of its own plays the world with a time limit, so that an endless loop or a crash does no
+harm. The check reports an error in one line.
 """
 
 from __future__ import annotations
 
-import ast
 import faulthandler
 import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 import sims
-from sims import exact
+from sims import bindings, canvas, determinism, exact, resolve
 from sims.contract import Array, Sim, Spec
 from sims.errors import UserError
 from sims.host import describe_error, load_sim
 
-# What does not give the same bytes everywhere, and what to use instead.
-INEXACT = {
-    **dict.fromkeys(("sin", "cos", "tan"), "sims.exact.sine and cosine"),
-    **dict.fromkeys(("exp", "log", "hypot", "arctan2", "atan2", "power", "pow"), "+ - * / sqrt"),
-    **dict.fromkeys(("matmul", "dot", "einsum", "convolve", "interp", "fft"), "products and sums"),
-    "random": "sims.exact.uniform",
-}
-FORBIDDEN = {"random", "secrets", "time", "datetime", "uuid"}
 WORLDS, STEPS = 4, 120
-MANY, FEW = 6, 24  # With more plans than that each is shorter, but not shorter than that.
+MANY, FEW = 6, 24  # With more plans than this, each plan is shorter, down to this limit.
 
-Row = dict[str, list[str]]  # Of each array, a hash for every world.
+Row = dict[str, list[str]]  # For each array, one hash for every world.
 
 
 def check_sim(target: str | type[Sim], folder: Path | None = None, limit: float = 60.0) -> None:
-    """Play a world as recording will, and compare: again, alone, from a snapshot.
+    """Play a world as recording does, and compare: again, alone, from a snapshot.
 
     target: its module ("sims.breakout") or class; folder: the `sims` folder of its project
-    (default: where it is imported from); limit: seconds, more in proportion for a world with
-    more than MANY scenarios and behaviours. Raises UserError with file and line for
-    a world that raises, breaks its contract, is not deterministic, or does not end.
+    (default: where it is imported from); limit: seconds, more in proportion for a world with more
+    than MANY scenarios and behaviours. Raises UserError with file and line for a world that raises,
+    breaks its contract, is not deterministic, or does not end.
     """
     module = target if isinstance(target, str) else target.__module__
     world = module.removeprefix("sims.")
     if folder is None:
-        folder = next((p for p in map(Path, sims.__path__) if _sources(p, world)), None)
-    if folder is None or not _sources(folder, world):
+        folder = next((p for p in map(Path, sims.__path__) if _source(p, world)), None)
+    source = _source(folder, world) if folder else None
+    if folder is None or source is None:
         raise UserError(f"world '{world}': there is no {world}.py in {folder or 'sims'}.")
-    for source in _sources(folder, world):
-        _check_source(world, source)
+    determinism.check(world, resolve.read(world, folder, [source]))
     with tempfile.TemporaryDirectory() as place:
         result, trace = Path(place, "result"), Path(place, "trace")
         package = str(Path(exact.__file__).parents[1])
         paths = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "sims.checks", module, folder, result, trace, str(limit)]
         try:
-            # The process ends itself at `limit`; it starts counting when NumPy is there.
+            # The process ends itself at `limit`, counted from the end of NumPy's import.
             run = subprocess.run(
                 [str(part) for part in command],
                 env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
@@ -74,11 +66,11 @@ def check_sim(target: str | type[Sim], folder: Path | None = None, limit: float 
         except subprocess.TimeoutExpired:
             raise UserError(f"world '{world}': still busy after {limit * 10 + 60:.0f} s.") from None
         if result.exists():
-            if problem := result.read_text():
+            if problem := result.read_text(encoding="utf-8"):
                 raise UserError(problem)
             return
-        text = trace.read_text() if trace.exists() else ""
-    if "Timeout" in text:
+        text = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
+    if "Timeout" in text or run.returncode == -getattr(signal, "SIGPROF", 0):
         where = _last_place(text, folder)
         raise UserError(
             f"world '{world}': {where}still running after {limit:.0f} s; a step must end. "
@@ -88,47 +80,14 @@ def check_sim(target: str | type[Sim], folder: Path | None = None, limit: float 
     raise UserError(f"world '{world}': its Python died (exit {run.returncode}). {' '.join(last)}")
 
 
-def _sources(folder: Path, world: str) -> list[Path]:
-    """Return the Python files of a world: its file, or all of its folder."""
-    file, package = folder / f"{world}.py", folder / world
-    return [file] if file.is_file() else sorted(package.glob("**/*.py"))
-
-
-def _check_source(world: str, path: Path) -> None:
-    """Refuse what cannot be parsed, and calls whose result differs between machines."""
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError) as error:
-        place = f"{path}:{getattr(error, 'lineno', None) or 1}"
-        message = getattr(error, "msg", None) or str(error)
-        raise UserError(
-            f"world '{world}': {place}: {message}. Run: mend that line, then build again"
-        ) from None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names]
-            if isinstance(node, ast.ImportFrom):
-                names = [] if node.level else [node.module or ""]
-            for name in names:
-                if name.split(".")[0] in FORBIDDEN:
-                    raise UserError(
-                        f"world '{world}': {path}:{node.lineno}: `import {name}` makes games that "
-                        "cannot be replayed; use `chance` and sims.exact.uniform."
-                    )
-        if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id in ("np", "numpy", "math")
-            and node.attr in INEXACT
-        ):
-            raise UserError(
-                f"world '{world}': {path}:{node.lineno}: `{node.value.id}.{node.attr}` differs "
-                f"between machines; use {INEXACT[node.attr]}."
-            )
+def _source(folder: Path, world: str) -> Path | None:
+    """Return the Python file of a world; modules that it imports from its folder belong to it."""
+    files = (folder / f"{world}.py", folder / world / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 def _last_place(trace: str, folder: Path) -> str:
-    """Return "file:line: " of the innermost frame within the folder, of faulthandler's text."""
+    """Return "file:line: " of the innermost frame within the folder, from faulthandler's text."""
     for path, line in re.findall(r'File "(.+?)", line (\d+)', trace):
         if Path(path).resolve().is_relative_to(folder.resolve()):
             return f"{path}:{line}: "
@@ -139,20 +98,19 @@ def _last_place(trace: str, folder: Path) -> str:
 
 
 class _Run:
-    """A batch being played; `advance` returns the hashes of all that one step gave."""
+    """A batch in play; `advance` returns the hashes of all results of one step."""
 
     def __init__(self, cls: type[Sim], seeds: Array, scenario: str, policy: str | None) -> None:
         self.spec: Spec = cls.spec
         self.sim = cls(len(seeds))
         self.seeds, self.scenario, self.policy = seeds, scenario, policy
         self.t, self.done = 0, np.zeros(len(seeds), dtype=np.bool_)
-        camera, count = self.spec.cameras[0], len(self.spec.cameras)
-        self.frames = np.zeros((len(seeds), count, camera.height, camera.width, 3), np.uint8)
+        self.frames = canvas.blank(self.spec, len(seeds))
         self.sim.reset(seeds, scenario)
         self.sim.render(self.frames)
 
     def advance(self, explicit: bool = False) -> Row:
-        """Take one step; `explicit` hands the chance in, which must change nothing."""
+        """Take one step; `explicit` passes the chance as an argument, which must change nothing."""
         sim, spec, n = self.sim, self.spec, len(self.seeds)
         if self.done.any():
             self.sim.reset(self.seeds + self.t, self.scenario, self.done)
@@ -189,7 +147,7 @@ class _Run:
         return row
 
     def _actions(self) -> Array:
-        """Return checked actions: of the policy, or random ones that last four steps."""
+        """Return checked actions: from the policy, or random ones that last four steps."""
         spec, n = self.spec, len(self.seeds)
         if self.policy is not None:
             actions = self.sim.act(self.policy)
@@ -209,27 +167,31 @@ class _Run:
         return np.asarray(low + u * (high - low))
 
     def _frame(self) -> list[str]:
-        """Draw over black and over white: both must come out the same."""
+        """Draw over black and over white: both results must be the same."""
         self.frames[:] = 0
         other = np.full_like(self.frames, 255)
         self.sim.render(self.frames)
         self.sim.render(other)
+        for i, camera in enumerate(self.spec.cameras):  # The rest of its plane is nobody's.
+            other[:, i, camera.height :] = other[:, i, :, camera.width :] = 0
         if not np.array_equal(self.frames, other):
             raise _Broken("render() leaves pixels undrawn, or draws by chance")
         return _hashes(self.frames)
 
 
 def _check(cls: type[Sim]) -> None:
-    """Raise _Broken, or whatever the world raises, unless it keeps the contract."""
+    """Raise _Broken, or any exception of the world, unless it keeps the contract."""
     spec = cls.spec
     if bool(spec.actions) == bool(spec.axes):
         raise _Broken("its spec must name either actions or axes")
-    if len({(camera.height, camera.width) for camera in spec.cameras}) != 1:
-        raise _Broken("its cameras must all be of one size, and at least one")
+    if problem := bindings.problem(spec):
+        raise _Broken(problem)
+    if not spec.cameras:
+        raise _Broken("its spec must name at least one camera")
     seeds = np.arange(WORLDS, dtype=np.int64) * 7919 + 1
     plans = _plans(spec)
     steps = max(FEW, STEPS * MANY // max(MANY, len(plans)))
-    split = steps // 4 * 2 + 1  # Where a snapshot is taken: odd, so that an alternation shows.
+    split = steps // 4 * 2 + 1  # The step of the snapshot: odd, so that an alternation shows.
     for scenario, policy in plans:
         run = _Run(cls, seeds, scenario, policy)
         rows = []
@@ -260,7 +222,7 @@ def _check(cls: type[Sim]) -> None:
 
 
 def _plans(spec: Spec) -> list[tuple[str, str | None]]:
-    """Return what is played: each scenario at random, and the first one by each behaviour."""
+    """Return the plans: each scenario at random, and the first one with each behaviour."""
     plans: list[tuple[str, str | None]] = [(scenario, None) for scenario in spec.scenarios]
     return plans + [(spec.scenarios[0], behaviour) for behaviour in spec.behaviours]
 
@@ -277,7 +239,7 @@ def _hashes(value: Array) -> list[str]:
 
 
 def _expect(what: str, value: Any, shape: tuple[int, ...], dtype: str | None) -> None:
-    """Refuse a value that is missing, of another shape or dtype, or not finite."""
+    """Refuse a value that is missing, has another shape or dtype, or is not finite."""
     if value is None:
         raise _Broken(f"{what} is in its spec, but the sim does not give it")
     if not isinstance(value, np.ndarray):
@@ -293,22 +255,37 @@ def _expect(what: str, value: Any, shape: tuple[int, ...], dtype: str | None) ->
 
 
 class _Broken(Exception):
-    """A broken contract: what of it, without the world's name."""
+    """A broken contract: the fault, without the world's name."""
+
+
+def _end_after(seconds: float, output: TextIO) -> None:
+    """End this process, with its place in the code, after so many seconds of work; 0: never.
+
+    The process's own time counts if the system reports it: on a busy machine a check takes several
+    times as long by the clock.
+    """
+    if hasattr(signal, "setitimer"):
+        faulthandler.register(signal.SIGPROF, file=output, all_threads=False, chain=True)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+    elif seconds:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=output)
+    else:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _main(module: str, folder: str, result: str, trace: str, limit: str) -> None:
     """Check in this process; write the problem, or nothing, to the file `result`."""
     world = module.removeprefix("sims.")
-    with Path(trace).open("w") as output:
-        faulthandler.dump_traceback_later(float(limit), exit=True, file=output)
+    with Path(trace).open("w", encoding="utf-8") as output:
+        _end_after(float(limit), output)
         try:
             cls = load_sim(module, folder)
             share = min(10.0, max(1.0, len(_plans(cls.spec)) / MANY))
-            faulthandler.dump_traceback_later(float(limit) * share, exit=True, file=output)
+            _end_after(float(limit) * share, output)
             _check(cls)
             problem = ""
         except _Broken as error:
-            file = _sources(Path(folder), world)[0]
+            file = _source(Path(folder), world)
             problem = f"world '{world}': {file}: {error}. Run: mend it, then build again"
         except UserError as error:
             problem = str(error)
@@ -320,8 +297,8 @@ def _main(module: str, folder: str, result: str, trace: str, limit: str) -> None
                 "Run: mend that line, then build again"
             )
         finally:
-            faulthandler.cancel_dump_traceback_later()
-    Path(result).write_text(problem)
+            _end_after(0.0, output)
+    Path(result).write_text(problem, encoding="utf-8", errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""What every sim is: a `Spec` that names its parts, and a batched `Sim` that plays it.
+"""The base of every sim: a `Spec` that describes its parts, and a batched `Sim` that plays it.
 
-The rules of determinism (design, section 2): same seed and actions give the same bytes in
-CPython and Pyodide. Use + - * / sqrt floor, comparisons and integers; take trigonometry from
-`sims.exact`; name int64; draw no random number but through `chance` and `sims.exact.uniform`.
+The rules of determinism (design, section 2): the same seed and actions give the same bytes in
+CPython and Pyodide. Use + - * / sqrt floor, comparisons and integers. Take trigonometry from
+`sims.exact`. Name int64 explicitly. Draw random numbers only through `chance` and
+`sims.exact.uniform`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Action:
-    """One discrete action, with what triggers it in the page.
+    """One discrete action, with its bindings in the page.
 
     `keys` are KeyboardEvent.code values; `touch` labels its button on the touch pad (None: no
     button); `gamepad` holds standard-mapping names such as "dpad-left" or "axis0-".
@@ -36,11 +37,11 @@ class Action:
 class Axis:
     """One continuous control with its range, unit and bindings (for worlds without `actions`).
 
-    `increase` and `decrease` are KeyboardEvent.code values that push it to `high` and `low`, in
-    units a second of `pace` (0: at once), and back to `neutral` when they are let go. `gamepad` is
-    a standard-mapping name: "axis0" for a stick's whole way ("axis0-": turned round, where left or
-    up is `high`), "r2" for a trigger. `touch` labels its buttons on the touch pad, one a direction
-    that it has: (decrease, increase).
+    `increase` and `decrease` are KeyboardEvent.code values. While a key is held, the value moves
+    towards `high` or `low`, by `pace` units a second (0: at once); after its release, back to
+    `neutral`. `gamepad` is a standard-mapping name: "axis0" for a stick's full range ("axis0-":
+    reversed, so that left or up is `high`), "r2" for a trigger. `touch` labels its buttons on the
+    touch pad, one for each direction that the axis has: (decrease, increase).
     """
 
     name: str
@@ -59,9 +60,9 @@ class Axis:
 class Camera:
     """One view: frames are uint8 [height, width, 3].
 
-    A pinhole camera also tells its optics: `focal` length in pixels (0: a plain screen), its
-    principal point is the middle of the frame. It stands at `place`, metres forward, left and up
-    of the vehicle's origin on the ground, and looks `yaw` radians to the left of straight ahead
+    A pinhole camera also has optics: its `focal` length in pixels (0: a plain screen), with the
+    principal point in the middle of the frame. It stands at `place`, in metres forward, left and
+    up of the vehicle's origin on the ground, and looks `yaw` radians to the left of straight ahead
     and `pitch` radians up.
     """
 
@@ -78,12 +79,12 @@ class Camera:
 class Sensor:
     """One measured array beside the frame: float32 or integer of `shape`, in `unit`.
 
-    `show` is how the page draws it: "" (not at all), "gauge" (one number on a dial from `low` to
+    `show` names its view in the page: "" (none), "gauge" (one number on a dial from `low` to
     `high`), "path" (points ahead in metres, [n, 2]: forward and left) or "scan" (a range image in
-    metres, [rings, columns], 0 where nothing came back; column k of n looks pi - 2 pi (k + 1/2) / n
-    radians to the left, so that straight ahead is its middle; `elevations` are the rings', in
-    radians, and it stands at `place` as a camera does). Those of several dimensions are no part of
-    what is recorded as `observation.state`.
+    metres, [rings, columns], 0 where nothing came back). Column k of n of a scan looks
+    pi - 2 pi (k + 1/2) / n radians to the left, so that straight ahead is in the middle.
+    `elevations` are the angles of its rings, in radians, and `place` is where it stands, as for a
+    camera. Sensors of several dimensions are not part of the recorded `observation.state`.
     """
 
     name: str
@@ -100,7 +101,7 @@ class Sensor:
 
 @dataclass(frozen=True)
 class HudField:
-    """One number the page shows beside the stage; `name` is a key of `Sim.hud()`."""
+    """One number that the page shows beside the stage; `name` is a key of `Sim.hud()`."""
 
     name: str
     label: str
@@ -108,12 +109,12 @@ class HudField:
 
 @dataclass(frozen=True)
 class Spec:
-    """Name everything the page, the recorder and the model need to know about a sim.
+    """Describe everything that the page, the recorder and the model need to know about a sim.
 
     `chance` names the components of the chance vector, each uniform in [0, 1).
     `events` names the booleans that `Sim.events()` returns for the last step.
-    `conditions` are what any scenario may be played under, such as weather: "junction/fog" is the
-    scenario "junction" in the condition "fog". A scenario alone leaves the condition to the seed.
+    `conditions` can apply to any scenario, such as weather: "junction/fog" is the scenario
+    "junction" in the condition "fog". For a scenario alone, the seed chooses the condition.
     """
 
     name: str
@@ -133,11 +134,11 @@ class Spec:
 
     @property
     def action_size(self) -> int:
-        """Length of the model's action vector: one-hot over `actions`, or one value an axis."""
+        """Length of the model's action vector: one-hot over `actions`, or one value per axis."""
         return len(self.actions) or len(self.axes)
 
     def has(self, scenario: str) -> bool:
-        """Return whether `scenario` is one of the scenarios, alone or with a condition."""
+        """Return whether `scenario` is one of the spec's scenarios, alone or with a condition."""
         name, _, condition = scenario.partition("/")
         known = condition in self.conditions if condition else not scenario.endswith("/")
         return name in self.scenarios and known
@@ -148,11 +149,11 @@ class Spec:
 
 
 class Sim(ABC):
-    """N independent worlds stepped together; world i behaves as it would alone.
+    """N independent worlds that step together; world i behaves as it would alone.
 
-    `self.state` holds the whole state as arrays with leading dimension N, so that snapshot and
-    restore are the same three lines for every sim. Its arrays "seed" and "tick" (int64 [N])
-    key every chance.
+    `self.state` holds the whole state as arrays with leading dimension N, so that `snapshot` and
+    `restore` are the same few lines for every sim. Its arrays "seed" and "tick" (int64 [N]) are
+    the keys of every random draw.
     """
 
     spec: ClassVar[Spec]
@@ -163,20 +164,24 @@ class Sim(ABC):
 
     @abstractmethod
     def reset(self, seeds: Array, scenario: str = "default", where: Array | None = None) -> None:
-        """Start worlds anew from int64 [N] seeds; `where` (bool [N]) picks which (default all)."""
+        """Start new games from int64 [N] seeds; `where` (bool [N]) selects which (default: all)."""
 
     @abstractmethod
     def step(self, actions: Array, chance: Array | None = None) -> tuple[Array, Array, Array]:
         """Advance one tick.
 
-        actions: int64 [N] (discrete) or float32 [N, axes]. chance: float32 [N, C] in [0, 1),
-        drawn by `draw()` when None. Returns rewards float32 [N], terminated bool [N],
-        truncated bool [N]. A terminated world stays as it is until it is reset.
+        actions: int64 [N] (discrete) or float32 [N, axes]. chance: float32 [N, C] in [0, 1); None:
+        `draw()` draws it. Returns rewards float32 [N], terminated bool [N], truncated bool [N]. A
+        terminated world does not change until its reset.
         """
 
     @abstractmethod
     def render(self, out: Array) -> None:
-        """Draw every camera into `out`, uint8 [N, cameras, H, W, 3]."""
+        """Draw every camera into `out`, uint8 [N, cameras, H, W, 3].
+
+        H and W are the largest camera's; a smaller camera fills the top left corner of its plane,
+        and the rest of it stays black.
+        """
 
     @abstractmethod
     def draw(self) -> Array:
@@ -191,17 +196,17 @@ class Sim(ABC):
         return {}
 
     def events(self) -> dict[str, Array]:
-        """Return, for each event of the spec, bool [N]: did it happen in the last step."""
+        """Return bool [N] for each event of the spec: whether it happened in the last step."""
         return {}
 
     def act(self, behaviour: str) -> Array:
-        """Return the actions that a scripted behaviour takes now, in the form `step` takes."""
+        """Return the current actions of a behaviour, in the form that `step` takes."""
         raise NotImplementedError(behaviour)
 
     def snapshot(self) -> dict[str, Array]:
-        """Return a copy of the whole state, restorable exactly."""
+        """Return an exact copy of the whole state."""
         return {name: value.copy() for name, value in self.state.items()}
 
     def restore(self, snapshot: Mapping[str, Array]) -> None:
-        """Bring back a state that `snapshot` returned."""
+        """Restore a state that `snapshot` returned."""
         self.state = {name: np.array(value) for name, value in snapshot.items()}

@@ -1,8 +1,8 @@
 """Numbers that are the same bytes in every Python: random draws and sines.
 
-Random numbers are hashes of integer counters, so that a draw depends on nothing but its keys.
-Sines come from a table that whole-number arithmetic makes, because the sine of a machine's own
-library may differ in its last bit from another's.
+Random numbers are hashes of integer counters, so that a draw depends on its keys alone. Sines come
+from a table that is computed with integers, because the last bit of a sine can differ between the
+maths libraries of two machines.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def _mixed(z: Array) -> Array:
 
 
 def uniform(seed: Array, tick: Array, stream: int, n: int) -> Array:
-    """Draw float32 [N, n], uniform in [0, 1), from (seed, tick, stream) and nothing else.
+    """Draw float32 [N, n], uniform in [0, 1), from (seed, tick, stream) alone.
 
-    seed, tick: int64 [N]. stream: which of a world's independent sources (0 is its chance).
+    seed, tick: int64 [N]. stream: one of a world's independent random sources (0 is its chance).
     Every value is a multiple of 2**-24, so float32 holds it exactly.
     """
     seeds = np.asarray(seed, dtype=np.int64).astype(np.uint64)
     ticks = np.asarray(tick, dtype=np.int64).astype(np.uint64)
-    # Seed and tick are mixed one after the other: neighbours in either share no pattern.
+    # Seed and tick are mixed one after the other, so that neighbouring values share no pattern.
     keys = _mixed(_mixed(seeds + _GOLDEN) ^ (ticks * _GOLDEN))
     columns = (np.arange(n, dtype=np.uint64) + np.uint64((stream << 32) + 1)) * _GOLDEN
     bits = _mixed(keys[:, None] + columns) >> _S40
@@ -55,7 +55,7 @@ def _sine_table() -> Array:
         angle = 2 * pi * i // TABLE
         term = total = angle
         k = 1
-        while abs(term) > 1:  # Taylor's series in fixed point, until its terms vanish.
+        while abs(term) > 1:  # The Taylor series in fixed point, until its terms vanish.
             term = -(term * angle // one * angle // one) // ((k + 1) * (k + 2))
             total += term
             k += 2
@@ -69,9 +69,9 @@ SINES = _sine_table()
 
 
 def sine(turns: Array) -> Array:
-    """Return sin(2 pi turns), float64 of the shape of `turns`, to within 3e-7.
+    """Return sin(2 pi turns), float64 of the shape of `turns`, with an error below 3e-7.
 
-    Between two entries of the table the value is linear.
+    The value is linear between two entries of the table.
     """
     place = np.asarray(turns, dtype=np.float64)
     place = (place - np.floor(place)) * TABLE
@@ -82,5 +82,5 @@ def sine(turns: Array) -> Array:
 
 
 def cosine(turns: Array) -> Array:
-    """Return cos(2 pi turns), float64 of the shape of `turns`, to within 3e-7."""
+    """Return cos(2 pi turns), float64 of the shape of `turns`, with an error below 3e-7."""
     return sine(np.asarray(turns, dtype=np.float64) + 0.25)

@@ -18,11 +18,12 @@ from gymnasium.envs.registration import register as gymnasium_register
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from sims import canvas
 from sims.contract import Array, Spec
 from sims.errors import UserError
 from sims.host import load_sim
 
-EPISODE = 1_000_003  # From one game's seed to the next one's, when nobody names another.
+EPISODE = 1_000_003  # The step from one game's seed to the next, if nobody gives another.
 
 
 def register(module: str = "sims.breakout") -> str:
@@ -145,14 +146,14 @@ class SimVectorEnv(VectorEnv[Array, Any, Array]):
         return tuple(self._batch.frames[:, 0].copy()) if self.render_mode else None
 
     def _info(self) -> dict[str, Any]:
-        """Return the batch's info in Gymnasium's form: each value with the mask of who has it."""
+        """Return the batch's info in Gymnasium's form: each value with the mask of its worlds."""
         everyone = np.ones(self.num_envs, dtype=np.bool_)
         info = self._batch.info()
         return {**info, **{f"_{name}": everyone.copy() for name in info}}
 
 
 class _Batch:
-    """What the two environments share: a sim, its spaces, its frames and its games' seeds."""
+    """The common part of both environments: a sim, its spaces, its frames and its games' seeds."""
 
     def __init__(self, module: str, worlds: int, scenario: str | None) -> None:
         self.sim = load_sim(module)(worlds)
@@ -160,9 +161,8 @@ class _Batch:
         self.scenario = self._known(scenario or self.spec.scenarios[0])
         self.seeds = np.zeros(worlds, dtype=np.int64)
         self.seeded = False
-        camera, count = self.spec.cameras[0], len(self.spec.cameras)
-        self.frames = np.zeros((worlds, count, camera.height, camera.width, 3), dtype=np.uint8)
-        shape = self.frames.shape[2:] if count == 1 else self.frames.shape[1:]
+        self.frames = canvas.blank(self.spec, worlds)
+        shape = self.frames.shape[2:] if self.frames.shape[1] == 1 else self.frames.shape[1:]
         self.observation_space = spaces.Box(0, 255, shape, np.uint8)
         self.action_space: spaces.Space[Any]
         if self.spec.actions:

@@ -1,6 +1,6 @@
-"""The page's edge of a sim: one world, whose frame and figures lie in arrays that never move.
+"""The page's side of a sim: one world, whose frame and figures lie in arrays that never move.
 
-Runs alike in Pyodide (the page's sim worker) and in CPython (tests): no JavaScript in here.
+It runs alike in Pyodide (the page's sim worker) and in CPython (tests), without JavaScript.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import struct
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,15 @@ import sims
 from sims.contract import Array, Sim
 from sims.errors import UserError
 
-# This package's own modules: an error in them is shown at the world's line that led there.
-CORE = frozenset({"__init__", "contract", "errors", "exact", "host", "gym", "checks"})
+# Modules of this package: an error in them is shown at the world's line that called them.
+CORE = frozenset(
+    (
+        *("__init__", "contract", "detector", "errors", "exact", "host", "gym", "checks"),
+        *("bindings", "determinism", "hazards", "resolve", "source"),
+    )
+)
+
+OPENING = 24  # Ticks of the game that shows whether two Pythons play a world alike.
 
 _MAGIC = b"WMS1"
 
@@ -31,9 +38,9 @@ _MAGIC = b"WMS1"
 def load_sim(module: str, folder: Path | str | None = None) -> type[Sim]:
     """Import a world's module, such as "sims.breakout", and return its one Sim class.
 
-    `folder` is the project's own `sims` folder, when that is not this package's: its worlds
-    become modules of this package, so that they import the contract alike in both Pythons.
-    Raises UserError if the module does not define exactly one Sim with a spec.
+    `folder` is the project's own `sims` folder, if it is not this package's: its worlds become
+    modules of this package, so that they import the contract alike in both Pythons. Raises
+    UserError if the module does not define exactly one Sim with a spec.
     """
     if folder is not None and (place := str(Path(folder).resolve())) not in sims.__path__:
         sims.__path__.insert(0, place)
@@ -58,7 +65,7 @@ def load_sim(module: str, folder: Path | str | None = None) -> type[Sim]:
 
 
 def digest(snapshot: Mapping[str, Array]) -> str:
-    """Return 16 hex digits that tell one world's snapshot (of a batch of one) from another's."""
+    """Return 16 hex digits that tell one world's snapshot (a batch of one) from another's."""
     told = hashlib.sha256()
     for name in sorted(snapshot):
         value = np.ascontiguousarray(snapshot[name])
@@ -70,20 +77,24 @@ def digest(snapshot: Mapping[str, Array]) -> str:
 class Host:
     """Play one world of `module` (such as "sims.breakout").
 
-    frame: uint8 [cameras, H, W, 4], RGBA. status: float64, one entry for each name in
-    `layout` (a JSON list). Both are the same arrays for ever. Among the names, `chance.<i>` is
-    what chance holds for the coming step, and `sensor.<name>.<i>` come last, as models take them.
-    Raises UserError for a world that breaks its contract.
+    frame: uint8 [cameras, H, W, 4], RGBA. status: float64, one entry for each name in `layout` (a
+    JSON list). Both always stay the same arrays. Among the names, `chance.<i>` is the chance of the
+    coming step, and `sensor.<name>.<i>` come last, in the form for models. Raises UserError for a
+    world that breaks its contract.
     """
 
     def __init__(self, module: str) -> None:
-        cls = load_sim(module)
+        self._hold(load_sim(module))
+
+    def _hold(self, cls: type[Sim]) -> None:
+        """Make a world of a class, and the arrays for its frame and status."""
         self._spec = spec = cls.spec
         self._sim = cls(1)
-        sizes = {(camera.height, camera.width) for camera in spec.cameras}
-        if len(sizes) != 1:
-            raise self._error("its cameras must all be of one size, and at least one")
-        ((height, width),) = sizes
+        if not spec.cameras:
+            raise self._error("its spec must name at least one camera")
+        # Every camera draws into the top left corner of its plane.
+        height = max(camera.height for camera in spec.cameras)
+        width = max(camera.width for camera in spec.cameras)
         self._rgb = np.zeros((1, len(spec.cameras), height, width, 3), dtype=np.uint8)
         self.frame = np.full((len(spec.cameras), height, width, 4), 255, dtype=np.uint8)
         names = ["tick", "reward", "terminated", "truncated"]
@@ -115,7 +126,7 @@ class Host:
         )
 
     def act(self, behaviour: str) -> list[float]:
-        """Return the action that a scripted behaviour takes now, in the form `step` takes."""
+        """Return the current action of a behaviour, in the form that `step` takes."""
         size = max(1, len(self._spec.axes))
         return [float(value) for value in np.asarray(self._sim.act(behaviour)).reshape(size)]
 
@@ -124,7 +135,7 @@ class Host:
         return json.dumps(self._spec.to_json())
 
     def sensors(self) -> str:
-        """Return the sensors now as JSON: name to nested lists of numbers."""
+        """Return the current sensors as JSON: name to nested lists of numbers."""
         values = {name: value[0].tolist() for name, value in self._sim.sensors().items()}
         try:
             return json.dumps(values, allow_nan=False)
@@ -132,7 +143,7 @@ class Host:
             raise self._error("a sensor is not a finite number") from error
 
     def snapshot(self) -> bytes:
-        """Return the whole game as compact bytes that `restore` brings back exactly."""
+        """Return the whole game as compact bytes that `restore` restores exactly."""
         arrays = {name: np.ascontiguousarray(a) for name, a in self._sim.snapshot().items()}
         header = {
             "world": self._spec.name,
@@ -144,11 +155,28 @@ class Host:
         return _MAGIC + struct.pack("<I", len(head)) + head + body
 
     def digest(self) -> str:
-        """Return the digest of the game's state, as replay links and recordings carry it."""
+        """Return the digest of the game's state, for replay links and saved games."""
         return digest(self._sim.snapshot())
 
+    def opening(self) -> Iterator[str]:
+        """Play the first ticks of a game of its own; yield 8 hex digits of each tick's results.
+
+        The build stores them, and the page compares its own Python with them.
+        """
+        twin = object.__new__(type(self))
+        twin._hold(type(self._sim))
+        told = hashlib.sha256()
+        for _ in range(OPENING):
+            try:
+                action = twin.act(self._spec.behaviours[0])
+            except NotImplementedError:
+                action = [axis.neutral for axis in self._spec.axes] or [0.0]
+            twin.step(action)
+            told.update(twin.frame.tobytes() + twin.status.tobytes() + twin.digest().encode())
+            yield told.hexdigest()[:8]
+
     def restore(self, data: bytes) -> None:
-        """Bring back what `snapshot` returned; a snapshot that does not fit changes nothing."""
+        """Restore the result of `snapshot`; a snapshot that does not fit changes nothing."""
         try:
             arrays, (reward, terminated, truncated) = self._unpacked(bytes(data))
         except (struct.error, ValueError, KeyError, TypeError):
@@ -191,7 +219,7 @@ class Host:
         return np.array([values], dtype=np.float32)
 
     def _show(self, reward: float, terminated: bool, truncated: bool) -> None:
-        """Write the frame and the status of now into their arrays."""
+        """Write the current frame and status into their arrays."""
         sim, status, spec = self._sim, self.status, self._spec
         if (tick := sim.state.get("tick")) is None:
             raise self._error('its state has no "tick" (int64 [N])')
@@ -242,15 +270,15 @@ class Host:
 
 
 def fresh(module: str) -> Host:
-    """Forget every loaded module of `sims`, import `module` as its sources are now, and host it.
+    """Unload every module of `sims`, import `module` from its current sources, and host it.
 
-    If that fails, what was loaded before is loaded still, and the exception passes on.
+    If that fails, the earlier modules are loaded again, and the exception passes on.
     """
     before = {name: m for name, m in sys.modules.items() if name.split(".")[0] == "sims"}
     paths = list(sys.modules["sims"].__path__)
     for name, loaded in before.items():
         del sys.modules[name]
-        # Bytecode is matched by size and whole seconds, which a quick edit may not change.
+        # Python matches bytecode by size and whole seconds, which a quick edit may not change.
         if source := getattr(loaded, "__file__", None):
             Path(importlib.util.cache_from_source(source)).unlink(missing_ok=True)
     importlib.invalidate_caches()
@@ -270,7 +298,7 @@ def describe_error(exception: BaseException | None, folder: str) -> str:
     """Describe an exception as JSON {message, type, file, line}.
 
     file (relative to `folder`, the folder of the sims) and line are the innermost within the
-    world's own sources, or null. None stands for the exception that Python last let through.
+    world's own sources, or null. None stands for Python's last uncaught exception.
     """
     error = exception if exception is not None else getattr(sys, "last_exc", None)
     root = Path(folder).resolve()

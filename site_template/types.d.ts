@@ -1,131 +1,55 @@
-/** Shapes shared by the player's modules; the manifest's mirror builder/manifest.py. */
+/** Shapes shared by the player's modules. Those of the manifests are written from builder/site/manifest.py. */
 
-export interface FileEntry {
-  url: string;
-  sha256: string;
-  bytes: number;
-}
-export interface SourceEntry extends FileEntry {
-  path: string;
-  editable: boolean;
-}
-export interface SiteEntry extends FileEntry {
-  group: string;
-}
-export interface Site {
-  format: 1;
-  version: string;
-  runtime: Record<string, string>;
-  worlds: Record<string, string>;
-  files: SiteEntry[];
-}
-export interface TensorEntry {
-  name: string;
-  dtype: string;
-  shape: number[];
-}
-export interface StateEntry {
-  input: string;
-  output: string;
-  dtype: string;
-  shape: number[];
-  observed: boolean;
-}
-export type Precision = "fp32" | "fp16" | "int8";
-export type Backend = "wasm" | "webgpu";
-export interface Variant {
-  name: Precision;
-  backends: Backend[];
-  evaluations: number;
-  macs: number;
-  step: FileEntry;
-  parity: Record<string, number>;
-}
-export interface ModelEntry {
-  family: string;
-  label: string;
-  parameters: number;
-  history: number;
-  state: StateEntry[];
-  inputs: TensorEntry[];
-  outputs: TensorEntry[];
-  variants: Variant[];
-  metrics: Record<string, unknown>;
-  provenance: Record<string, unknown>;
-  older: string;
-}
-export interface ActionSpec {
-  name: string;
-  keys: string[];
-  touch: string | null;
-  gamepad: string[];
-}
-export interface AxisSpec {
-  name: string;
-  low: number;
-  high: number;
-  unit: string;
-  neutral: number;
-  increase: string[];
-  decrease: string[];
-  gamepad: string | null;
-  pace: number;
-  touch: string[];
-}
-export interface CameraSpec {
-  name: string;
-  height: number;
-  width: number;
-  focal: number;
-  place: number[];
-  yaw: number;
-  pitch: number;
-}
-export interface SensorSpec {
-  name: string;
-  shape: number[];
-  dtype: string;
-  unit: string;
-  low: number;
-  high: number;
-  meaning: string;
-  show: "" | "gauge" | "path" | "scan";
-  place: number[];
-  elevations: number[];
-}
-export interface Spec {
-  name: string;
-  title: string;
-  rate: number;
-  cameras: CameraSpec[];
-  actions: ActionSpec[];
-  axes: AxisSpec[];
-  chance: string[];
-  sensors: SensorSpec[];
-  hud: { name: string; label: string }[];
-  events: string[];
-  scenarios: string[];
-  conditions: string[];
-  behaviours: string[];
-  max_steps: number;
-}
-export interface World {
-  format: 1;
-  name: string;
-  title: string;
-  spec: Spec;
-  sim: { hash: string; module: string; sources: SourceEntry[] };
-  models: ModelEntry[];
-  poster: FileEntry | null;
-}
+import type { Camera, Sensor, Spec, Variant } from "./manifest";
+import type { FromAbove } from "./player/views/from-above.js";
+import type { Layout } from "./player/views/cameras.js";
 
-/** What instruments read: a game, or a row of a recording. */
+export type * from "./manifest";
+export type Precision = Variant["name"];
+export type Backend = Variant["backends"][number];
+
+/** What views read: a game, or a row of a recording. */
 export interface Readings {
   /** One number by name, such as "sensor.speed.0". */
   read(name: string): number;
-  view(sensor: SensorSpec): Float64Array;
+  view(sensor: Sensor): Float64Array;
+  /** Whether it can say what a sensor measures: a model may not. */
+  knows?(sensor: Sensor): boolean;
   /** One value an axis. */
   action: ArrayLike<number> | null;
+}
+
+/** Where views draw from above: metres, x forward, y left. */
+export type Board = Pick<FromAbove, "pen" | "inks" | "scale">;
+/** What a view shows from above. */
+export interface SeenFromAbove {
+  /** What is drawn first lies under the rest. */
+  layer: number;
+  /** In words, for those who can't see it. */
+  meaning: string;
+  /** How far it can see, metres. */
+  reach?: number;
+  draw(board: Board, readings: Readings): void;
+}
+/** The cameras' pictures as they lie on a canvas. */
+export interface Laid {
+  cameras: Camera[];
+  layout: Layout;
+  canvas: HTMLCanvasElement;
+}
+/** How the page shows a sensor: what `View` of views/<show>.js makes of it. Whatever a view has is used. */
+export interface SensorView {
+  /** What stands among the dials. */
+  element?: Element;
+  above?: SeenFromAbove;
+  /** What lies over the cameras' pictures. */
+  over?: { element: Element; lay(laid: Laid): void; draw(readings: Readings, beside: Readings | null): void };
+  /** Show what `readings` say, and faintly what `beside` does: the simulator beside the model, or the other way round. */
+  draw?(readings: Readings, beside: Readings | null): void;
+  /** Show that nobody knows; `beside` may. Without it, the element is hidden. */
+  blank?(beside: Readings | null): void;
+  /** Tell screen readers, now and then. */
+  tell?(): void;
 }
 
 /** `sample-<n>.json` of a dataset's card: a window of a recording, all modalities in step. */
@@ -142,6 +66,8 @@ export interface Sample {
   paths: Record<string, number[][]>;
   /** Base64: a byte a point, of which 255 are the sensor's range. */
   scans: Record<string, string>;
+  /** Other sensors of several numbers that have a view: a row a frame. */
+  values?: Record<string, number[][]>;
 }
 
 export type Mode = "sim" | "overlay" | "split" | "neural" | "difference";

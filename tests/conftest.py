@@ -2,27 +2,72 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+import sims
 from builder import chromium
 from training.recipe import Recipe, from_json
 
-# Made once for many modules, in minutes.
-SHARED = ("graphs", "trained")
+# Made once for many modules, in up to minutes.
+SHARED = ("graphs", "trained", "whole_site")
+# What trains, builds a site, opens a browser or loads much: `make quick` leaves out its tests.
+SLOW = {*SHARED, "untrained", "starter_site", "site", "browser", "visit", "datasets"}
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one process a module's tests, and those that share what takes long to make."""
+    """Keep in one process a module's tests, and those that share what takes long to make.
+
+    Those that use what is slow are slow.
+    """
     for item in items:
         used = getattr(item, "fixturenames", ())
         group = next((name for name in SHARED if name in used), item.path.stem)
         item.add_marker(pytest.mark.xdist_group(group))
+        if SLOW.intersection(used):
+            item.add_marker(pytest.mark.slow)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The longest first, so that the short ones fill what is left.
+        items.sort(key=lambda item: not set(SHARED).intersection(getattr(item, "fixturenames", ())))
+
+
+def put_back() -> Iterator[None]:
+    """Let worlds be loaded anew meanwhile; then put back the modules that were there before."""
+    loaded = {name: m for name, m in sys.modules.items() if name.split(".")[0] == "sims"}
+    paths = list(sims.__path__)
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "sims"]:
+        del sys.modules[name]
+    sys.modules.update(loaded)
+    sims.__path__[:] = paths
+    for name, module in loaded.items():
+        if "." in name:
+            setattr(sims, name.split(".")[1], module)
+    importlib.invalidate_caches()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worlds_put_back() -> Iterator[None]:
+    """Leave to the next module the classes that it imported: a class of two loads is no longer one.
+
+    Building a project loads its worlds anew.
+    """
+    yield from put_back()
+
+
+@pytest.fixture
+def own_sims() -> Iterator[None]:
+    """Let a test load and reload worlds; put back the modules that were there before it."""
+    yield from put_back()
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +75,7 @@ def tiny_recipe() -> Recipe:
     return from_json(
         {
             "world": "breakout",
-            "family": "recurrent",
+            "family": "object_laws",
             "seed": 3,
             "data": {
                 "steps": 3000,
@@ -63,7 +108,7 @@ def tiny_recipe() -> Recipe:
 def tiny_dataset(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording to read only: copy it before changing it."""
     from sims.breakout import Breakout
-    from training.record import record
+    from training.data.record import record
 
     return record(Breakout, tiny_recipe, tmp_path_factory.mktemp("datasets"), "tiny")
 
@@ -84,6 +129,12 @@ def starter_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def datasets() -> ModuleType:
+    """The package with which others read recordings: its import takes seconds."""
+    return importlib.import_module("datasets")
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     with chromium.browser() as opened:
         yield opened
@@ -93,9 +144,9 @@ def browser() -> Iterator[Any]:
 def tiny_drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording of driving with all its sensors, in two files: to read only."""
     from sims.driving import Driving
-    from training import lerobot
+    from training.data import lerobot
+    from training.data.record import record
     from training.recipe import Data, DataRecipe
-    from training.record import record
 
     splits = {"train": 0.5, "val": 0.25, "test": 0.25}
     data = Data(steps=240, worlds=3, episode_steps=30, splits=splits)

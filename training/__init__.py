@@ -1,6 +1,6 @@
 """Record, learn and measure: sim -> dataset -> weights -> metrics.
 
-Torch is imported only by the modules that need it; a build with nothing to train never does.
+Only the modules that need torch import it; a build with nothing to train never does.
 """
 
 from __future__ import annotations

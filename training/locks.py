@@ -1,4 +1,4 @@
-"""One process at a time: locks that the system drops when their holder dies, however it dies."""
+"""Locks for one process at a time; the system releases them when their holder dies in any way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sims.errors import UserError
 def lock(file: Path, what: str, wait: bool = False, keep: bool = True) -> Iterator[None]:
     """Hold a lock file; UserError if another process holds it, unless `wait`.
 
-    `what` names what is locked, in the error. Without `keep` the file is gone afterwards.
+    `what` names the locked thing in the error. Without `keep`, the file is deleted afterwards.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with _taken(file, what, wait) as held:
@@ -32,10 +32,10 @@ def lock(file: Path, what: str, wait: bool = False, keep: bool = True) -> Iterat
 
 
 def _taken(file: Path, what: str, wait: bool) -> IO[str]:
-    """Open the file and lock it; one that its holder removed meanwhile is another's no more."""
+    """Open the file and lock it; a file that its holder deleted meanwhile no longer counts."""
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
-        held = file.open("a+")
+        held = file.open("a+", encoding="utf-8")
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if file.exists() and os.fstat(held.fileno()).st_ino == file.stat().st_ino:

@@ -1,4 +1,4 @@
-"""Do jobs in processes of their own, that end with the one that began them."""
+"""Run jobs in processes of their own, which end when their parent ends."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import sims
+from training import families
 
-SHOWN = 0.5  # seconds between two looks at how far they are
+SHOWN = 0.5  # seconds between two reads of their progress
 SPAWN = multiprocessing.get_context("spawn")
 
 _counts: Any = None
@@ -28,8 +29,8 @@ def in_processes(
 ) -> None:
     """Call `job(*arguments, told)` for each of `jobs`, in `count` processes at a time.
 
-    `told` adds up two counts over all of them. With one process, it is this one. Raises what the
-    first job that fails raised, when those that run have been ended.
+    `told` adds up two counts over all of them. With one process, it is this one. Raises the
+    exception of the first job that fails, after the running jobs have ended.
     """
     if count <= 1:
         for arguments in jobs:
@@ -45,7 +46,7 @@ def in_processes(
         seen = now
 
     with _pool(count, counts) as pool:
-        # The arguments are unpacked over there, when worlds can be imported.
+        # The child unpacks the arguments, after it can import worlds.
         waiting = {pool.submit(_do, job, arguments) for arguments in jobs}
         while waiting:
             done, waiting = wait(waiting, SHOWN, FIRST_EXCEPTION)
@@ -56,9 +57,9 @@ def in_processes(
 
 @contextmanager
 def beside(job: Callable[..., Any], *arguments: Any) -> Iterator[Future[Any]]:
-    """Do `job(*arguments)` in a process that shows nothing, on half of the cores, during the block.
+    """Run `job(*arguments)` in a process without output, on half of the cores, during the block.
 
-    Its future tells what it returned or raised. A block that fails ends it.
+    Its future gives the result or the exception. A block that fails ends the process.
     """
     with _pool(1, None, (os.cpu_count() or 1) // 2) as pool:
         yield pool.submit(_quietly, job, arguments)
@@ -66,8 +67,8 @@ def beside(job: Callable[..., Any], *arguments: Any) -> Iterator[Future[Any]]:
 
 @contextmanager
 def _pool(count: int, counts: Any, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
-    """Give `count` processes of so many threads; where the block fails, those that run end."""
-    told = (counts, list(sims.__path__), max(1, threads))
+    """Yield `count` processes of so many threads; if the block fails, running processes end."""
+    told = (counts, list(sims.__path__), list(families.__path__), max(1, threads))
     with ProcessPoolExecutor(count, SPAWN, _begin, told) as pool:
         try:
             yield pool
@@ -78,18 +79,24 @@ def _pool(count: int, counts: Any, threads: int = 1) -> Iterator[ProcessPoolExec
             raise
 
 
-def _begin(counts: Any, paths: list[str], threads: int) -> None:
-    """Begin a process: end it when its parent ends, and find the same worlds."""
+def _begin(counts: Any, worlds: list[str], known: list[str], threads: int) -> None:
+    """Start a process: end it when its parent ends, and find the same worlds and families."""
     global _counts
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read when torch is imported
     _counts = counts
-    sims.__path__[:] = paths
+    sims.__path__[:] = worlds
+    families.__path__[:] = known
+    end_with_parent()
+
+
+def end_with_parent(end: Callable[[], None] = lambda: os._exit(1)) -> None:
+    """End this process when its parent ends."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def watch() -> None:
         connection.wait([parent.sentinel])
-        os._exit(1)
+        end()
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -104,6 +111,6 @@ def _do(job: Callable[..., None], arguments: tuple[Any, ...]) -> None:
 
 
 def _quietly(job: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    os.environ.pop("WMSITE_PROGRESS", None)  # what the one that began this tells is shown there
-    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+    os.environ.pop("WMSITE_PROGRESS", None)  # the parent shows the progress of this process
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         return job(*arguments)

@@ -3,99 +3,258 @@
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
-from sims.errors import UserError
+from training import families, keys
+from training.keys import Key, wrong
+
+PRECISIONS = ("fp32", "fp16", "int8")
+SIDE = 96  # pixels of the larger side of a frame of a recording
 
 
 @dataclass(frozen=True)
 class Data:
     """What to record: `behaviours` and `splits` are shares of steps, `scenarios` of episodes.
 
-    Without `behaviours` or `scenarios`, all that the sim has get equal shares. `conditions` are
-    shares of each scenario's episodes; without them, the seed decides on each.
+    Without `behaviours` or `scenarios`, all of the sim's get equal shares. `conditions` are shares
+    of each scenario's episodes; without them, the seed decides each one.
     """
 
-    steps: int  # world-steps in all, over all splits
-    worlds: int  # most worlds stepped together
-    episode_steps: int  # longest episode, in steps
-    behaviours: dict[str, float] = field(default_factory=dict)
-    scenarios: dict[str, float] = field(default_factory=dict)
-    conditions: dict[str, float] = field(default_factory=dict)
-    splits: dict[str, float] = field(
+    steps: Annotated[int, Key("world-steps in all, over all splits", 1, 10**9)]
+    worlds: Annotated[
+        int, Key("most worlds stepped together; of an environment, most processes", 1, 65_536)
+    ]
+    episode_steps: Annotated[int, Key("longest episode, in steps", 1, 10**6)]
+    behaviours: Annotated[
+        dict[str, float],
+        Key(
+            "each behaviour's share of the steps; empty: all of the sim's, alike; an environment's "
+            'are "random" and your functions, "module:function"',
+            0,
+            1000,
+        ),
+    ] = field(default_factory=dict)
+    scenarios: Annotated[
+        dict[str, float],
+        Key("each scenario's share of the episodes; empty: all of the sim's, alike", 0, 1000),
+    ] = field(default_factory=dict)
+    conditions: Annotated[
+        dict[str, float],
+        Key("each condition's share of a scenario's episodes; empty: the seed decides", 0, 1000),
+    ] = field(default_factory=dict)
+    splits: Annotated[dict[str, float], Key("each split's share of the steps", 0, 1000)] = field(
         default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
     )
-    shards: int = 1  # parts that several processes record at once, and a killed one goes on from
+    shards: Annotated[
+        int,
+        Key("parts that several processes record at once, and a killed one goes on from", 1, 1000),
+    ] = 1
 
 
 @dataclass(frozen=True)
 class Train:
     """How to train; training ends when either `minutes` or `steps` is spent."""
 
-    minutes: float  # wall-clock budget
-    steps: int  # most optimiser steps
-    batch: int  # games played side by side, over all ranks
-    unroll: int  # steps that a gradient reaches back
-    ranks: int = 1  # processes that train together, each with its share of the batch
-    stream: int = 4  # steps in a row, about, before a recorded game is left for another place
-    learning_rate: float = 3e-3  # AdamW's, for all but the convolutions
-    kernel_rate: float = 0.02  # Muon's, for the convolutions' kernels
-    weight_decay: float = 0.01  # of the kernels
-    ema: float = 0.999  # how slowly the saved average of the weights follows them
-    checkpoint_minutes: float = 2.0
-    validate_minutes: float = 2.0
-    validate_games: int = 64  # held-out games that are played to validate
-    validate_steps: int = 100  # most steps of the held-out games that are played to validate
-    teacher_share: float = 0.5  # share of the budget before any step on the model's own frames
-    dream_share: float = 0.5  # share of the games that are dreamt, from then on
-    distil_share: float = 0.0  # last share of the budget, in which a denoiser is distilled too
-    dream: int = 200  # most steps of a dream; it begins at 8 and grows for half the budget
-    event_share: float = 0.7  # share of recorded games that go on shortly before an event
-    draw_share: float = 0.25  # share of recorded games whose next frame is asked for too
-    moved_weight: float = 5.0  # weight of pixels that change; near them it is 1
-    static_weight: float = 0.05  # weight of pixels far from all that moves
-    head_weight: float = 0.05  # weight of reward and termination
-    sensor_weight: float = 1.0  # weight of the predicted sensors
-    turned_weight: float = 10.0  # times more where no linear forecast of them is right
-    corruption: float = 0.0  # share of pixels given a random colour in one sample of four
+    minutes: Annotated[float, Key("wall-clock budget", 0.01, 100_000)]
+    steps: Annotated[int, Key("most optimiser steps", 1, 10**9)]
+    batch: Annotated[int, Key("games played side by side, over all ranks", 1, 65_536)]
+    unroll: Annotated[int, Key("steps that a gradient reaches back", 1, 1024)]
+    ranks: Annotated[
+        int, Key("processes that train together, each with its share of the batch", 1, 64)
+    ] = 1
+    stream: Annotated[
+        int,
+        Key("steps in a row, about, before a recorded game is left for another place", 1, 10**6),
+    ] = 4
+    learning_rate: Annotated[float, Key("AdamW's, for all but the convolutions", 1e-9, 1)] = 3e-3
+    kernel_rate: Annotated[float, Key("Muon's, for the convolutions' kernels", 1e-9, 1)] = 0.02
+    weight_decay: Annotated[float, Key("of the kernels", 0, 1)] = 0.01
+    ema: Annotated[
+        float, Key("how slowly the saved average of the weights follows them", 0, 0.99999)
+    ] = 0.999
+    checkpoint_minutes: Annotated[
+        float, Key("between two savings, from which a killed training goes on", 0, 100_000)
+    ] = 2.0
+    validate_minutes: Annotated[
+        float, Key("between two tries on held-out games, at least", 0, 100_000)
+    ] = 2.0
+    validate_games: Annotated[int, Key("held-out games that are played to validate", 1, 65_536)] = (
+        64
+    )
+    validate_steps: Annotated[
+        int, Key("most steps of the held-out games that are played to validate", 1, 100_000)
+    ] = 100
+    teacher_share: Annotated[
+        float, Key("share of the budget before any step on the model's own frames", 0, 1)
+    ] = 0.5
+    dream_share: Annotated[float, Key("share of the games that are dreamt, from then on", 0, 1)] = (
+        0.5
+    )
+    distil_share: Annotated[
+        float, Key("last share of the budget, in which a denoiser is distilled too", 0, 1)
+    ] = 0.0
+    dream: Annotated[
+        int, Key("most steps of a dream; it begins at 8 and grows for half the budget", 0, 100_000)
+    ] = 200
+    event_share: Annotated[
+        float, Key("share of recorded games that go on shortly before an event", 0, 1)
+    ] = 0.7
+    draw_share: Annotated[
+        float, Key("share of recorded games whose next frame is asked for too", 0, 1)
+    ] = 0.25
+    moved_weight: Annotated[
+        float, Key("weight of pixels that change; near them it is 1", 0, 10**6)
+    ] = 5.0
+    static_weight: Annotated[float, Key("weight of pixels far from all that moves", 0, 10**6)] = (
+        0.05
+    )
+    head_weight: Annotated[float, Key("weight of reward and termination", 0, 10**6)] = 0.05
+    sensor_weight: Annotated[float, Key("weight of the predicted sensors", 0, 10**6)] = 1.0
+    turned_weight: Annotated[
+        float, Key("times more where no linear forecast of them is right", 0, 10**6)
+    ] = 10.0
+    corruption: Annotated[
+        float, Key("share of pixels given a random colour in one sample of four", 0, 1)
+    ] = 0.0
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """How to measure: under the sim's actions for `steps`, and playing alone for `play_steps`."""
 
-    seeds: int  # groups of held-out rollouts under the sim's own actions and chance
-    rollouts: int  # rollouts in each group
-    horizons: list[int]  # steps at which frames are compared with the sim's
-    steps: int  # length of these rollouts; events are counted over all of it
-    games: int = 60  # rollouts under a player that sees only the model's frames
-    play_steps: int = 1000  # their length
-    accept: float = (
-        0.0  # % of rollouts still followed at the last horizon, or an edit isn't learned
-    )
+    seeds: Annotated[
+        int, Key("groups of held-out rollouts under the sim's own actions and chance", 1, 1000)
+    ]
+    rollouts: Annotated[int, Key("rollouts in each group", 1, 100_000)]
+    horizons: Annotated[
+        list[int],
+        Key("steps at which frames are compared with the sim's", 1, 10**6, count=(1, 100)),
+    ]
+    steps: Annotated[
+        int, Key("length of these rollouts; events are counted over all of it", 1, 10**6)
+    ]
+    games: Annotated[
+        int, Key("rollouts under a player that sees only the model's frames", 1, 100_000)
+    ] = 60
+    play_steps: Annotated[int, Key("their length", 1, 10**6)] = 1000
+    accept: Annotated[
+        float,
+        Key("% of rollouts still followed at the last horizon, or an edit is not learned", 0, 100),
+    ] = 0.0
+    measures: Annotated[
+        list[str],
+        Key('more tables of figures: "whole", "response", and the project\'s own', count=(0, 20)),
+    ] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Export:
     """What to ship: `variants` that stay within `tolerance` of fp32, by metric."""
 
-    variants: list[str]
-    tolerance: dict[str, float]
-    calibration: int  # recorded states that int8 is calibrated on
-    replays: int = 24  # recorded rollouts that each variant replays, a third of them in Chromium
-    rollouts: int = 24  # games that each variant plays, to be compared with fp32's play
-    webgpu: bool = True  # whether it is tried on WebGPU too; if not, it ships for wasm alone
+    variants: Annotated[
+        list[str],
+        Key(
+            "precisions to ship, each if it stays within `tolerance`; fp32 is always made",
+            count=(1, 3),
+            choices=PRECISIONS,
+        ),
+    ]
+    tolerance: Annotated[
+        dict[str, float], Key("how much worse than fp32 a variant may be, by metric", 0, 10**6)
+    ]
+    calibration: Annotated[int, Key("recorded states that int8 is calibrated on", 1, 10**6)]
+    replays: Annotated[
+        int,
+        Key("recorded rollouts that each variant replays, a third of them in Chromium", 1, 100_000),
+    ] = 24
+    rollouts: Annotated[
+        int, Key("games that each variant plays, to be compared with fp32's play", 0, 100_000)
+    ] = 24
+    webgpu: Annotated[
+        bool, Key("whether it is tried on WebGPU too; if not, it ships for wasm alone")
+    ] = True
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What plays one discrete action of an environment, or one of its axes."""
+
+    value: Annotated[int, Key("number of the action, or of the axis from 0", -10_000, 10_000)]
+    keys: Annotated[
+        list[str],
+        Key("KeyboardEvent.code values; of an axis the one that lowers it, and the one that raises "
+            "it", count=(0, 8)),
+    ] = field(default_factory=list)  # fmt: skip
+    touch: Annotated[str, Key("the label of its button on a touch screen; empty: none")] = ""
+    gamepad: Annotated[
+        list[str], Key('buttons and sticks, such as "dpad-left" or "axis0-"', count=(0, 8))
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Gym:
+    """The Gymnasium environment that a world is recorded from; it runs while recording alone."""
+
+    id: Annotated[str, Key("the registered ID of the environment")]
+    imports: Annotated[
+        list[str], Key("modules that register IDs: installed ones, or files of the project")
+    ] = field(default_factory=list)
+    make: Annotated[dict[str, Any], Key("arguments of its constructor")] = field(
+        default_factory=dict
+    )
+    frames: Annotated[
+        str,
+        Key('what the model sees: "render", "observation" where that is an image, or the name of '
+            "an image in it"),
+    ] = "render"  # fmt: skip
+    crop: Annotated[
+        list[int],
+        Key("the part of the frame that is kept, in its pixels: top, left, height, width; empty: "
+            "all of it", 0, 8192, count=(0, 4)),
+    ] = field(default_factory=list)  # fmt: skip
+    size: Annotated[
+        list[int],
+        Key(f"height and width at which frames are learned; empty: at most {SIDE} pixels a side",
+            8, 1024, count=(0, 2)),
+    ] = field(default_factory=list)  # fmt: skip
+    scaling: Annotated[
+        str,
+        Key("how frames are made smaller: each pixel the mean of what it covers, or one of them",
+            choices=("area", "nearest")),
+    ] = "area"  # fmt: skip
+    skip: Annotated[
+        int, Key("steps of the environment in a step of the world, with the same action", 1, 1000)
+    ] = 1
+    rate: Annotated[
+        float, Key("steps of the world in a second of the page; 0: as the environment says", 0, 240)
+    ] = 0.0
+    vectors: Annotated[bool, Key("whether the numbers that it observes are learned too")] = True
+    info: Annotated[list[str], Key("numbers of its `info` that are learned too")] = field(
+        default_factory=list
+    )
+    actions: Annotated[
+        dict[str, Bound],
+        Key("the names of its actions, with their keys; of discrete ones these alone are played, "
+            "and the first while no key is held"),
+    ] = field(default_factory=dict)  # fmt: skip
+    patience: Annotated[
+        float, Key("seconds of a step or a start after which it counts as hanging", 0.1, 86_400)
+    ] = 60.0
+    licence: Annotated[
+        str, Key("what the page says of its licence; empty: what its package says")
+    ] = ""
+
+
+NOTHING = Data(steps=1, worlds=1, episode_steps=1)  # of a recipe that names a `dataset`
 
 
 @dataclass(frozen=True)
 class Finetune:
-    """What is done when training starts from weights that are there: some keys changed."""
+    """Fine-tuning from existing weights: the keys that then differ."""
 
     data: Data
     train: Train
@@ -105,33 +264,48 @@ class Finetune:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a model besides the code."""
+    """Everything that decides a model, except the code."""
 
-    world: str
-    family: str
-    seed: int
-    data: Data
+    world: Annotated[
+        str,
+        Key("the name of the world: of its file in sims/, or with `dataset` or [gym] any name"),
+    ]
+    family: Annotated[str, Key("the model family")]
+    seed: Annotated[int, Key("of all chance in recording and training", 0, 2**53)]
     train: Train
     evaluate: Evaluate
     export: Export
+    data: Data = field(default_factory=lambda: NOTHING)
+    dataset: Annotated[
+        str,
+        Key("the folder of a recording to learn from, instead of [data] and a sim, from the "
+            "project's folder"),
+    ] = ""  # fmt: skip
+    side: Annotated[
+        int, Key("pixels of the larger side of its frames; larger frames are made smaller", 8, 1024)
+    ] = SIDE
+    gym: Gym | None = None
     model: dict[str, Any] = field(default_factory=dict)
     finetune: Finetune | None = None
-    follows: bool = True  # whether it is trained again, unasked, when its sim was edited
+    follows: Annotated[
+        bool, Key("whether it is trained again, unasked, when its sim was edited")
+    ] = True
 
     @property
     def tuned(self) -> Recipe:
-        """The recipe by which weights that are there follow an edited sim."""
+        """The recipe for fine-tuning existing weights after an edit of the sim."""
         parts = vars(self.finetune) if self.finetune else {}
         return replace(self, **parts, finetune=None)
 
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """What to record of a world, whoever learns from it: `recipes/<world>/data.toml`."""
+    """What to record of a world without a model: `recipes/<world>/data.toml`."""
 
-    world: str
-    seed: int
+    world: Annotated[str, Key("the name of the world: of its file in sims/")]
+    seed: Annotated[int, Key("of all chance in recording and training", 0, 2**53)]
     data: Data
+    gym: Gym | None = None
 
 
 def load(path: Path) -> Recipe:
@@ -141,9 +315,10 @@ def load(path: Path) -> Recipe:
 
 
 def load_data(path: Path) -> DataRecipe:
-    """Read a recipe of data alone; UserError as `load`."""
+    """Read a recipe with only data; UserError as `load`."""
     where = f"recipe '{path}'"
-    recipe: DataRecipe = _build(DataRecipe, _read(path, where), where, "")
+    recipe: DataRecipe = keys.read(DataRecipe, _read(path, where), where)
+    _check_gym(recipe.gym, recipe.data, where)
     _check_shares(recipe.data, where)
     return recipe
 
@@ -152,22 +327,50 @@ def _read(path: Path, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{where}: can't be read; {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{where}: not valid TOML; {error}.") from error
+        raise wrong(where, f"can't be read; {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # Not TOML, not UTF-8, or a number too long.
+        why = "nested too deep" if isinstance(error, RecursionError) else error
+        raise wrong(where, f"not valid TOML; {why}") from error
 
 
 def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """Make a recipe of plain values (TOML's, or `to_json`'s); UserError as `load`."""
+    if not isinstance(values, Mapping):
+        raise wrong(where, "holds no table")
     values = dict(values)
+    if values.get("dataset"):
+        if values.get("gym"):
+            raise wrong(where, "names a dataset, and an environment in [gym]; keep one of them")
+        if values.get("data", asdict(NOTHING)) != asdict(NOTHING):
+            raise wrong(where, "names a dataset, and in [data] what to record; keep one of them")
+        values["data"] = asdict(NOTHING)
     changed = values.get("finetune")
     if isinstance(changed, dict):
         parts = {part.name: values.get(part.name) for part in fields(Finetune)}
-        merged = {k: v | changed.get(k, {}) for k, v in parts.items() if isinstance(v, dict)}
+        merged = {
+            k: v | part
+            for k, v in parts.items()
+            if isinstance(v, dict) and isinstance(part := changed.get(k, {}), dict)
+        }
         values["finetune"] = changed | merged
-    recipe: Recipe = _build(Recipe, values, where, "")
+    recipe: Recipe = keys.read(Recipe, values, where)
+    if "data" not in values:
+        raise wrong(where, "missing key data (a table), or dataset (a folder that was recorded)")
+    if recipe.family not in (known := families.names()):
+        near = difflib.get_close_matches(recipe.family, known, n=1, cutoff=0.0)[0]
+        said = f"none of {', '.join(known)}; nearest is '{near}'"
+        raise wrong(where, f"family is {keys.shown(recipe.family)}, {said}")
+    options = families.part(recipe.family, "options").Options
+    keys.read(options, recipe.model, where, "model.", partial=True)
+    _check_gym(recipe.gym, recipe.data, where)
     for one in (recipe, recipe.tuned):
         _check_shares(one.data, where)
+        if min(one.evaluate.horizons) > one.evaluate.steps:
+            said = f"evaluate.horizons are all beyond evaluate.steps, {one.evaluate.steps}"
+            raise wrong(where, f"{said}; nothing would be compared")
+        if one.train.ranks > one.train.batch:
+            said = f"train.ranks is {one.train.ranks}, more than the {one.train.batch}"
+            raise wrong(where, f"{said} games of train.batch")
     return recipe
 
 
@@ -176,70 +379,22 @@ def to_json(recipe: Recipe) -> dict[str, Any]:
     return asdict(recipe)
 
 
+def _check_gym(gym: Gym | None, data: Data, where: str) -> None:
+    if gym and len(gym.crop) not in (0, 4):
+        raise wrong(where, f"gym.crop lists {len(gym.crop)}; it must list 4, or nothing")
+    if gym and len(gym.size) not in (0, 2):
+        raise wrong(where, f"gym.size lists {len(gym.size)}; it must list 2, or nothing")
+    if gym and (data.scenarios or data.conditions):
+        what = "scenarios" if data.scenarios else "conditions"
+        raise wrong(where, f"data.{what} are those of a sim, and an environment has none")
+
+
 def _check_shares(data: Data, where: str) -> None:
     for name in ("behaviours", "scenarios", "conditions", "splits"):
         shares = getattr(data, name)
         if shares and sum(shares.values()) <= 0:
-            raise UserError(f"{where}: data.{name} is all zero; give one a share above 0.")
+            raise wrong(where, f"data.{name} is all zero; give one a share above 0")
     if data.splits.get("train", 0) <= 0:
-        raise UserError(f"{where}: data.splits has no 'train'; give it a share above 0.")
-    for name in ("steps", "worlds", "episode_steps", "shards"):
-        if getattr(data, name) < 1:
-            raise UserError(f"{where}: data.{name} is 0; it must be at least 1.")
-    most = min(1000, data.steps)
-    if data.shards > most:
-        raise UserError(f"{where}: data.shards is {data.shards}; it must be at most {most}.")
-
-
-def _build(cls: Any, values: Mapping[str, Any], where: str, prefix: str) -> Any:
-    hints = get_type_hints(cls)
-    for key in values:
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.0)[0]
-            raise UserError(f"{where}: unknown key {prefix}{key}; nearest is {prefix}{near}.")
-    made = {}
-    for part in fields(cls):
-        name = prefix + part.name
-        if part.name in values:
-            made[part.name] = _convert(hints[part.name], values[part.name], where, name)
-        elif part.default is MISSING and part.default_factory is MISSING:
-            raise UserError(f"{where}: missing key {name} ({_say(hints[part.name])}).")
-    return cls(**made)
-
-
-def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
-    """Check `value` against a type hint and return it in that type."""
-    if get_origin(hint) in (Union, types.UnionType):
-        if value is None:
-            return None
-        hint = next(arg for arg in get_args(hint) if arg is not types.NoneType)
-    origin, args = get_origin(hint), get_args(hint)
-    if hasattr(hint, "__dataclass_fields__") and isinstance(value, dict):
-        return _build(hint, value, where, name + ".")
-    if origin is list and isinstance(value, list):
-        return [_convert(args[0], item, where, f"{name}[{i}]") for i, item in enumerate(value)]
-    if origin is dict and isinstance(value, dict):
-        return {k: _convert(args[1], item, where, f"{name}.{k}") for k, item in value.items()}
-    if hint is Any or (hint in (str, bool) and isinstance(value, hint)):
-        return value
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and (hint is float or (hint is int and isinstance(value, int))):
-        if not math.isfinite(value) or value < 0:
-            raise UserError(f"{where}: {name} is {value}; it must be a finite number, 0 or more.")
-        return hint(value)
-    raise UserError(f"{where}: {name} is {value!r}; it must be {_say(hint)}.")
-
-
-def _say(hint: Any) -> str:
-    """Name a type as a user knows it from TOML."""
-    args = get_args(hint)
-    if hasattr(hint, "__dataclass_fields__"):
-        return "a table"
-    if get_origin(hint) in (Union, types.UnionType):
-        return _say(args[0])
-    if get_origin(hint) is list:
-        return f"a list, each {_say(args[0])}"
-    if get_origin(hint) is dict:
-        return f"a table, each value {_say(args[1])}"
-    plain = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-    return plain.get(hint, "a value")
+        raise wrong(where, "data.splits has no 'train'; give it a share above 0")
+    if data.shards > data.steps:
+        raise wrong(where, f"data.shards is {data.shards}; it must be at most {data.steps}")

@@ -1,1 +1,1 @@
-"""One module a verb, each with a `run` function that `builder.cli` calls."""
+"""The verbs of `wmsite`, one module each, with a `run` function that `builder.cli` calls."""

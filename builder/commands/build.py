@@ -1,143 +1,167 @@
-"""`wmsite build`: do what changed, and swap the whole site in."""
+"""`wmsite build`: redo what changed, and swap the whole site in."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
+import sys
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
-from builder import cache, card, pipeline
-from builder.project import PACKAGES, TEMPLATE, Project, World
-from builder.terminal import Terminal, tree
+from builder.project import aside, built, cache, code, entries, own, steps
+from builder.project.worlds import PACKAGES, TEMPLATE, Project, World
+from builder.site import film, recording_sections, views
+from builder.terminal import Terminal, size, tree
 from sims.errors import UserError
 
 if TYPE_CHECKING:
-    from builder import worlds
+    from builder.site import world_folder
 
-VERSIONS = ("wmsite", "mkdocs", "mkdocs-material", "pymdown-extensions", "markdown", "pygments")
+PATH_SAFE = "/:@!$&'()*+,;=~"  # characters that an address path may hold unquoted
+# The bytes of a site depend on these beside its source files.
+VERSIONS = (
+    "wmsite", "mkdocs", "mkdocs-material", "pymdown-extensions", "markdown", "pygments", "jinja2",
+    "mkdocstrings", "mkdocstrings-python", "mkdocs-autorefs", "griffelib", "click", "numpy",
+    "pydantic", "brotli",
+)  # fmt: skip
 
 
 @dataclass
 class Options:
-    """What `wmsite build` was asked for."""
+    """The options of `wmsite build`."""
 
     root: Path = field(default_factory=Path.cwd)
     only: str | None = None
-    train: pipeline.Training = "auto"
+    train: steps.Training = "auto"
     site_dir: Path | None = None
     base: str | None = None
     strict: bool = False
     wait: bool = False
+    tree: bool = False
+    compare: bool = True  # Play each sim in CPython and in the browser's Python.
 
     @property
     def out(self) -> Path:
-        """The folder that the site is put in."""
-        return (self.site_dir or self.root / "site").resolve()
+        """The folder of the site."""
+        return own.resolved(self.site_dir or self.root / "site", "--site-dir")
 
 
 def run(options: Options, terminal: Terminal) -> Path:
-    """Build the site and return its folder; UserError loses nothing of what was there."""
+    """Build the site and return its folder; on a UserError the old site stays complete."""
     began = time.monotonic()
     project = Project.open(options.root)
     base = base_path(options.base)
     if options.only:
         project.world(options.only)
-    _refuse_own_folders(options.out, project)
-    place = os.path.relpath(options.out, project.root)
-    stamp_file = project.cache / "sites" / f"{cache.key(out=place)[:12]}.json"
+    refuse(options.out, project)
     with project.lock(options.wait):
         cache.recover(options.out)
+        aside.sweep(options.out)
         inputs = _inputs(project, base)
-        stamp = cache.read_json(stamp_file) or {}
-        # A build that trains nothing is as it was; one that may train has something to do.
+        stamp = built.read(project, options.out)
+        # A build that trains nothing has nothing to do; a build that may train may have.
         settled = stamp.get("complete") or stamp.get("train") == options.train != "auto"
+        settled = settled and (stamp.get("compared") or not options.compare)
         same = stamp.get("key") == inputs and stamp.get("weights") == _weights(project)
         if same and settled and options.train != "full":
-            files = _listing(options.out)
-            if files and files == stamp["files"]:
+            files = built.listing(options.out)
+            if damaged := stamp.get("damaged"):
+                terminal.say(f"site: {', '.join(damaged[:3])} not as built; it is built again.")
+            elif files and files == stamp["files"]:
                 for warning in stamp["warnings"]:
                     terminal.warn(warning)
                 _refuse_warnings(options, terminal)
-                terminal.say(_tree(options.out, files))
+                _tell(options, files, terminal)
                 terminal.say("Nothing changed.")
                 return options.out
     entries = _prepare(project, options, terminal)
-    # Nothing that took long is lost to a build that happens to run just now.
+    # A concurrent build must not lose results that took long.
     with project.lock(wait=options.wait or options.train != "never"):
-        stage = options.out.with_name(f".{options.out.name}.wmsite-new")
-        shutil.rmtree(stage, ignore_errors=True)
-        try:
-            _fill(project, entries, base, stage, terminal)
+        with aside.beside(options.out) as stage:
+            hashes = _fill(project, entries, base, stage, terminal)
             _refuse_warnings(options, terminal)
+            refuse(options.out, project)  # Training may have taken an hour.
             cache.swap(stage, options.out)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
-        files = _listing(options.out)
+        files = built.listing(options.out)
         cache.write_json(
-            stamp_file,
+            built.stamp(project, options.out),
             {
                 "key": inputs,
                 "weights": _weights(project),
                 "train": options.train,
                 "complete": not any(entry.due() for entry in entries),
+                "compared": options.compare,
                 "files": files,
+                "sha256": hashes,
                 "warnings": terminal.warnings,
             },
         )
-    terminal.say(_tree(options.out, files))
+    _tell(options, files, terminal)
     terminal.say(f"Built in {time.monotonic() - began:.1f} s.")
     return options.out
 
 
-def _prepare(project: Project, options: Options, terminal: Terminal) -> dict[pipeline.Entry, bool]:
-    """Check every sim and do what is due for every model; return which models ship."""
+def _prepare(project: Project, options: Options, terminal: Terminal) -> dict[entries.Entry, bool]:
+    """Check every sim and run the due steps of every model; return the models that ship."""
     for world in project.worlds.values():
         check(world, terminal)
-        card.check(world, terminal)
+        recording_sections.check(world, terminal)
+    if options.compare:
+        compare(project, terminal)
     ships = {}
     for world in project.worlds.values():
         training = options.train if options.only in (None, world.name) else "never"
         for family in world.families:
-            entry = pipeline.Entry(world, family)
-            ships[entry] = pipeline.prepare(entry, training, terminal, options.wait)
-    for world in project.worlds.values():
-        if World(project, world.name, world.file).hash != world.hash:
+            entry = entries.Entry(world, family)
+            ships[entry] = steps.prepare(entry, training, terminal, options.wait)
+    for world in Project(project.root).worlds.values():
+        if world.name in project.worlds and world.hash != project.worlds[world.name].hash:
+            what = "recording" if world.recorded else "sim"
             raise UserError(
-                f"world {world.name!r}: its sim was edited while its model was made; the site is "
-                "as it was. Run: the same command again"
+                f"world {world.name!r}: its {what} was edited while its model was made; the site "
+                "is as it was. Run: the same command again"
             )
     return ships
 
 
 def _fill(
     project: Project,
-    ships: dict[pipeline.Entry, bool],
+    ships: dict[entries.Entry, bool],
     base: str | None,
     stage: Path,
     terminal: Terminal,
-) -> None:
-    """Write a whole site into `stage`."""
-    from builder import download, plugin, render, vendor, worlds
+) -> dict[str, str]:
+    """Write a whole site into `stage`; return path -> sha256 of its files."""
+    from builder.site import download, notices, plugin, render, vendor, world_folder
 
-    made: dict[str, worlds.Built] = {}
+    made: dict[str, world_folder.Built] = {}
     icons: dict[int, bytes] = {}
     work = project.cache / "stage"
     shutil.rmtree(work, ignore_errors=True)
     for world in project.worlds.values():
         models = [
-            worlds.model(entry)
+            world_folder.model(entry)
             for entry, playable in ships.items()
             if playable and entry.world is world
         ]
-        # The page plays the first: the one that was found to be right most often.
-        models.sort(key=lambda model: worlds.fidelity(model[0]), reverse=True)
-        made[world.name] = worlds.assemble(world, work / "wm" / "worlds", models)
-        icons = icons or worlds.facts(world).icons
-    app, app_files = render.app(work / "wm")
+        for entry, playable in ships.items():
+            old = playable and entry.world is world and film.shown(entry.weights) is not None
+            if old and not film.current(entry.weights):
+                terminal.say(
+                    f"model {entry.name}: its film shows other graphs and is left out. "
+                    f"Run: wmsite train {world.name}"
+                )
+        # The page plays the first model: the one that was right most often in the evaluation.
+        models.sort(key=lambda model: world_folder.fidelity(model[0]), reverse=True)
+        made[world.name] = world_folder.assemble(world, work / "wm" / "worlds", models)
+        icons = icons or made[world.name].icons
+    app, app_files = render.app(work / "wm", views.own(project.root))
     runtime = {"app": f"{app}/"}
     sources = {m.file for world in project.worlds.values() for m in world.page_modules}
     for part, folder in vendor.collect(project.cache / "vendor", sorted(sources)).items():
@@ -145,20 +169,20 @@ def _fill(
         runtime[part] = render.folder(files, work / "wm", part) + "/"
     shown = {
         name: plugin.Shown(
-            manifest=built.manifest,
-            folder=built.folder,
+            manifest=one.manifest,
+            folder=one.folder,
             play_bytes=download.compressed(
-                download.first_load(work / "wm", runtime, built.manifest, work / built.folder),
+                download.first_load(work / "wm", runtime, one.manifest, work / one.folder),
                 known=project.cache / "sizes.json",
             ),
             weights={
                 model.family: project.worlds[name].weights(model.family)
-                for model in built.manifest.models
+                for model in one.manifest.models
             },
             families=project.worlds[name].families,
             card=project.worlds[name].card,
         )
-        for name, built in made.items()
+        for name, one in made.items()
     }
     overrides = TEMPLATE / "overrides"
     render.pages(
@@ -172,36 +196,66 @@ def _fill(
             base=base,
             overrides=[overrides] if overrides.is_dir() else [],
             app_files=app_files,
+            notices=notices.collect(project.cache / "vendor"),
         ),
         terminal,
     )
     shutil.move(work / "wm", stage / "wm")
     shutil.rmtree(work, ignore_errors=True)
     render.root_files(stage, icons, _site_name(project))
-    render.site_json(stage, runtime, {name: built.folder for name, built in made.items()})
+    listed = render.site_json(stage, runtime, {name: one.folder for name, one in made.items()})
+    hashes = {os.path.normpath(f"wm/{file.url}"): file.sha256 for file in listed.files}
+    rest = [path for path in (stage / "sw.js", stage / built.MANIFEST) if path.is_file()]
+    return hashes | {f.relative_to(stage).as_posix(): cache.sha256_file(f) for f in rest}
 
 
 def check(world: World, terminal: Terminal) -> None:
-    """Check the sim against its contract, once for each of its hashes."""
-    known = world.project.cache / "checks" / f"{world.name}.json"
-    rules = cache.source_hash(PACKAGES / "sims" / "checks.py")
-    wanted = cache.key(sim=world.hash, rules=rules)
-    if cache.read_json(known) == wanted:
+    """Check each sim against its contract, once for each of its hashes, and its recipes."""
+    if world.recorded:
+        if not world.families:
+            raise UserError(
+                f"world {world.name!r}: its dataset is named in {world.file}, and no model is. "
+                f"Run: name it in recipes/{world.name}/FAMILY.toml"
+            )
+        for family in world.families:
+            entries.Entry(world, family).suit()
         return
-    from sims import checks
+    known = world.project.cache / "checks" / f"{world.name}.json"
+    root, rules = world.project.root, code.code_hash(["sims.checks"])
+    wanted = cache.key(sim=world.hash, rules=rules, views=sorted(views.known(root)))
+    if cache.read_json(known) != wanted:
+        from sims import checks
 
-    terminal.say(f"world {world.name}: checking its sim")
-    world.forget()
-    checks.check_sim(f"sims.{world.name}", world.project.root / "sims")
-    cache.write_json(known, wanted)
+        terminal.say(f"world {world.name}: checking its sim")
+        world.forget()
+        checks.check_sim(f"sims.{world.name}", root / "sims")
+        views.check(world.load().spec.to_json()["sensors"], root, f"sims/{world.name}")
+        cache.write_json(known, wanted)
+    for family in world.families:
+        entries.Entry(world, family).suit()
+
+
+def compare(project: Project, terminal: Terminal) -> None:
+    """Play each sim in the browser's Python too, once for each of its hashes."""
+    from builder.project import pythons
+
+    sources = [pythons.of(world) for world in project.worlds.values() if not world.recorded]
+    for each in sources:
+        if not each.noted.is_file():
+            terminal.say(f"world {each.name}: playing its sim in the browser's Python too")
+    problems = list(pythons.compare(sources).values())
+    for problem in problems[1:]:
+        terminal.warn(problem)
+    if problems:
+        raise UserError(problems[0])
 
 
 def _site_name(project: Project) -> str:
-    return str(_configuration(project).get("site_name", "wmsite"))
+    return str(configuration(project).get("site_name", "wmsite"))
 
 
-def _configuration(project: Project) -> dict[str, Any]:
-    """Return mkdocs.yml as plain values; tags that name Python objects count as None."""
+def configuration(project: Project) -> dict[str, Any]:
+    """Return mkdocs.yml as plain values; tags that name Python objects become None."""
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -209,25 +263,27 @@ def _configuration(project: Project) -> dict[str, Any]:
 
     Loader.add_multi_constructor("", lambda loader, suffix, node: None)
     try:
-        loaded = yaml.load((project.root / "mkdocs.yml").read_text(), Loader)
-    except yaml.YAMLError as error:
-        raise UserError(f"mkdocs.yml: {error}. Run: mend it, then build again") from None
+        loaded = yaml.load((project.root / "mkdocs.yml").read_text(encoding="utf-8"), Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        what = "not UTF-8; " if isinstance(error, UnicodeDecodeError) else ""
+        raise UserError(f"mkdocs.yml: {what}{error}. Run: mend it, then build again") from None
     return loaded if isinstance(loaded, dict) else {}
 
 
 def watched(project: Project) -> list[Path]:
-    """Return the files and folders that the site is made from, absent ones among them."""
-    config = _configuration(project)
+    """Return the source files and folders of the site, missing ones included."""
+    config = configuration(project)
     theme = config.get("theme")
+    lists = [config.get(name) for name in ("watch", "hooks")]  # MkDocs refuses other values
     named = [
-        *(config.get("watch") or []),
-        *(config.get("hooks") or []),
+        *(path for paths in lists if isinstance(paths, list) for path in paths),
         theme.get("custom_dir") if isinstance(theme, dict) else None,
         config.get("INHERIT"),
         config.get("docs_dir", "docs"),
     ]
-    own = ["mkdocs.yml", "sims", "recipes", "data-cards", "package-lock.json", *filter(None, named)]
-    rooms = [PACKAGES / room for room in ("builder", "training", "sims")]
+    own = ["mkdocs.yml", "sims", "views", "recipes", "data-cards", "package-lock.json"]
+    own += filter(None, named)
+    rooms = [PACKAGES / room for room in ("builder", "training", "sims", "LICENSE")]
     return list(dict.fromkeys([*(project.root / str(p) for p in own), *rooms, TEMPLATE]))
 
 
@@ -236,26 +292,40 @@ def _inputs(project: Project, base: str | None) -> str:
     return cache.key(
         files=cache.tree_hash(watched(project), project.root),
         base=base,
-        versions={name: importlib.metadata.version(name) for name in VERSIONS},
+        recordings={n: w.hash for n, w in project.worlds.items() if w.recorded},
+        **_environments(project),
+        versions={name: _version(name) for name in VERSIONS},
+        python=[*sys.version_info[:2], zlib.ZLIB_RUNTIME_VERSION],
     )
 
 
+def _environments(project: Project) -> dict[str, Any]:
+    """Return what the environments are made of that worlds are recorded from, if there are any."""
+    played = {n: w.played for n, w in project.worlds.items() if w.played}
+    made = {n: one.sources(one.data.behaviours) for n, one in played.items()}
+    return {"environments": made} if made else {}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def _weights(project: Project) -> str:
-    """Return the hash of the committed weights, which a build may itself renew."""
+    """Return the hash of the committed weights, which a build may renew itself."""
     return cache.tree_hash([project.root / "weights"], project.root)
 
 
-def _listing(out: Path) -> dict[str, list[int]]:
-    """Return path -> [bytes, time changed in ns] of a site's files."""
-    found = {}
-    for file in cache.files_of(out):
-        stat = file.stat()
-        found[file.relative_to(out).as_posix()] = [stat.st_size, stat.st_mtime_ns]
-    return found
-
-
-def _tree(out: Path, files: dict[str, list[int]]) -> str:
-    return tree({path: size for path, (size, _) in files.items()}, str(out))
+def _tell(options: Options, files: dict[str, list[int]], terminal: Terminal) -> None:
+    """Print one line about the site, or its file tree on request."""
+    sizes = {path: count for path, (count, _) in files.items()}
+    if options.tree:
+        terminal.say(tree(sizes, str(options.out)))
+        return
+    pages = sum(path.endswith(".html") for path in sizes)
+    terminal.say(f"{options.out}: {pages} pages, {len(sizes)} files, {size(sum(sizes.values()))}")
 
 
 def _refuse_warnings(options: Options, terminal: Terminal) -> None:
@@ -267,23 +337,27 @@ def _refuse_warnings(options: Options, terminal: Terminal) -> None:
 
 
 def base_path(base: str | None) -> str | None:
-    """Return --base with slashes at both ends."""
+    """Return --base as addresses need it: with slashes at both ends, and quoted where needed."""
     if base is None:
         return None
-    if "://" in base or " " in base:
+    path = unquote(base).strip("/")
+    if "://" in base or re.search(r"[\x00-\x1f\x7f\\]", path) or ".." in path.split("/"):
         raise UserError(
             f"--base {base!r}: it is a path such as /repo/, not an address", exit_code=2
         )
-    return "/" + base.strip("/") + "/" if base.strip("/") else "/"
+    return f"/{quote(path, safe=PATH_SAFE)}/" if path else "/"
 
 
-def _refuse_own_folders(out: Path, project: Project) -> None:
-    """Refuse an output folder whose replacement would take sources with it."""
-    root = project.root
-    rooms = [root / name for name in ("docs", "sims", "recipes", "weights", ".wmsite")]
-    if out == root or out in root.parents or any(out == r or r in out.parents for r in rooms):
+def refuse(out: Path, project: Project) -> None:
+    """Raise UserError for an output folder that holds anything but a site of ours.
+
+    Even an empty folder must not lie among the sources of the site.
+    """
+    sources = [*watched(project), project.root / "weights", project.cache]
+    if any(out.is_relative_to(s) and not project.root.is_relative_to(s) for s in sources):
         raise UserError(
             f"--site-dir {out}: this folder holds the project's own files and would be replaced. "
             "Run: give a folder of its own, such as site",
             exit_code=2,
         )
+    built.refuse(project, out)

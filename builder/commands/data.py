@@ -1,27 +1,32 @@
-"""`wmsite data`: record datasets, list and ask them, and find what is wrong with them."""
+"""`wmsite data`: record datasets, list and query them, and find their faults."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder import cache
-from builder.project import Project, World
+from builder.project import own
+from builder.project.recorded import MANIFEST, Recorded
+from builder.project.worlds import Project, World
 from builder.terminal import Terminal, size
 from sims.errors import UserError
+from training.recipe import SIDE
 
 if TYPE_CHECKING:
-    from training.dataset import Dataset
+    from training.data.dataset import Dataset
     from training.recipe import DataRecipe
 
-SHOWN = 20  # episodes of a query that are listed
+# The files that wmsite writes into a dataset's folder.
+MINE = ("README.md", "data/", "decoded/", "meta/")
+SHOWN = 20  # the most episodes that a query lists
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a query asks of the manifest."""
+    """The conditions of a query over the dataset manifest."""
 
     split: str | None = None
     scenario: str | None = None
@@ -33,8 +38,8 @@ class Asked:
 
 
 def recipe_of(world: World) -> DataRecipe:
-    """Return what is recorded of a world: its data.toml, or what its first model is trained on."""
-    from builder.pipeline import Entry
+    """Return what to record of a world: its data.toml, or the recipe of its first model."""
+    from builder.project.entries import Entry
     from training import recipe
 
     if world.data_recipe.is_file():
@@ -49,29 +54,40 @@ def recipe_of(world: World) -> DataRecipe:
             exit_code=2,
         )
     asked = Entry(world, world.families[0]).recipe
-    return recipe.DataRecipe(asked.world, asked.seed, asked.data)
+    return recipe.DataRecipe(asked.world, asked.seed, asked.data, asked.gym)
 
 
 def record(
     root: Path, name: str, terminal: Terminal, shard: str | None, processes: int | None,
     finished: bool, wait: bool,
 ) -> None:  # fmt: skip
-    """Record a world's dataset, one shard of it, or make one of the shards that are `finished`."""
-    from builder.pipeline import dataset_name
-    from training import record
+    """Record a world's dataset, or one shard of it, or join the shards that are `finished`."""
+    from builder.project.steps import dataset_name
+    from training import suits
+    from training.data import record
 
     world = Project.open(root).world(name)
     recipe = recipe_of(world)
+    if world.played:
+        if shard or finished:
+            raise UserError(
+                f"world {name!r}: is recorded from an environment, in one command, which goes on "
+                f"from its finished shards. Run: wmsite data record {name}",
+                exit_code=2,
+            )
+        home, stem = world.project.cache / "data", dataset_name(world, recipe)
+        return say(world.played.record(recipe, home, stem, processes, wait), terminal)
     out, stem = world.project.cache / "data", dataset_name(world, recipe)
     sim = world.load()
+    written = world.data_recipe if world.data_recipe.is_file() else world.recipe(world.families[0])
+    suits.recording(recipe, sim.spec, f"recipe '{written}'")
+    target = out / (f"{stem}.finished" if finished else stem)
+    refuse(target)
     if finished:
-        target = out / f"{stem}.finished"
         record.join(sim, recipe, out / stem, target)
-        return _made(target, terminal)
+        return say(target, terminal)
     if shard is None:
-        return _made(
-            record.record(sim, recipe, out, stem, processes=processes, wait=wait), terminal
-        )
+        return say(record.record(sim, recipe, out, stem, processes=processes, wait=wait), terminal)
     number, shards = _shard(shard), recipe.data.shards
     if number[1] != shards or not 1 <= number[0] <= shards:
         raise UserError(
@@ -81,9 +97,14 @@ def record(
         )
     made = record.record_one(sim, recipe, out, stem, number[0] - 1, wait)
     if made:
-        return _made(made, terminal)
+        return say(made, terminal)
     there = sum(record.whole(record.shard_folder(out / stem, k)) for k in range(shards))
     terminal.say(f"shard {shard} is there; {there} of {shards} are. Run: the others, anywhere here")
+
+
+def refuse(folder: Path) -> None:
+    """Raise UserError if a dataset's folder holds other files, which recording would destroy."""
+    own.refuse(folder, "dataset", MINE, "move it elsewhere, then the same command again")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -93,23 +114,57 @@ def _shard(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
-def _made(folder: Path, terminal: Terminal) -> None:
-    told = cache.read_json(folder / "meta" / "wmsite" / "recording.json")
+def say(folder: Path, terminal: Terminal) -> None:
+    """Say in one line what a dataset holds."""
+    from training.data.dataset_manifest import recording_of
+
+    told = recording_of(folder)
     terminal.say(
         f"dataset {folder}: {told['frames']:,} steps, {told['episodes']:,} episodes, "
         f"{size(size_of(folder))}"
     )
 
 
+def foreign(root: Path, name: str) -> World | None:
+    """Return what another tool recorded as a world: its folder, or a world that is one.
+
+    None for what wmsite recorded itself.
+    """
+    folder = Path(name).resolve()
+    if folder.is_dir():
+        if not (folder / "meta" / "info.json").is_file() or (folder / MANIFEST).exists():
+            return None
+        project = Project.open(root)
+        for world in project.worlds.values():
+            if world.recorded and world.recorded.path.resolve() == folder:
+                return world
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-") or "recording"
+        one = Recorded(project.root, stem, folder, str(folder), SIDE)
+        return World(project, stem, folder, one)
+    named = Project.open(root).worlds.get(name)
+    return named if named and named.recorded and not named.recorded.ours else None
+
+
 def find(root: Path, name: str) -> Path:
-    """Return a dataset's folder: a path, a name in the cache, or a world's newest."""
+    """Return a dataset's folder: a path, a name in the cache, or a world's newest.
+
+    What another tool recorded is read into the cache, where a dataset is made of it.
+    """
+    if other := foreign(root, name):
+        from builder.project import steps
+
+        return steps.recording(other)
     if Path(name).is_dir():
         return Path(name)
-    home = Project.open(root).cache / "data"
+    project = Project.open(root)
+    home = project.cache / "data"
     if (home / name).is_dir():
         return home / name
+    world = project.worlds.get(name)
+    if world and world.recorded and not world.played:
+        return world.recorded.path
     mine = [(folder, told) for folder, told in _datasets(home) if told["world"] == name]
-    # Shards are part of what is being made.
+    # Shards are unfinished datasets.
     found = [folder for folder, told in mine if "shard" not in told] or [f for f, _ in mine]
     if not found:
         raise UserError(
@@ -120,26 +175,35 @@ def find(root: Path, name: str) -> Path:
     return max(found, key=lambda folder: (folder / "meta/wmsite/recording.json").stat().st_mtime)
 
 
-def _datasets(home: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Return a folder's datasets, itself or within, and of each what it tells of itself."""
+def _datasets(home: Path, terminal: Terminal | None = None) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the datasets at or below a folder, and the recording.json of each.
+
+    `terminal` gets a warning for each one without a readable recording.json.
+    """
+    from training.data.dataset_manifest import recording_of
+
     found = []
     for file in sorted({*home.glob("meta/wmsite/recording.json"),
                         *home.glob("*/meta/wmsite/recording.json"),
                         *home.glob("*.shards/*/meta/wmsite/recording.json")}):  # fmt: skip
-        told = cache.read_json(file)
-        whole = not file.parents[2].name.startswith(".")  # else it is about to be
-        if whole and isinstance(told, dict) and "world" in told:
-            found.append((file.parents[2], told))
+        folder = file.parents[2]
+        if folder.name.startswith("."):  # an unfinished dataset
+            continue
+        try:
+            found.append((folder, recording_of(folder)))
+        except UserError as error:
+            if terminal:
+                terminal.warn(str(error))
     return found
 
 
 def listed(root: Path, folders: list[Path], terminal: Terminal) -> None:
     """List the datasets of the project's cache, and of other folders."""
-    from training.reading import read
+    from training.data.files import read
 
     homes = folders or [Project.open(root).cache / "data"]
     count = 0
-    for folder, told in (one for home in homes for one in _datasets(home)):
+    for folder, told in (one for home in homes for one in _datasets(home, terminal)):
         count += 1
         head = f"{folder}  world {told['world']}  {told['episodes']:,} episodes"
         part = told.get("shard")
@@ -163,8 +227,8 @@ def listed(root: Path, folders: list[Path], terminal: Terminal) -> None:
 def query(
     folder: Path, asked: Asked, terminal: Terminal, limit: int, as_json: bool, skip_bad: bool
 ) -> None:
-    """Print the episodes, or the events, that a dataset's manifest has of what is asked."""
-    from training.dataset import Dataset
+    """Print the episodes, or the events, of a dataset that match a query."""
+    from training.data.dataset import Dataset
 
     dataset = Dataset.open(folder, skip_bad=skip_bad)
     warn_of(dataset, terminal)
@@ -202,10 +266,10 @@ def query(
 
 
 def show(folder: Path, terminal: Terminal, skip_bad: bool) -> None:
-    """Print what a dataset holds: its modalities with columns and units, and its counts."""
+    """Print the content of a dataset: its modalities with columns and units, and its counts."""
     import numpy as np
 
-    from training.dataset import Dataset
+    from training.data.dataset import Dataset
 
     dataset = Dataset.open(folder, skip_bad=skip_bad)
     warn_of(dataset, terminal)
@@ -230,17 +294,20 @@ def show(folder: Path, terminal: Terminal, skip_bad: bool) -> None:
         terminal.say(f"  {value:<22} {number:>7,}")
 
 
-def verify(folder: Path, terminal: Terminal, frames: bool, skip_bad: bool) -> None:
-    """Read all of a dataset and print what is wrong; UserError if anything is.
+def verify(root: Path, name: str, terminal: Terminal, frames: bool, skip_bad: bool) -> None:
+    """Read a whole dataset and print its faults; UserError if it has any.
 
-    With `skip_bad` only a dataset of which nothing can be used is an error.
+    With `skip_bad`, only a dataset without any usable part is an error.
     """
     import numpy as np
 
-    from training import verify
-    from training.dataset import Dataset
+    from training.data import verify
+    from training.data.dataset import Dataset
     from training.progress import Progress
 
+    if world := foreign(root, name):
+        return _verify_foreign(world, terminal)
+    folder = find(root, name)
     dataset = Dataset.open(folder, skip_bad=True)
     with Progress("verify", float(dataset.recording["frames"])) as bar:
         faults = verify.everything(dataset, frames, bar.update)
@@ -259,14 +326,39 @@ def verify(folder: Path, terminal: Terminal, frames: bool, skip_bad: bool) -> No
     terminal.say(f"dataset {folder}: {'usable: ' if faults else 'whole: '}{usable}.")
 
 
+def _verify_foreign(world: World, terminal: Terminal) -> None:
+    """Read what another tool recorded, whole; UserError if anything of it is wrong."""
+    from training.progress import Progress
+
+    assert world.recorded
+    source = world.recorded.foreign
+    with Progress("verify", float(source.table["length"].sum())) as bar:
+        faults = source.faults(bar.update)
+    for fault in faults:
+        terminal.say(f"{fault}")
+    count = len(source.tasks)
+    if faults:
+        what = "1 thing is" if len(faults) == 1 else f"{len(faults)} things are"
+        good = count - len({episode for fault in faults for episode in fault.episodes})
+        raise UserError(
+            f"{source.where}: {what} wrong, {good:,} of {count:,} episodes are whole. Run: take "
+            "those files again from where they came, or leave those episodes out with LeRobot's "
+            "own tools"
+        )
+    steps = int(source.table["length"].sum())
+    terminal.say(f"{source.where}: whole: {count:,} of {count:,} episodes, {steps:,} steps.")
+    if source.left_out:
+        terminal.say(f"{source.where}: not read: {', '.join(source.left_out)}")
+
+
 def warn_of(dataset: Dataset, terminal: Terminal) -> None:
-    """Warn of all that is left out of a dataset that is opened with `skip_bad`."""
+    """Warn of everything that `skip_bad` leaves out of a dataset."""
     for fault in dataset.faults:
         terminal.warn(f"dataset {dataset.path}: {fault}")
 
 
 def size_of(folder: Path) -> int:
-    """Return how many bytes the files of a dataset have."""
+    """Return the size of a dataset's files in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

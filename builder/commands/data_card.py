@@ -1,8 +1,8 @@
-"""`wmsite data card`: what a dataset holds, small enough to commit, for the page of its world.
+"""`wmsite data card`: the content of a dataset, small enough to commit, for the page of its world.
 
 `card.json` has the counts and the distributions, and names the sample windows and the stills
-(`data_samples.py`). It says of which sim it is: the one that is here, on which episodes of the
-dataset are played again.
+(`data_samples.py`). It names its sim: the current one, on which episodes of the dataset are played
+again.
 """
 
 from __future__ import annotations
@@ -13,35 +13,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from builder import cache
 from builder.commands import data_samples
 from builder.commands.data import size_of, warn_of
-from builder.project import Project
+from builder.project import cache, own
+from builder.project.worlds import Project
+from builder.site import recording_sections as card_of_world
 from builder.terminal import Terminal, size
 from sims.contract import Array, Sim
 from sims.errors import UserError
 
 if TYPE_CHECKING:
-    from training.dataset import Dataset
+    from training.data.dataset import Dataset
 
 FORMAT = 1
 BINS = 32
 PARTS = (("file", "sample", "json"), ("strip", "sample", "webp"), ("poster", "poster", "webp"))
 COUNTED = ("split", "scenario", "condition", "behaviour", "ended")
-MADE = ("sample-*", "still-*", "poster-*")  # beside card.json
 
 
 def run(root: Path, folder: Path, terminal: Terminal, out: Path | None, skip_bad: bool) -> None:
-    """Write the card of a dataset, in place of the one that was there."""
-    from training.dataset import Dataset
+    """Write the card of a dataset, and replace an earlier card."""
+    from training.data.dataset import Dataset
 
     project = Project.open(root)
     dataset = Dataset.open(folder, skip_bad=skip_bad)
-    world = project.world(dataset.world)
-    out = out or world.card
-    told, files = card(dataset, world.load())
+    recorded = [w for w in project.worlds.values() if w.recorded and w.recorded.path == folder]
+    world = recorded[0] if recorded else project.world(dataset.world)
+    out = own.resolved(out or world.card, "card")
+    card_of_world.refuse(out)
+    told, files = card(dataset, world.sim)
     warn_of(dataset, terminal)
-    for old in (path for pattern in MADE for path in out.glob(pattern)):
+    for old in card_of_world.files(out):
         old.unlink()
     for name, data in files.items():
         cache.write(out / name, data)
@@ -50,14 +52,14 @@ def run(root: Path, folder: Path, terminal: Terminal, out: Path | None, skip_bad
 
 
 def plain(told: Any) -> str:
-    """Return JSON as short as it gets."""
+    """Return JSON in its shortest form."""
     return json.dumps(told, separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def card(dataset: Dataset, sim_class: type[Sim]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return what card.json tells, and the other files by name.
+def card(dataset: Dataset, sim_class: type[Sim] | None) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the content of card.json, and the other files by name.
 
-    Raises UserError where an episode comes out otherwise on this sim.
+    With a sim, the sample episodes are played again. Raises UserError if one comes out differently.
     """
     found, layouts = dataset.sound(None)
     table = {name: column[found.episodes] for name, column in dataset.episodes.items()}
@@ -82,7 +84,8 @@ def card(dataset: Dataset, sim_class: type[Sim]) -> tuple[dict[str, Any], dict[s
     files: dict[str, bytes] = {}
     told["samples"] = []
     for number, (episode, first) in enumerate(data_samples.choose(dataset), 1):
-        play_again(dataset, sim_class, episode)
+        if sim_class:
+            play_again(dataset, sim_class, episode)
         one, strip, poster = data_samples.sample(dataset, episode, first)
         names = {kind: f"{stem}-{number}.{end}" for kind, stem, end in PARTS}
         data = dict(zip(names.values(), (plain(one).encode(), strip, poster), strict=True))
@@ -97,8 +100,8 @@ def card(dataset: Dataset, sim_class: type[Sim]) -> tuple[dict[str, Any], dict[s
 
 
 def play_again(dataset: Dataset, sim_class: type[Sim], episode: int) -> None:
-    """Play an episode's actions and chance on a sim: UserError where a sensor differs by a bit."""
-    from training import windows
+    """Play an episode's actions and chance on a sim: UserError if a sensor differs by a bit."""
+    from training.data import windows
 
     window = windows.read(dataset, episode)
     columns, about = window.columns, window.about
@@ -133,7 +136,7 @@ def _counts(table: dict[str, Array], name: str) -> list[dict[str, Any]]:
 
 
 def _cross(table: dict[str, Array]) -> dict[str, Any]:
-    """Count steps by scenario and behaviour: a row a scenario."""
+    """Count steps by scenario and behaviour, with one row for each scenario."""
     scenarios, behaviours = (sorted(set(table[name])) for name in ("scenario", "behaviour"))
     rows = [
         [
@@ -160,10 +163,8 @@ def _events(dataset: Dataset) -> list[dict[str, Any]]:
 def _histograms(
     dataset: Dataset, found: Any, layouts: Any, table: dict[str, Array]
 ) -> list[dict[str, Any]]:
-    """Count how often each sensor of one number, and each axis, had which value."""
-    import pyarrow.parquet as pq
-
-    from training.reading import to_arrays
+    """Count the values of each sensor with one number, and of each axis."""
+    from training.data.files import opened, to_arrays
 
     spec, features = dataset.spec, dataset.info["features"]
     sensors = [
@@ -176,32 +177,32 @@ def _histograms(
     columns = sorted({column for _, _, column, _ in wanted})
     if not columns:
         return []
-    stats = json.loads((dataset.path / "meta" / "stats.json").read_text())
+    stats = json.loads((dataset.path / "meta" / "stats.json").read_text(encoding="utf-8"))
     behaviours = sorted(set(table["behaviour"]))
     edges, counts = {}, {}
-    for name, _, column, place in wanted:
+    for _, _, column, place in wanted:
         low, high = (float(np.ravel(stats[column][end])[place]) for end in ("min", "max"))
-        edges[name] = np.linspace(low, high if high > low else low + 1, BINS + 1)
-        counts[name] = np.zeros((len(behaviours), BINS), np.int64)
+        edges[column, place] = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        counts[column, place] = np.zeros((len(behaviours), BINS), np.int64)
     who = np.repeat(np.searchsorted(behaviours, table["behaviour"].astype(str)), table["length"])
     at = 0
     for path, groups in dataset.groups(found, layouts).items():
-        rows = pq.ParquetFile(path).read_row_groups(groups, columns=columns)
+        rows = opened(path).read_row_groups(groups, columns=columns)
         values = to_arrays(rows, features, columns)
         mine = who[at : at + len(rows)]
         at += len(rows)
-        for name, _, column, place in wanted:
+        for _, _, column, place in wanted:
             numbers = values[column].reshape(len(rows), -1)[:, place]
-            bins = np.clip(np.searchsorted(edges[name], numbers, "right") - 1, 0, BINS - 1)
-            np.add.at(counts[name], (mine, bins), 1)
+            bins = np.searchsorted(edges[column, place], numbers, "right") - 1
+            np.add.at(counts[column, place], (mine, np.clip(bins, 0, BINS - 1)), 1)
     return [
         {
             "name": name,
             "unit": unit,
             "kind": "control" if column == "action" else "sensor",
-            "edges": [float(f"{edge:.6g}") for edge in edges[name]],
-            "counts": counts[name].sum(axis=0).tolist(),
-            "behaviours": dict(zip(behaviours, counts[name].tolist(), strict=True)),
+            "edges": [float(f"{edge:.6g}") for edge in edges[column, place]],
+            "counts": counts[column, place].sum(axis=0).tolist(),
+            "behaviours": dict(zip(behaviours, counts[column, place].tolist(), strict=True)),
         }
-        for name, unit, column, _ in wanted
+        for name, unit, column, place in wanted
     ]

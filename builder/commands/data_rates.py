@@ -1,8 +1,8 @@
-"""`wmsite data rates`: how often each event comes about when a scripted behaviour plays.
+"""`wmsite data rates`: the rate of each event while a behaviour plays.
 
-`rates.json`, beside the card of the world's recording, has a row a scenario: of so many games the
-share in which each event happened at least once, with its interval. Nothing is drawn, so that a
-hundred games take seconds.
+`rates.json`, beside the world's dataset card, has one row for each scenario: the share of games in
+which each event happened at least once, with its interval. The sim draws no frames, so a hundred
+games take seconds.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from builder import cache
-from builder.project import Project
+from builder.project import cache, own
+from builder.project.worlds import Project
+from builder.site import recording_sections
 from builder.terminal import Terminal
 from sims.contract import Array, Sim
 from sims.errors import UserError
-from training import bootstrap
+from training.evaluation import bootstrap
 from training.progress import Progress
 
 FORMAT = 1
-SEED = 900_000  # The first game's: below all that are recorded.
-LASTED = "lasted"  # No event: the game came to its limit of steps.
+SEED = 900_000  # The seed of the first game: below all recorded seeds.
+LASTED = "lasted"  # Not an event: the game reached its limit of steps.
 
 
 def run(
@@ -38,6 +39,8 @@ def run(
             f"world '{name}': no behaviour '{behaviour}'; it has {', '.join(spec.behaviours)}.",
             exit_code=2,
         )
+    out = own.resolved(out or world.card, "card")
+    recording_sections.refuse(out)
     rows = []
     with Progress(f"rates of {name}", len(spec.scenarios)) as bar:
         for scenario in spec.scenarios:
@@ -53,7 +56,6 @@ def run(
         "limit": spec.max_steps / spec.rate,
         "scenarios": rows,
     }
-    out = out or world.card
     cache.write_json(out / "rates.json", told)
     terminal.say(f"rates {out / 'rates.json'}: {len(rows)} scenarios, {games} games each")
 
@@ -78,7 +80,7 @@ def measure(sim_class: type[Sim], behaviour: str, scenario: str, games: int) -> 
         if over.all():
             break
         if terminated.sum() * 2 > len(playing):
-            # Worlds know nothing of one another: those that still play go on among themselves.
+            # Worlds are independent, so the games that still run can continue without the others.
             playing, kept = playing[~terminated], sim.snapshot()
             sim = sim_class(len(playing))
             sim.restore({name: value[~terminated] for name, value in kept.items()})

@@ -1,8 +1,9 @@
-"""The sample windows and the stills of a dataset's card.
+"""The sample windows and the stills of a dataset card.
 
-A sample plays in the page: `sample-<n>.json` has its numbers, `sample-<n>.webp` its frames as one
-strip, a row a frame, with the cameras side by side from left to right; `poster-<n>.webp` is what
-is seen before it is asked for. A still is one row of the recording, exact to the pixel.
+A sample window plays in the page: `sample-<n>.json` has its numbers, and `sample-<n>.webp` its
+frames as one strip, one row for each frame, with the cameras side by side from left to right.
+`poster-<n>.webp` is the picture before the reader presses Play. A still is one row of the dataset,
+exact to the pixel.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from builder.commands.data_window import payload
 from sims.contract import Array
 
 if TYPE_CHECKING:
-    from training.dataset import Dataset
-    from training.windows import Window
+    from training.data.dataset import Dataset
+    from training.data.windows import Window
 
 SAMPLES = 4
-SECONDS = 6  # most of a sample
-A_SECOND = 10  # frames of a sample
-QUALITY = 55  # of the strips, WebP's 0 to 100
-LOOKED_AT = 8  # episodes of which a still is chosen
+SECONDS = 6  # the longest sample window
+A_SECOND = 10  # frames of a sample window
+QUALITY = 55  # WebP quality of the strips, 0 to 100
+LOOKED_AT = 8  # episodes among which a still is chosen
 TOLD = ("scenario", "condition", "behaviour", "seed", "ended", "episode_index")
 
 
 def choose(dataset: Dataset) -> list[tuple[int, int]]:
-    """Choose a few episodes as unlike each other as can be, and the row where each one's begins.
+    """Choose a few episodes that differ as much as possible, and the first row of each window.
 
-    Their scenarios are evenly spread over the world's. One in which something happens is rather
-    taken; what happens first is in the middle of it.
+    Their scenarios are spread evenly over the world's. Episodes with events are preferred; the
+    first event is then in the middle of the window.
     """
     table, rate = dataset.episodes, dataset.info["fps"]
     count = int(SECONDS * rate)
@@ -66,8 +67,8 @@ def choose(dataset: Dataset) -> list[tuple[int, int]]:
 
 
 def sample(dataset: Dataset, episode: int, first: int) -> tuple[dict[str, Any], bytes, bytes]:
-    """Return a sample's numbers, its strip and its poster."""
-    from training import windows
+    """Return the numbers, the strip and the poster of a sample window."""
+    from training.data import windows
 
     rate = dataset.info["fps"]
     stride = max(1, round(rate / A_SECOND))
@@ -84,21 +85,24 @@ def sample(dataset: Dataset, episode: int, first: int) -> tuple[dict[str, Any], 
     numbers = {
         "about": about,
         "spec": spec,
-        "cameras": [camera["name"] for camera in told["cameras"]],
+        # From left to right, as they are in the strip.
+        "cameras": [
+            camera["name"] for camera in sorted(told["spec"]["cameras"], key=lambda c: -c["yaw"])
+        ],
         "lines": {line["name"]: line["values"][::stride] for line in told["lines"]},
         "pressed": told["pressed"][::stride],
         "events": events,
         **_shapes(dataset, window, slice(None, None, stride)),
     }
     views = _views(dataset, window, slice(None, None, stride))
-    exact = dataset.recording["palette"] is not None  # Pixel art is small as it is.
+    exact = dataset.recording["palette"] is not None  # Pixel art is small without scaling.
     poster = _webp(views[len(views) // 2], exact)
     return numbers, _webp(np.concatenate(list(views)), exact), poster
 
 
 def stills(dataset: Dataset) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Yield one row of each condition, or of all: that with most to see, whose PNGs are largest."""
-    from training import windows
+    """Yield one row of each condition, or of all: that with the most detail (the largest PNGs)."""
+    from training.data import windows
 
     table = dataset.episodes
     first = dataset.spec["behaviours"][0]
@@ -125,8 +129,8 @@ def stills(dataset: Dataset) -> Iterator[tuple[dict[str, Any], bytes]]:
 
 
 def _shapes(dataset: Dataset, window: Window, rows: slice) -> dict[str, Any]:
-    """Return what is drawn from above: points ahead in cm, ranges as a byte each (base64)."""
-    paths, scans = {}, {}
+    """Return sensors of several numbers: points ahead in cm, ranges as a byte each (base64)."""
+    paths, scans, others = {}, {}, {}
     for sensor in dataset.spec["sensors"]:
         values = window.columns.get(f"observation.{sensor['name']}")
         if values is None:
@@ -135,15 +139,18 @@ def _shapes(dataset: Dataset, window: Window, rows: slice) -> dict[str, Any]:
             cm = np.round(values[rows].reshape(len(values[rows]), -1) * 100)
             paths[sensor["name"]] = cm.astype(int).tolist()
         elif sensor["show"] == "scan":
-            # 255 is the sensor's whole range; what came back is never 0.
+            # 255 is the sensor's whole range; a return is never 0.
             bytes_ = np.ceil(np.clip(values[rows] / sensor["high"], 0, 1) * 255).astype(np.uint8)
             scans[sensor["name"]] = base64.b64encode(bytes_.tobytes()).decode()
-    return {"paths": paths, "scans": scans}
+        elif sensor["show"] and values[0].size > 1:
+            flat = values[rows].reshape(len(values[rows]), -1).astype(float)
+            others[sensor["name"]] = np.round(flat, 2).tolist()
+    return {"paths": paths, "scans": scans, **({"values": others} if others else {})}
 
 
 def _views(dataset: Dataset, window: Window, rows: slice) -> Array:
-    """Return the cameras from left to right: uint8 [rows, H, cameras W, 3]."""
-    from training.images import decode_png
+    """Return the cameras from left to right: uint8 [rows, H, all W, 3]; below low ones is black."""
+    from training.data.images import decode_png
 
     cameras = sorted(dataset.spec["cameras"], key=lambda c: -c["yaw"])
     views = [
@@ -151,6 +158,8 @@ def _views(dataset: Dataset, window: Window, rows: slice) -> Array:
         for c in cameras
         if c["name"] in window.images
     ]
+    tall = max(c["height"] for c in cameras)
+    views = [np.pad(v, ((0, 0), (0, tall - v.shape[1]), (0, 0), (0, 0))) for v in views]
     return np.concatenate(views, axis=2)
 
 

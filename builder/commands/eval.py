@@ -7,8 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from builder import cache, pipeline, weights
+from builder import extras
 from builder.commands.train import entries
+from builder.project import steps, weights
+from builder.project.entries import Entry
+from builder.project.playable import playable
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -22,45 +25,46 @@ def run(
     checking: bool = False,
     wait: bool = False,
 ) -> None:
-    """Evaluate and print the table; keep it beside the weights, unless `checking`.
+    """Evaluate and print the table; store it beside the weights, unless `checking`.
 
-    `checking` compares with the committed metrics.json and raises UserError for any figure that
-    is worse than the committed interval.
+    `checking` compares with the committed metrics.json and raises UserError for any figure that is
+    worse than its committed interval.
     """
     for entry in entries(root, name, family, terminal):
         with entry.lock(wait):
             _measure(entry, terminal, checking)
 
 
-def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
+def _measure(entry: Entry, terminal: Terminal, checking: bool) -> None:
     if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
         what = "its weights are damaged" if entry.trained else "it has no weights to measure"
         raise UserError(f"model {entry.name}: {what}. Run: wmsite train {entry.world.name}")
     if entry.made.get("sim") != entry.keys["sim"]:
         raise UserError(
-            f"model {entry.name}: its weights are of another sim than {entry.world.file}. "
+            f"model {entry.name}: its weights are not of what {entry.world.file} tells. "
             f"Run: wmsite train {entry.world.name}"
         )
-    before = cache.read_json(entry.weights / "metrics.json")
-    if checking and before is None:
+    before = weights.metrics(entry.weights) if checking else {}
+    if checking and not before:
         raise UserError(
             f"model {entry.name}: no metrics.json to compare with. Run: wmsite eval "
             f"{entry.world.name}"
         )
-    missing = [m for m in pipeline.NEEDED if importlib.util.find_spec(m) is None]
+    missing = [m for m in steps.NEEDED if importlib.util.find_spec(m) is None]
     if missing:
         raise UserError(
             f"model {entry.name}: {missing[0]} is needed to evaluate and is not installed. "
-            f"Run: {pipeline.INSTALL}",
+            f"Run: {extras.install('train')}",
             exit_code=3,
         )
+    if not checking:
+        weights.refuse(entry.weights)
     work = entry.home / "evaluate" / entry.stem
     shutil.rmtree(work, ignore_errors=True)
     weights.copy(entry.weights, work)
-    from training import evaluate
-
-    metrics = evaluate.evaluate(work, entry.world.load(), entry.recipe)
+    metrics = steps.measure(entry, work)
     terminal.say(table(metrics))
+    terminal.say(playable(metrics, entry.name, entry.world.spec.rate))
     if checking:
         worse = regressions(before, metrics)
         shutil.rmtree(work, ignore_errors=True)
@@ -78,17 +82,16 @@ def _measure(entry: pipeline.Entry, terminal: Terminal, checking: bool) -> None:
 
 
 def tables(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every table of the metrics: by horizon with the single figures, events, autonomy."""
+    """Return every table of the metrics: by horizon with the single figures, and the others."""
     checks = {key: value for key, value in metrics.get("checks", {}).items() if "mean" in value}
     columns = [*metrics["columns"], *({"key": key, **value} for key, value in checks.items())]
     model, *others = metrics["rows"]
     rows = [{**model, "values": model["values"] | checks}, *others]
-    rest = [metrics[name] for name in ("events", "autonomy") if name in metrics]
-    return [{"columns": columns, "rows": rows}, *rest]
+    return [{"columns": columns, "rows": rows}, *weights.tables(metrics)[1:]]
 
 
 def table(metrics: dict[str, Any]) -> str:
-    """Draw the metrics as text: one line a measure, one column a player."""
+    """Return the metrics as text: one line for each measure, one column for each player."""
     return "\n\n".join(_drawn(part["columns"], part["rows"]) for part in tables(metrics))
 
 
@@ -116,7 +119,7 @@ def _named(column: dict[str, Any], step: str) -> str:
 
 
 def regressions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return what is worse now than the interval that was committed, in words.
+    """Return in words each figure that is now worse than its committed interval.
 
     Only the model's own row counts (the first): the others are baselines.
     """

@@ -1,4 +1,4 @@
-"""`wmsite info`: the project's worlds, what is up to date, what is not and why."""
+"""`wmsite info`: the project's worlds, and for each model whether it is up to date, or why not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
-from builder import cache, pipeline
-from builder.project import Project
+from builder.project import cache, entries
+from builder.project.worlds import Project
 from builder.terminal import Terminal, size
 from sims.errors import UserError
 
@@ -15,19 +15,24 @@ PACKAGES = ("wmsite", "numpy", "mkdocs", "mkdocs-material", "torch", "onnx", "on
 
 
 def run(root: Path, terminal: Terminal) -> None:
-    """Print what there is; a broken world or recipe is told in its place."""
+    """Print the project's content; a broken world or recipe shows its error in its place."""
     project = Project.open(root)
     terminal.say(f"project {project.root}")
     for world in project.worlds.values():
         try:
-            terminal.say(f"world {world.name}  sim {world.hash[:12]}  {world.file}")
+            kind, place = ("recording", str(world.recorded.path)) if world.recorded else (
+                "sim", str(world.file)
+            )  # fmt: skip
+            if world.played:
+                kind, place = "environment", world.played.gym.id
+            terminal.say(f"world {world.name}  {kind} {world.hash[:12]}  {place}")
         except UserError as error:
             terminal.say(f"world {world.name}  broken: {error}")
             continue
         if not world.families:
             terminal.say("  no recipe: it plays its sim alone")
         for family in world.families:
-            entry = pipeline.Entry(world, family)
+            entry = entries.Entry(world, family)
             try:
                 due = entry.due()
             except UserError as error:

@@ -1,39 +1,45 @@
-"""`wmsite new`: a small site with one editable sim, that builds at once."""
+"""`wmsite new`: a small site with one editable sim, or of an environment, which builds at once."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
+from builder.commands import new_gym
+from builder.project import aside, cache, own
 from builder.terminal import Terminal
-from sims.errors import UserError
 
 STARTER = Path(__file__).parents[1] / "starter"
 RENAMED = {"gitignore": ".gitignore"}
 
 
-def run(folder: Path, terminal: Terminal) -> Path:
-    """Make a project in `folder`, whole or not at all; UserError where something is there."""
-    folder = folder.resolve()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(
-            f"folder {folder}: there is something in it already, and nothing of it was touched. "
-            "Run: wmsite new with a folder that is new or empty",
-            exit_code=2,
+def run(folder: Path, terminal: Terminal, gym: new_gym.Asked | None = None) -> Path:
+    """Make a project in `folder`, whole or not at all; UserError if the folder has content.
+
+    With `gym`, its world is recorded from that environment, and there is no sim.
+    """
+    folder = own.resolved(folder, "folder")
+    own.refuse(folder, "folder", (), "wmsite new with a folder that is new or empty")
+    rest = ("sims", "recipes", "docs") if gym else ()
+    with aside.beside(folder) as made:
+        shutil.copytree(
+            STARTER, made, ignore=shutil.ignore_patterns("__pycache__", *rest), dirs_exist_ok=True
         )
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        shutil.copytree(STARTER, aside, ignore=shutil.ignore_patterns("__pycache__"))
         for name, renamed in RENAMED.items():
-            (aside / name).rename(aside / renamed)
-        config = aside / "mkdocs.yml"
+            (made / name).rename(made / renamed)
+        config = made / "mkdocs.yml"
         title = folder.name.replace('"', "'")
-        config.write_text(config.read_text().replace("SITE_NAME", f'"{title}"'))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside.replace(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    terminal.say(f"Made {folder}: sims/catcher.py is the world, docs/ are the pages.")
-    terminal.say(f"Run: cd {folder} && wmsite serve --train never")
+        config.write_text(
+            config.read_text(encoding="utf-8").replace("SITE_NAME", f'"{title}"'), encoding="utf-8"
+        )
+        if gym:
+            new_gym.write(gym, made, terminal)
+        cache.swap(made, folder)
+    if gym:
+        terminal.say(f"Made {folder}: recipes/{gym.world}/latent.toml says what is recorded.")
+        terminal.say(f"Frames before and after: .wmsite/environments/{gym.world}.png there.")
+        terminal.say(f"Run: cd {folder} && wmsite build")
+    else:
+        terminal.say(f"Made {folder}: sims/catcher.py is the world, docs/ are the pages.")
+        terminal.say(f"Run: cd {folder} && wmsite serve --train never")
     return folder

@@ -1,8 +1,8 @@
-"""`wmsite serve`: build, serve, watch, show every edit, and let the models follow it.
+"""`wmsite serve`: build, serve, watch, show every edit, and update the models.
 
-Each build runs in a process of its own, so that nothing of an edited sim stays behind. An edit is
-shown at once, beside the model of the sim before it, while a build that trains runs in the
-background; what it makes is shown when it is whole.
+Each build runs in a process of its own, so that nothing of an edited sim stays in memory. The page
+shows an edit at once, beside the model of the earlier sim, while a build that trains runs in the
+background. The page shows the new model when it is complete.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from builder import cache
-from builder.commands.build import Options, base_path, watched
-from builder.project import Project
-from builder.server import State, listen, version_of
+from builder import lifetime
+from builder.commands.build import Options, base_path, refuse, watched
+from builder.project import cache
+from builder.project.worlds import Project
+from builder.serve.edits import Edits
+from builder.serve.server import State, listen, version_of
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -34,36 +36,54 @@ def run(
     project = Project.open(options.root)
     base = base_path(options.base) or "/"
     state = State()
-    server = listen(options.out, base, state, host, port)  # Before a build that may take long.
+    refuse(options.out, project)
+    edits = Edits(project.root, state)
+    # Serve before a build that may take long.
+    server = listen(options.out, base, state, host, port, edits.sources)
     following = Following(options, project.cache / "progress.json")
     try:
-        # What must be trained is trained while the rest can be seen.
+        # Training runs while the rest of the site is already visible.
         first = "later" if options.train == "auto" else options.train
-        code, error = _run(_command(options, first))
+        behind = options.train in ("auto", "never")
+        code, error = _run(_command(options, first, compare=not behind))
         if error and not (options.out / "wm" / "site.json").is_file():
             raise UserError(f"serve: nothing to serve yet; {error.removeprefix('error: ')}", code)
         state.tell(version=version_of(options.out), error=error)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://{host}:{server.server_address[1]}{base}"
+        edits.start()
+        name = f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{server.server_address[1]}{base}"
         terminal.say(f"Serving {address}  (Ctrl-C ends it)")
+        terminal.say("Edit sims/, docs/ or recipes/, and the page follows.")
+        terminal.say(f"To publish, put the folder {_short(options.out)} on any static host.")
         sys.stdout.flush()
-        if options.train == "auto" and not error:
+        if behind and not error:
             following.start()
         _watch(project, options, state, terminal, following)
     except KeyboardInterrupt:
         terminal.say("Ended.")
     finally:
+        edits.stop()
         following.stop()
         server.server_close()
 
 
-def _command(options: Options, training: str, quiet: bool = False) -> list[str]:
+def _short(folder: Path) -> str:
+    """Return a folder relative to the current folder, if it lies below it."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def _command(
+    options: Options, training: str, quiet: bool = False, compare: bool = True
+) -> list[str]:
     """Return the command line of a build in a process of its own."""
     command = [sys.executable, "-m", "builder.cli", "-C", str(options.root), "build", "--wait"]
     command += ["--train", training, "--site-dir", str(options.out)]
     command += ["--base", options.base] if options.base else []
     command += ["--only", options.only] if options.only else []
     command += ["--quiet"] if quiet else []
+    command += [] if compare else ["--no-compare"]
     return command + (["--strict"] if options.strict else [])
 
 
@@ -75,7 +95,12 @@ def _run(
     """Build; return the exit code and the one-line error, if any."""
     error = None
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
+        command,
+        **lifetime.attached({**os.environ, **(environment or {})}),
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
     ) as process:
         started(process)
         assert process.stderr is not None
@@ -90,7 +115,7 @@ def _run(
 
 
 class Following:
-    """A build in the background, whose models follow the newest edit."""
+    """A build in the background: it compares the edited sims, and updates their models."""
 
     def __init__(self, options: Options, progress: Path) -> None:
         self.options, self.progress = options, progress
@@ -100,29 +125,30 @@ class Following:
 
     @property
     def running(self) -> bool:
-        """Whether it is under way, or its end was not yet told."""
+        """Whether it is running, or its end was not yet reported."""
         return self.thread is not None
 
     def start(self) -> None:
-        """Begin; `stop` first."""
+        """Start the build; call `stop` first."""
         self.progress.unlink(missing_ok=True)
         self.result = None
         self.thread = threading.Thread(target=self._follow, daemon=True)
         self.thread.start()
 
     def _follow(self) -> None:
-        environment = os.environ | {"WMSITE_PROGRESS": str(self.progress)}
-        command = _command(self.options, "auto", quiet=True)
+        environment = {"WMSITE_PROGRESS": str(self.progress)}
+        training = "never" if self.options.train == "never" else "auto"
+        command = _command(self.options, training, quiet=True)
         self.result = _run(command, environment, lambda process: setattr(self, "process", process))
 
     def stop(self) -> bool:
-        """End it, wherever it is; return whether it was under way."""
+        """Stop the build at any point; return whether it was running."""
         if self.thread is None:
             return False
         busy = self.thread.is_alive()
         while self.thread.is_alive():
             if self.process:
-                # What is half done is kept for the next try; what is not heard is killed.
+                # The next try uses unfinished work. A process that ignores the signal is killed.
                 self.process.send_signal(signal.SIGINT)
             self.thread.join(10)
             if self.thread.is_alive() and self.process:
@@ -131,12 +157,12 @@ class Following:
         return busy
 
     def told(self) -> dict[str, Any] | None:
-        """Return how far it is, as pages are told."""
+        """Return the progress, in the form that pages read."""
         told = cache.read_json(self.progress) if self.running else None
         return told if isinstance(told, dict) else None
 
     def ended(self) -> tuple[int, str | None] | None:
-        """Return its exit code and error, once; None while it runs, or nothing was begun."""
+        """Return its exit code and error, once; None while it runs, or if none was started."""
         if self.thread is None or self.thread.is_alive():
             return None
         self.thread = self.process = None
@@ -146,7 +172,7 @@ class Following:
 def _watch(
     project: Project, options: Options, state: State, terminal: Terminal, following: Following
 ) -> None:
-    """Build after every change of what the site is made from, until interrupted."""
+    """Build after every change of the site's sources, until interrupted."""
     import watchfiles
 
     weights = project.root / "weights"
@@ -169,32 +195,32 @@ def _watch(
             if ended := following.ended():
                 _, error = ended
                 state.tell(version=version_of(options.out), error=error, training=None)
-                if not error:
+                if not error and options.train != "never":
                     terminal.say("The models are up to date.")
             edited = [Path(path) for _, path in changes]
-            if following.running:  # It writes there itself.
+            if following.running:  # The build itself writes there.
                 edited = [path for path in edited if not path.is_relative_to(weights)]
             if edited:
                 _show(min(edited), len(edited), options, state, terminal, following)
             sys.stdout.flush()
             if config.is_file() and known != config.read_bytes():
-                break  # It may name other folders to watch.
+                break  # The edit may add other folders to watch.
 
 
 def _show(
     first: Path, count: int, options: Options, state: State, terminal: Terminal,
     following: Following,
 ) -> None:  # fmt: skip
-    """Build what was edited, to be seen now, and let the models follow in the background."""
+    """Build the edit so that it shows now, and update the models in the background."""
     terminal.say(f"changed: {first}" + (" and more" if count > 1 else ""))
-    if following.stop():
+    follows = options.train != "never"
+    if following.stop() and follows:
         terminal.say("The training is left: it begins again with the newest edit.")
     began = time.monotonic()
-    follows = options.train != "never"
-    _, error = _run(_command(options, "later" if follows else "never", quiet=True))
+    training = "later" if follows else "never"
+    _, error = _run(_command(options, training, quiet=True, compare=False))
     state.tell(version=version_of(options.out), error=error, training=None)
     if error:
         return
     terminal.say(f"built in {time.monotonic() - began:.1f} s")
-    if follows:
-        following.start()
+    following.start()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder import adoption, pipeline
 from builder.commands.build import check
-from builder.project import Project
+from builder.project import adoption, steps
+from builder.project.entries import Entry
+from builder.project.worlds import Project
+from builder.site import film
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -27,15 +29,18 @@ def run(
             with entry.lock(wait):
                 adoption.adopt(entry, terminal)
         due = entry.due()
-        pipeline.prepare(entry, "full" if full else "auto", terminal, wait)
+        steps.prepare(entry, "full" if full else "auto", terminal, wait)
+        if entry.playable:
+            with entry.lock(wait):
+                film.renew(entry, terminal)
         if not due and not full:
             terminal.say(f"model {entry.name}: {due.why}.")
 
 
-def entries(root: Path, name: str, family: str | None, terminal: Terminal) -> list[pipeline.Entry]:
-    """Return a world's models to work on, or the one of `family`, once its sim is checked.
+def entries(root: Path, name: str, family: str | None, terminal: Terminal) -> list[Entry]:
+    """Check a world; return its models to work on, or only the one of `family`.
 
-    UserError for a model that no recipe describes.
+    UserError for a model without a recipe.
     """
     world = Project.open(root).world(name)
     known = world.families
@@ -48,8 +53,8 @@ def entries(root: Path, name: str, family: str | None, terminal: Terminal) -> li
     if not known:
         raise UserError(
             f"world {name!r}: it has no recipe, so there is nothing to train. "
-            f"Run: write recipes/{name}/recurrent.toml, as `wmsite new` shows",
+            f"Run: write recipes/{name}/object_laws.toml, as `wmsite new` shows",
             exit_code=2,
         )
     check(world, terminal)
-    return [pipeline.Entry(world, one) for one in ([family] if family else known)]
+    return [Entry(world, one) for one in ([family] if family else known)]

@@ -2,32 +2,31 @@
 
 The rules
 ---------
-A town is drawn from the seed: streets with curves, junctions with and without lights, roundabouts
-(`town.py`). One drives on the right, along a route of GOAL metres (`route.py`), in a car that is a
-bicycle with a roof: its front wheels steer, its tyres hold only so much, less in the rain
-(`ego.py`). Cars, vans, cyclists and pedestrians are on their own ways (`traffic.py`); those who
-drive keep a distance, let others go first at junctions, and stop at red lights (`sight.py`). A
-scenario begins with a situation that comes up within seconds: a pedestrian who steps out, a car
-that brakes hard, a roundabout with someone in it (`scenarios.py`). It may be clear, or there is
-rain, fog or dusk.
+The seed decides the town: streets with curves, junctions with and without lights, and roundabouts
+(`town.py`). Traffic drives on the right. The route is GOAL metres long (`route.py`). The car moves
+like a bicycle with a roof: its front wheels steer, and its tyres have limited grip, less in the
+rain (`ego.py`). Cars, vans, cyclists and pedestrians go their own ways (`traffic.py`). Drivers keep
+a distance, give way at junctions, and stop at red lights (`sight.py`). A scenario begins with a
+situation that happens within seconds: a pedestrian steps out, a car brakes hard, or somebody is in
+a roundabout (`scenarios.py`). The weather is clear, or there is rain, fog or dusk.
 
 The drive is over when the car touches somebody or something, is FAR_OFF metres beside the road, or
-has reached its goal. Then the world stays as it is. Who takes another way than the route's is
-given a new one from there. The reward of a step is the metres made along the route; a collision
-costs 20, each tick beside the road 0.5, a red light 10, and the goal is worth 10.
+reaches its goal. After that the world does not change. A car that leaves its route gets a new route
+from that place. The reward of a step is the progress along the route in metres. A collision costs
+20, each tick beside the road 0.5 and a red light 10, and the goal is worth 10.
 
-Everything is in metres, seconds and radians, in a town with x to the east and y to the north. A
-heading is counted from the east to the left. RATE steps make a second. What happens by chance in
-a step hangs on four numbers: whether somebody comes anew into the town and at which tile, on which
-of its lanes, how far along and which way all turn, and whether a pedestrian crosses. Every number
-in these files can be changed; the rest follows from them.
+Everything is in metres, seconds and radians. In the town, x points east and y points north. A
+heading starts at east and grows to the left. A second has RATE steps. The chance of a step is four
+numbers: whether somebody new comes into the town and at which tile; on which of its lanes; how far
+along it, and which way everybody turns; and whether a pedestrian crosses. You can change every
+number in these files; the rest follows from them.
 
 To try
 ------
-In `sight.py` a higher LIMIT, or a HEADWAY of 0.4 seconds. In `ego.py` a GRIP of 0.2 in the rain;
-in `rig.py` a longer WHEELBASE, or another place for a camera. In `traffic.py` a WHIM of 1, and
-pedestrians cross whenever they may. In `palette.py` other colours. A scenario of your own: a line
-in TILES, and in `_act` who is where.
+In `sight.py` a higher LIMIT, or a HEADWAY of 0.4 seconds. In `ego.py` a GRIP of 0.2 in the rain. In
+`rig.py` a longer WHEELBASE, or another place for a camera. In `traffic.py` a WHIM of 1: pedestrians
+then cross whenever they may. In `palette.py` other colours. A new scenario: a line in TILES, and
+the places of its actors in `_act`.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ from sims.driving import camera, drivers, ego, lidar, rig, route, scenarios, sig
 from sims.driving.sight import RIDERS, USERS
 from sims.errors import UserError
 
-CHANCE = 0  # Which source of random numbers a step draws from.
-WORTH = (-20.0, -20.0, -20.0, -20.0, -0.5, -10.0, 10.0)  # What each event adds to the reward.
+CHANCE = 0  # The source of random numbers for steps.
+WORTH = (-20.0, -20.0, -20.0, -20.0, -0.5, -10.0, 10.0)  # The reward of each event.
 
 
 class Driving(Sim):
@@ -69,7 +68,7 @@ class Driving(Sim):
         self.reset(self.state["seed"])
 
     def reset(self, seeds: Array, scenario: str = "free-road", where: Array | None = None) -> None:
-        """Start drives anew from int64 [N] seeds; `where` (bool [N]) picks which (default all)."""
+        """Start new drives from int64 [N] seeds; `where` (bool [N]) selects some (default: all)."""
         if not self.spec.has(scenario):
             known = ", ".join(self.spec.scenarios)
             raise UserError(f"world 'driving': no scenario '{scenario}'; it has {known}.")
@@ -135,7 +134,7 @@ class Driving(Sim):
         return found
 
     def hud(self) -> dict[str, Array]:
-        """Return speed in km/h and how much of the route is done in percent, int64 [N]."""
+        """Return the speed in km/h and the finished part of the route in percent, int64 [N]."""
         s = self.state
         part = np.clip(s["progress"] / s["goal"], 0, 1)
         return {
@@ -144,11 +143,11 @@ class Driving(Sim):
         }
 
     def events(self) -> dict[str, Array]:
-        """Return what happened in the last step, bool [N] each."""
+        """Return the events of the last step, bool [N] each."""
         return {name: self.state["events"][:, i].copy() for i, name in enumerate(rig.EVENTS)}
 
     def act(self, behaviour: str) -> Array:
-        """Return the actions float32 [N, 3] that a behaviour takes now."""
+        """Return the current actions of a behaviour, float32 [N, 3]."""
         if behaviour not in self.spec.behaviours:
             known = ", ".join(self.spec.behaviours)
             raise UserError(f"world 'driving': no behaviour '{behaviour}'; it has {known}.")
@@ -156,7 +155,7 @@ class Driving(Sim):
 
 
 def _look(state: dict[str, Array]) -> None:
-    """Renew all that follows from the rest of the state."""
+    """Update everything that follows from the rest of the state."""
     state["signals"][:] = town.signals(state["light_offset"], state["tick"])
     route.follow(state)
     sight.look(state)
@@ -185,15 +184,15 @@ def _empty(n: int) -> dict[str, Array]:
         "users": np.zeros((n, USERS, 7)),  # x, y, heading, speed, length, width, height.
         "user_kind": np.zeros((n, USERS), dtype=np.int64),  # 1 car, 2 van, 3 cyclist, 4 walker.
         "place": np.zeros((n, USERS, 3), dtype=np.int64),  # Their tile, path and next path.
-        "course": np.zeros((n, USERS, 5)),  # Along, side, side aimed at, wish (m/s), waited (s).
-        "guide": np.full((n, USERS), -1, dtype=np.int64),  # Where on the ego's route they follow.
-        "wanted": np.zeros((n, USERS), dtype=np.bool_),  # Is there to be one in this place?
-        "script": np.zeros(n, dtype=np.int64),  # What the scenario's actor does, and when.
+        "course": np.zeros((n, USERS, 5)),  # Along, side, target side, wish (m/s), waited (s).
+        "guide": np.full((n, USERS), -1, dtype=np.int64),  # Index into the ego's route, or -1.
+        "wanted": np.zeros((n, USERS), dtype=np.bool_),  # Does this place have a user?
+        "script": np.zeros(n, dtype=np.int64),  # The actor's script, and its cues.
         "cue": np.zeros((n, 3)),
-        "drive": np.zeros((n, RIDERS + 1)),  # The acceleration that each would choose, ego last.
-        "dodge": np.zeros(n),  # How far left in its lane the ego had better be.
-        "waited": np.zeros(n),  # Seconds that the ego has stood.
-        "braking": np.zeros((n, USERS), dtype=np.bool_),  # Do its brake lights shine?
+        "drive": np.zeros((n, RIDERS + 1)),  # Each driver's chosen acceleration, ego last.
+        "dodge": np.zeros(n),  # How far left in its lane the ego should drive.
+        "waited": np.zeros(n),  # Seconds at a standstill.
+        "braking": np.zeros((n, USERS), dtype=np.bool_),  # Are its brake lights on?
         "events": np.zeros((n, len(rig.EVENTS)), dtype=np.bool_),  # Of the last step.
         "over": np.zeros(n, dtype=np.bool_),
     }

@@ -1,11 +1,11 @@
-"""Boxes: what stands on the ground near each car, and which rays of a sensor meet it where.
+"""Boxes: the things on the ground near each car, and the rays of a sensor that hit them.
 
 Cameras and LiDAR are both fans of rays in the plane: a camera's columns look straight ahead or to
-the side, and the LiDAR's all around. `cast` finds where rays meet boxes, in three steps: it drops
-the boxes outside of a view, finds which columns each of the others may cover, and tries only those.
+the side, and the LiDAR's all around. `cast` finds where rays hit boxes in three steps: it drops the
+boxes outside of a view, finds the columns that each of the others may cover, and tries only those.
 
 A batch of boxes is float32 [N, G, FIELDS, SLOTS]: G groups (the tiles around the car, and the other
-road users) of SLOTS boxes each. A field is a row of its own, so that sums run along whole rows.
+road users) of SLOTS boxes each. Each field is a row, so that operations run along whole rows.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sims.contract import Array
 
 SLOTS = 20
 # Middle in metres, heading as cosine and sine, half length, half width, radius around the middle
-# (NONE: there is no such box), number in THINGS, number of the first material of its set.
+# (NONE: the slot is empty), number in THINGS, number of the first material of its set.
 FIELDS = 9
 X, Y, COS, SIN, HALF_LENGTH, HALF_WIDTH, RADIUS, THING, PAINT = range(FIELDS)
 NONE = -1e6
 
-NEAR = 0.3  # Metres; what is nearer to the eye is not seen.
+NEAR = 0.3  # Metres; anything closer to the eye is invisible.
 _EDGE = np.float32(0.05)
 _WIDE = np.float32(1e6)
 _THIN = np.float32(1e-6)
@@ -35,11 +35,11 @@ _BINS = 512  # Steps from straight ahead to the edge of a view.
 
 @dataclass(frozen=True)
 class Fan:
-    """Rays in the plane from one place, in `views` that each look their own way.
+    """Rays in the plane from one place, in `views` with one direction each.
 
     place: metres forward and left of the vehicle. yaw: (cosine, sine) of each view's angle to the
-    left of straight ahead. slopes: float32 [columns], how far to the left a column's ray goes in
-    each metre that it goes ahead, falling. reach: metres ahead beyond which nothing is seen.
+    left of straight ahead. slopes: float32 [columns], metres to the left for each metre ahead of a
+    column's ray, in descending order. reach: metres ahead; nothing beyond is visible.
     """
 
     place: tuple[float, float]
@@ -49,8 +49,8 @@ class Fan:
     table: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # For steps of the slope from left to right: how many columns lie surely left of the step
-        # before, and how many may lie left of the step after.
+        # For steps of the slope from left to right: how many columns certainly lie left of the
+        # previous step, and how many may lie left of the next one.
         step = np.arange(2 * _BINS + 1)
         edge = self.slopes[0] * (1 - (step + np.array([[-1], [2]])) / _BINS)
         count = (self.slopes > edge[..., None]).sum(axis=-1)
@@ -59,12 +59,12 @@ class Fan:
 
 @dataclass(frozen=True)
 class Boxes:
-    """The boxes that views may see, one entry each, as their view sees them; float32 but `place`.
+    """The boxes that views may see, one entry each, relative to their view; float32 except `place`.
 
-    place: int64, where the box's first field stands in the flat batch. view: int64, world * views
-    + view. eye: where the eye is from the middle of the box, along its length and its width.
-    heading: where the box points, ahead and to the left in the view. half: its half length and
-    width.
+    place: int64, the position of the box's first field in the flat batch. view: int64, world *
+    views + view. eye: the eye's position from the middle of the box, along its length and its
+    width. heading: the box's direction, ahead and to the left in the view. half: half of its length
+    and width.
     """
 
     place: Array
@@ -76,12 +76,12 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Hits:
-    """Where rays met boxes, one entry each, in no order.
+    """The places where rays hit boxes, one entry each, in no order.
 
-    boxes: what they may have met. columns: how many there are, of all views of all worlds. box:
-    int64, which box. slope: float32, that of the ray.
-    column: int64, (world * views + view) * columns + column. depth: float32, metres ahead in the
-    view's direction. front: bool, it is the front or the back that was met.
+    boxes: the candidates. columns: the number of columns, of all views of all worlds. box: int64,
+    the index of the box. slope: float32, the slope of the ray. column: int64,
+    (world * views + view) * columns + column. depth: float32, metres ahead in the view's direction.
+    front: bool, the ray hit the front or the back.
     """
 
     boxes: Boxes
@@ -93,10 +93,10 @@ class Hits:
     front: Array
 
     def met(self, which: Array) -> tuple[Array, Array]:
-        """Return where on a face the hits `which` (int64) are: metres along it, and if it is plus.
+        """Return the places of the hits `which` (int64) on their faces: metres along, and plus.
 
-        Along is from the left edge of a front or back, and from the front of a side, float32. Plus
-        (bool): the front or the left side, not the back or the right side.
+        Along (float32) starts at the left edge of a front or back, and at the front of a side. Plus
+        (bool) means the front or the left side, not the back or the right side.
         """
         box, depth, slope = self.box.take(which), self.depth.take(which), self.slope.take(which)
         front = self.front.take(which)
@@ -115,10 +115,10 @@ class Hits:
 
 
 def views(pose: Array, fan: Fan) -> tuple[Array, Array, Array, Array]:
-    """Return where each car's eye is, float32 [N] x and y, and which way its views look.
+    """Return each car's eye, float32 [N] x and y, and the directions of its views.
 
-    pose: float32 [4, N], metres east and north, cosine and sine of the heading. Looks are float32
-    [N, views], metres east and north a metre ahead.
+    pose: float32 [4, N], metres east and north, cosine and sine of the heading. Directions are
+    float32 [N, views], metres east and north for one metre ahead.
     """
     x, y, cos, sin = pose
     forward, left = (np.float32(metres) for metres in fan.place)
@@ -129,7 +129,7 @@ def views(pose: Array, fan: Fan) -> tuple[Array, Array, Array, Array]:
 
 
 def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
-    """Find where the rays of cars meet boxes; pose: float32 [4, N] as `views` has it."""
+    """Find where the rays of cars hit boxes; pose: float32 [4, N], as in `views`."""
     found = _seen(batch, pose, fan)
     eye, heading, half = np.stack(found.eye), np.stack(found.heading), np.stack(found.half)
     low, high = _slopes(eye, heading, half)
@@ -139,14 +139,14 @@ def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
     first, last = fan.table[np.arange(2)[:, None], bins.astype(np.intp)]
     count = np.maximum(last - first, 0)
 
-    # One entry for each box and column that it may cover: the eye and the ray as the box sees it.
+    # One entry for each box and each column that it may cover: eye and ray relative to the box.
     entry = np.repeat(np.arange(len(count)), count.astype(np.intp))
     start = first - (np.cumsum(count) - count)
     column = np.arange(len(entry)) + start.take(entry)
     slope = slopes.take(column)
     a, b = heading[0].take(entry), heading[1].take(entry)
     ray_x, ray_y = a + slope * b, slope * a - b
-    # No ray goes quite along a face, so that one may divide by how fast it nears it.
+    # No ray is exactly parallel to a face, so that the division below is safe.
     ray_x += (np.abs(ray_x) < _THIN) * _THIN * 2
     ray_y += (np.abs(ray_y) < _THIN) * _THIN * 2
     per_x, per_y = _ONE / ray_x, _ONE / ray_y
@@ -165,7 +165,7 @@ def cast(batch: Array, pose: Array, fan: Fan) -> Hits:
 
 
 def _seen(batch: Array, pose: Array, fan: Fan) -> Boxes:
-    """Return the boxes that lie in some view or reach into it."""
+    """Return the boxes that lie in a view or reach into it."""
     n, groups = batch.shape[:2]
     slots, count = groups * SLOTS, len(fan.yaw)
     eye_x, eye_y, look_x, look_y = views(pose, fan)
@@ -185,7 +185,7 @@ def _seen(batch: Array, pose: Array, fan: Fan) -> Boxes:
     place = ((view // count) * groups + slot // SLOTS) * (FIELDS * SLOTS) + slot % SLOTS
     cos, sin = batch.take(place + COS * SLOTS), batch.take(place + SIN * SLOTS)
     look_x, look_y = look_x.take(view), look_y.take(view)
-    # A billboard has no heading of its own: it faces the eye.
+    # A billboard has no heading: it always faces the eye.
     faceless = (cos == 0) & (sin == 0)
     far = np.sqrt(ahead * ahead + aside * aside) + np.float32(0.01)
     a = np.where(faceless, -ahead / far, cos * look_x + sin * look_y)
@@ -196,19 +196,19 @@ def _seen(batch: Array, pose: Array, fan: Fan) -> Boxes:
 
 
 def _slopes(eye: Array, heading: Array, half: Array) -> tuple[Array, Array]:
-    """Return the least and the greatest slope at which each box is seen, float32.
+    """Return the smallest and the largest slope at which the eye sees each box, float32.
 
-    eye, heading, half: float32 [2, boxes], as `Boxes` has them.
+    eye, heading, half: float32 [2, boxes], as in `Boxes`.
     """
-    # The corners, [4, boxes], around the box: from the eye, as the box sees them, then ahead and
-    # to the left as the view does.
+    # The corners, [4, boxes], around the box: from the eye in the box's directions, then ahead and
+    # to the left in the view's directions.
     x, y = _CORNERS_X * half[0] - eye[0], _CORNERS_Y * half[1] - eye[1]
     ahead, aside = x * heading[0] - y * heading[1], x * heading[1] + y * heading[0]
     slope = aside / np.maximum(ahead, _EDGE)
     low, high = slope.min(axis=0), slope.max(axis=0)
     near = np.flatnonzero(ahead.min(axis=0) <= _EDGE)
     if len(near):
-        # An edge that passes the eye on its way behind goes out of view on that side.
+        # An edge that passes beside the eye to behind it leaves the view on that side.
         x, y, slope = ahead[:, near], aside[:, near], slope[:, near]
         before, next_x, next_y = x > _EDGE, np.roll(x, 1, axis=0), np.roll(y, 1, axis=0)
         passes = before != (next_x > _EDGE)

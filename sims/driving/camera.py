@@ -1,9 +1,9 @@
-"""Cameras: draw what the car's three cameras see, into one buffer.
+"""Cameras: draw the images of the car's three cameras into one buffer.
 
-The image is made of numbers first (see `palette.py`), column by column: pixels of a column lie
-beside each other, because all that stands upright is drawn in columns. First comes the sky, from a
-panorama; then the ground, for each pixel the point where its ray meets the plane; then what stands
-on it, from the farthest to the nearest. The last step looks up colours and turns columns to rows.
+The image first consists of numbers (see `palette.py`), column by column: the pixels of a column are
+contiguous, because everything upright is drawn in columns. First comes the sky, from a panorama.
+Then comes the ground: for each pixel, the point where its ray meets the plane. Then come the things
+on it, from the farthest to the nearest. The last step looks up colours and turns columns into rows.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from sims.driving.town import TILE
 
 VIEWS, COLUMNS = len(CAMERAS), CAMERAS[0].width
 WIDTH = VIEWS * COLUMNS
-CAST, PAINT = 32, 16  # Worlds whose rays are cast, and that are painted, at once.
-REACH = 110.0  # Metres; what is farther is not drawn.
-GATHER = 45.0  # Metres ahead of the car; the tiles around that point are looked at.
+CAST, PAINT = 32, 16  # Worlds at once, for casting rays and for painting.
+REACH = 110.0  # Metres; anything farther away is not drawn.
+GATHER = 45.0  # Metres ahead of the car: the tiles around that point are drawn.
 RAIN = palette.CONDITIONS.index("rain")
-DROPS, DROP = 60, 3  # How many fall past the lens, and how many pixels long they are.
+DROPS, DROP = 60, 3  # The number of drops in front of the lens, and their length in pixels.
 TURN = 6.283185307179586
 
 
@@ -39,7 +39,7 @@ def _fan() -> Fan:
 
 FAN = _fan()
 
-# Where the rays of each row meet the ground, in metres ahead; the row at the horizon is cut off.
+# Where the rays of each row meet the ground, in metres ahead; far rows have a limit.
 AHEAD = np.minimum(EYE * FOCAL / (np.arange(ROWS - HORIZON) + 0.5), 85.0)
 # A tile is 2**16 units east, and 2**20 north (see `_draw_ground`).
 EAST_UNIT, NORTH_UNIT = np.float32((1 << 16) / TILE), np.float32((1 << 20) / TILE)
@@ -48,7 +48,7 @@ ROW_NORTH = AHEAD.astype(np.float32)[:, None] * NORTH_UNIT
 
 
 def _row_texture() -> Array:
-    """Return where the textures begin that are as fine as a pixel of each row, int32 [rows, 1]."""
+    """Return the start of the textures as fine as a pixel of each row, int32 [rows, 1]."""
     across, along = AHEAD / FOCAL, AHEAD * AHEAD / (FOCAL * EYE)
     pixel = np.sqrt(across * along) / (TILE / ground.TEXELS)
     level = np.searchsorted((1.8, 4.5, 12.0), pixel)
@@ -58,14 +58,14 @@ def _row_texture() -> Array:
 ROW_TEXTURE = _row_texture()
 ROW_BAND = (palette.band(AHEAD) * MATERIALS).astype(np.int16)
 
-# The panorama: for each of so many directions all around, the sky above the horizon.
+# The panorama: the sky above the horizon in this many directions all around.
 AROUND = 512
 
 
 def _panorama() -> Array:
     """Return the sky in every direction and condition, int16 [conditions * AROUND, ROWS].
 
-    There are hills and clouds. Under the horizon, where the ground will be, it is anything.
+    There are hills and clouds. The part below the horizon is arbitrary: the ground covers it.
     """
     i = np.arange(AROUND) / AROUND
     wave = exact.sine
@@ -90,8 +90,8 @@ PANORAMA = _panorama()
 
 
 def _bearings() -> Array:
-    """Return in which of the AROUND directions each column looks, int64 [WIDTH]."""
-    # The angle whose slope it is: the last one in the table of sines that is not steeper.
+    """Return the index of each column's direction, one of AROUND, int64 [WIDTH]."""
+    # The angle of this slope: the last one in the table of sines that is not steeper.
     turns = (np.arange(AROUND // 2) - AROUND // 4 + 0.5) / AROUND
     steepness = exact.sine(turns) / exact.cosine(turns)
     bearing = np.searchsorted(steepness, FAN.slopes.astype(np.float64)) - AROUND // 4
@@ -111,7 +111,7 @@ def render(state: dict[str, Array], out: Array) -> None:
 
 
 def _render(state: dict[str, Array], out: Array) -> None:
-    """Draw some worlds: cast rays for all of them at once, then paint a few at a time."""
+    """Draw some worlds: cast rays for all of them together, then paint a few at a time."""
     ego = state["ego"]
     n = len(ego)
     turns = ego[:, 2] * (1 / TURN)
@@ -123,7 +123,7 @@ def _render(state: dict[str, Array], out: Array) -> None:
 
     east = np.floor(turns * AROUND).astype(np.int64)[:, None]
     sky = ((BEARINGS + east) & (AROUND - 1)) + state["condition"][:, None] * AROUND
-    # Every condition has colours of its own, and so numbers of its own.
+    # Each condition has its own colours, and therefore its own numbers.
     weather = (state["condition"] * palette.NUMBERS).astype(np.int16)
     layers = sprites.arrange(batch, hits, weather)
     map_ = ground.tile_map(state["links"], state["roundabout"])
@@ -146,12 +146,12 @@ def _draw_ground(image: Array, map_: Array, pose: Array, weather: Array) -> None
     """
     n = len(image)
     eye_x, eye_y, view_x, view_y = boxes.views(pose, FAN)
-    # Metres east and north that each column's ray goes in a metre ahead.
+    # Metres east and north of each column's ray for one metre ahead.
     ray_x = (view_x[:, :, None] - view_y[:, :, None] * FAN.slopes).reshape(n, 1, WIDTH)
     ray_y = (view_y[:, :, None] + view_x[:, :, None] * FAN.slopes).reshape(n, 1, WIDTH)
     border = np.float32(ground.BORDER * TILE)
-    # In whole units, so that shifts and masks take the tile and the texel apart: x holds a tile
-    # in bits 16 to 19 and a texel in bits 8 to 15, y a tile in 20 to 23 and a texel in 12 to 19.
+    # Whole units, so that shifts and masks separate the tile and the texel: x has the tile in
+    # bits 16 to 19 and the texel in bits 8 to 15, y the tile in 20 to 23 and the texel in 12 to 19.
     point = ROW_EAST * ray_x
     point += ((eye_x + border) * EAST_UNIT)[:, None, None]
     east = point.astype(np.int32)
@@ -176,7 +176,7 @@ def _draw_ground(image: Array, map_: Array, pose: Array, weather: Array) -> None
 
 
 def _draw_rain(image: Array, worlds: Array, seed: Array, tick: Array) -> None:
-    """Let drops fall past the lens, elsewhere in every tick."""
+    """Draw drops in front of the lens, at other places in every tick."""
     u = exact.uniform(seed[worlds], tick[worlds], scenery.STREAM + 1, 2 * DROPS)
     column = (u[:, :DROPS] * np.float32(WIDTH)).astype(np.int64)
     row = (u[:, DROPS:] * np.float32(ROWS - DROP)).astype(np.int64)

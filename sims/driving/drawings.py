@@ -1,14 +1,14 @@
-"""Drawings: how each thing beside the ground looks from its front, its back and its sides.
+"""Drawings: the front, the back and the sides of everything on the ground.
 
-Everything that stands on the ground is a box with a drawing on each of its four faces (`things.py`
-says which). A letter of a drawing is a material of the thing's set (see `palette.py`), a dot is
-nothing: one looks past it. So a car's bonnet is lower than its roof although both belong to one
+Everything on the ground is a box with a drawing on each of its four faces (see `things.py`). A
+letter of a drawing is a material of the thing's set (see `palette.py`). A dot is empty, so that the
+background shows. A car's bonnet can therefore be lower than its roof, although both belong to one
 box. A last line of "s" is the shadow at its feet.
 
 To try
 ------
-Draw another car: change the letters below. The rows of a drawing share its height evenly, and its
-columns share the box's length (or, in buildings, have a fixed width and repeat).
+Draw another car: change the letters below. The rows of a drawing divide its height evenly. Its
+columns divide the box's length (or, for buildings, have a fixed width and repeat).
 """
 
 from __future__ import annotations

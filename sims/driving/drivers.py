@@ -1,4 +1,4 @@
-"""Who drives, for data: competent, clumsy, aggressive, recovering, or at random."""
+"""The behaviours that drive for data: good, clumsy, aggressive, recovering, or random."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ WANDER, LAPSE, MOOD = 40, 41, 42
 
 
 def act(state: State, behaviour: str) -> Array:
-    """Return the actions float32 [N, 3] that a behaviour takes now.
+    """Return the current actions of a behaviour, float32 [N, 3].
 
-    autopilot keeps to its lane and to the law. clumsy steers late and crookedly, and sees badly;
-    aggressive speeds and keeps no distance; recovery loses its way now and then and finds back;
-    random does anything for half a second at a time.
+    autopilot keeps its lane and obeys the law. clumsy steers late and unevenly, and sees badly.
+    aggressive drives too fast and keeps no distance. recovery leaves its way now and then and comes
+    back. random keeps each random action for half a second.
     """
     seed, tick = state["seed"], state["tick"]
     if behaviour == "random":
@@ -36,11 +36,11 @@ def act(state: State, behaviour: str) -> Array:
         steer = _steer(state, state["dodge"] + 1.6 * (u[:, 0] - 0.5))
         return _pedals(steer + 0.25 * (u[:, 2] - 0.5), want, state)
     if behaviour == "aggressive":
-        # Nearer to the one ahead, faster, later on the brakes.
+        # Closer to the car ahead, faster, and later on the brakes.
         want = np.where(want > -2.5, want * 0.5 + 1.4, want)
         want = np.where(speed > 13.0, np.minimum(want, 0.0), want)
         return _pedals(_steer(state, state["dodge"]), want, state)
-    # recovery: steers astray for a while, then drives as it should.
+    # recovery: steers wrongly for a while, then drives correctly.
     u = exact.uniform(seed, tick // 60, MOOD, 2).astype(np.float64)
     lapse = (u[:, 0] < 0.6) & (tick % 60 < 14)
     steer = _steer(state, state["dodge"])
@@ -49,12 +49,12 @@ def act(state: State, behaviour: str) -> Array:
 
 
 def _steer(state: State, side: Array) -> Array:
-    """Return the angle of the wheels that leads to the route's points, `side` metres left of them.
+    """Return the wheel angle that leads to the route's points, `side` metres left of them.
 
-    Pure pursuit: the arc that begins straight ahead and goes through the point.
+    Pure pursuit: the arc starts straight ahead and goes through the point.
     """
     points, speed = state["waypoints"], state["ego"][:, 3]
-    # A point 4 to 10 metres ahead, further when faster, between two waypoints.
+    # A point 4 to 10 metres ahead, farther at a higher speed, between two waypoints.
     place = np.clip(speed * 0.7 + 1.5, 4.5, 10.0) / 5.0 - 1.0
     place = np.clip(place, 0.0, 1.0)
     x = points[:, 0, 0] + (points[:, 1, 0] - points[:, 0, 0]) * place
@@ -62,7 +62,7 @@ def _steer(state: State, side: Array) -> Array:
     y = y + side
     bend = 2 * y / np.maximum(x * x + y * y, 4.0)
     angle = bend * WHEELBASE
-    # The tangent of an angle is a little more than the angle.
+    # The tangent of an angle is slightly larger than the angle.
     return np.asarray(angle * (1 - angle * angle * (1 / 3)))
 
 

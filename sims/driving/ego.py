@@ -1,8 +1,8 @@
-"""The car that is driven: a kinematic bicycle, and what it bumps into.
+"""The ego car: a kinematic bicycle, and its collisions.
 
-The front wheels turn at a limited rate. The tyres hold it on its way up to so many metres a
-second squared, less on a wet road: beyond, it turns less than it is steered, and brakes less than
-it is told to. It never drives backwards.
+The front wheels turn at a limited rate. The tyres have limited grip, in metres a second squared,
+less on a wet road. Beyond this limit, the car turns less than the wheels steer, and brakes less
+than the pedal asks. It never drives backwards.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ POWER, BRAKES = 4.0, 8.0  # Metres a second squared at full throttle and at full
 ROLLING, AIR = 0.15, 0.006  # Drag: m/s^2, and m/s^2 for each (m/s)^2. Full throttle: 25 m/s.
 GRAVITY = 9.81
 GRIP = np.array([0.9, 0.55, 0.85, 0.9])  # Friction in each condition: clear, rain, fog, dusk.
-REAR = WHEELBASE / 2  # The rear axle is so far behind the car's middle.
+REAR = WHEELBASE / 2  # The distance of the rear axle behind the car's middle.
 TOP_SPEED = 25.0
 
-FAR_OFF = 4.0  # So far beside the road, the drive is over.
-EDGE = 3.0  # Metres from the road's edge where one may touch what stands beside it.
+FAR_OFF = 4.0  # Metres beside the road at which the drive is over.
+EDGE = 3.0  # Metres from the road's edge where the car may touch things beside the road.
 FAR_AWAY = -1e4
 WALLS = np.array([NUMBER[name] for name in ("house", "flats", "office")])
 STOP = TILE / 2 - BOX  # Metres into a junction's tile where its box begins.
@@ -51,7 +51,7 @@ def drive(state: State, actions: Array) -> None:
     yaw_rate = speed * np.clip(bend, -limit, limit)
     cosine, sine = facing(heading)
     rear_x, rear_y = x - REAR * cosine, y - REAR * sine
-    # Halfway through the turn is the mean direction of the way.
+    # The mean direction of the way is the heading at half of the turn.
     cosine, sine = facing(heading + yaw_rate * (DT / 2))
     rear_x += speed * DT * cosine
     rear_y += speed * DT * sine
@@ -67,7 +67,7 @@ def drive(state: State, actions: Array) -> None:
 def overlaps(ego: Array, users: Array) -> Array:
     """Return which boxes of users [N, K, 7] overlap the ego's [N, 5]: bool [N, K].
 
-    Two boxes are apart if, seen along a side of one of them, they are.
+    Two boxes are apart if their projections along a side of one of them are.
     """
     cosine, sine = facing(ego[:, 2])
     other_cosine, other_sine = facing(users[..., 2])
@@ -87,13 +87,13 @@ def overlaps(ego: Array, users: Array) -> Array:
 
 
 def _solid(state: State, w: Array) -> Array:
-    """Return what stands on the ego's tile in worlds `w`: boxes [n, SLOTS, 7] as users have."""
+    """Return the things on the ego's tile in worlds `w`: boxes [n, SLOTS, 7], like `users`."""
     seen = {name: state[name][w] for name in scenery.NEEDED}
     found = scenery.near(seen, seen["ego"][:, 0], seen["ego"][:, 1], 1)[:, 0].astype(np.float64)
     out = np.zeros((len(w), found.shape[2], 7))
     out[..., 0] = np.where(found[:, boxes.RADIUS] > 0, found[:, boxes.X], FAR_AWAY)
     out[..., 1] = found[:, boxes.Y]
-    # What is no building has a pole or a trunk to run into.
+    # Everything but buildings has a pole or a trunk to hit.
     wall = np.isin(found[:, boxes.THING], WALLS)
     out[..., 4] = np.where(wall, 2 * found[:, boxes.HALF_LENGTH], 0.3)
     out[..., 5] = np.where(wall, 2 * found[:, boxes.HALF_WIDTH], 0.3)
@@ -101,7 +101,7 @@ def _solid(state: State, w: Array) -> Array:
 
 
 def judge(state: State, before: Array) -> Array:
-    """Write the events of a tick; return which worlds end. `before`: its old progress [N]."""
+    """Write the events of a tick; return the worlds that end. `before`: the old progress [N]."""
     ego, kind = state["ego"], state["user_kind"]
     events = state["events"]
     event = {name: events[:, i] for i, name in enumerate(EVENTS)}  # Views.
@@ -118,7 +118,7 @@ def judge(state: State, before: Array) -> Array:
     if len(edge):
         event["collision_static"][edge] = overlaps(ego[edge], _solid(state, edge)).any(axis=1)
 
-    # Its nose crosses the line at which the box begins, under a red light.
+    # The car's nose crosses the line where the box begins, at a red light.
     nose = np.stack([before, state["progress"]], axis=1) + LENGTH / 2
     _, tile, path, local = locate(state, nose)
     shown = state["signals"].reshape(len(ego), -1)[w, tile[:, 1]]
@@ -130,7 +130,7 @@ def judge(state: State, before: Array) -> Array:
 
 
 def red(shown: Array, path: Array) -> Array:
-    """Return where a light that shows `shown` is red for one who takes `path`."""
+    """Return where a light in phase `shown` is red for a user on `path`."""
     from_side = path // 4 % 4 % 2  # 0 from north or south, 1 from east or west.
     other = np.where(from_side == 0, shown > town.AMBER_NS, shown <= town.AMBER_NS)
     return np.asarray((shown != town.DARK) & other)

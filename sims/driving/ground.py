@@ -1,15 +1,15 @@
-"""The ground: what lies on each kind of tile, as a texture, and which tile lies where.
+"""The ground: a texture for each kind of tile, and the map of tiles.
 
-A tile's ground depends on nothing but the roads that leave it (bits N=1 E=2 S=4 W=8) and on
-whether it is a roundabout. So there are only a few kinds, and each has one texture of
-TEXELS x TEXELS materials (see `palette.py`) that all worlds share. To see what lies at a point of
-the world takes two look-ups: point -> tile -> kind, and point in the tile -> material.
+A tile's ground depends only on its roads (bits N=1 E=2 S=4 W=8) and on whether it is a roundabout.
+So there are only a few kinds, and each has one texture of TEXELS x TEXELS materials (see
+`palette.py`) that all worlds share. Two look-ups find the material at a point of the world: point
+-> tile -> kind, and point in the tile -> material.
 
-Far away a pixel covers many texels, so each kind has coarser textures too, whose texels are the
-mean of what they cover, as near as there is a material for it. All have the same number of texels
-(the coarse ones repeat theirs), so that the same sum finds a texel in any of them.
+Far away a pixel covers many texels, so each kind also has coarser textures. Their texels are the
+mean of the fine ones, in the closest material. All textures have the same number of texels (the
+coarse ones repeat theirs), so that the same formula finds a texel in each of them.
 
-Inside a tile x goes east and y north from its middle, -20 to 20 metres.
+Inside a tile, x goes east and y north from its middle, from -20 to 20 metres.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ NORTH, EAST, SOUTH, WEST = 1, 2, 4, 8  # Bits of `links`.
 # Metres from the middle of a junction, out along an arm.
 STOP_LINE = (BOX, BOX + 0.5)
 ZEBRA = (BOX - 3.2, BOX - 0.5)  # A zebra crossing on every arm.
-LAWN = ISLAND - 1.0  # The green of a roundabout's island; around it there are cobbles.
+LAWN = ISLAND - 1.0  # The green part of a roundabout's island; cobbles surround it.
 
 TEXELS = 256
-COARSER = 4  # Textures of a kind, each half as fine as the one before.
-BORDER = 4  # Tiles of grass around the town, so that the look-up needs no bounds.
-SPAN = 16  # Tiles a side of the map with its border.
+COARSER = 4  # Textures of a kind; each is half as fine as the one before.
+BORDER = 4  # Tiles of grass around the town, so that the look-up needs no bounds check.
+SPAN = 16  # Tiles along each side of the map with its border.
 
 _NAMES = {name: i for i, name in enumerate(GROUND)}
 
-# Kinds are numbered by bits, plus 16 for a roundabout.
+# A kind's number is its bits, plus 16 for a roundabout.
 KINDS = tuple(bits for bits in range(16) if bits == 0 or bin(bits).count("1") >= 2) + tuple(
     16 + bits for bits in range(16) if bin(bits).count("1") >= 3
 )
@@ -52,7 +52,7 @@ Y = _axis()[:, None] + np.zeros((1, TEXELS))
 
 
 def _noise(step: int) -> Array:
-    """Return whole numbers 0..255 [TEXELS, TEXELS] without pattern, alike in squares of `step`."""
+    """Return random whole numbers 0..255 [TEXELS, TEXELS], the same within squares of `step`."""
     i = np.arange(TEXELS, dtype=np.uint32) // np.uint32(step)
     z = i[None, :] * np.uint32(0x9E3779B1) ^ (i[:, None] * np.uint32(0x85EBCA77))
     z = (z ^ (z >> np.uint32(15))) * np.uint32(0x2C1B3C6D)
@@ -61,16 +61,16 @@ def _noise(step: int) -> Array:
 
 
 def _arms(bits: int) -> list[tuple[Array, Array]]:
-    """Return, for each road that leaves, (metres out from the middle, metres to its right).
+    """Return, for each road, (metres out from the middle, metres to its right).
 
-    Right is as seen when driving out; who drives in is on the other side.
+    Right is the direction when driving out; cars that drive in are on the other side.
     """
     turned = {NORTH: (Y, X), EAST: (X, -Y), SOUTH: (-Y, -X), WEST: (-X, Y)}
     return [turned[bit] for bit in turned if bits & bit]
 
 
 class _Canvas:
-    """A tile that is being painted: one material a texel."""
+    """A tile in the making: one material for each texel."""
 
     def __init__(self) -> None:
         fine, coarse = _noise(2), _noise(8)
@@ -81,7 +81,7 @@ class _Canvas:
         self.speckle = _noise(1)
 
     def paint(self, name: str, where: Array) -> None:
-        """Put a material where `where` (bool) says."""
+        """Set a material where `where` (bool) is true."""
         self.texels[where] = _NAMES[name]
 
     def road(self, edge: Array, asphalt: str = "asphalt") -> None:
@@ -97,12 +97,12 @@ class _Canvas:
 
 
 def _straight_edge(bits: int) -> Array:
-    """Return metres from the edge of the carriageways that `bits` leave the middle in."""
+    """Return metres from the edge of the carriageways of the roads in `bits`."""
     edge = np.full((TEXELS, TEXELS), 99.0)
     for out, side in _arms(bits):
         beyond = np.where(out < -LANE, -LANE - out, 0)
         edge = np.minimum(edge, np.where(beyond > 0, 99.0, np.abs(side) - LANE))
-    # Where two neighbouring roads meet, the kerb turns in a quarter of a circle.
+    # Between two neighbouring roads, the kerb is a quarter of a circle.
     far = LANE + CURB
     for one, other in ((NORTH, EAST), (EAST, SOUTH), (SOUTH, WEST), (WEST, NORTH)):
         if bits & one and bits & other:
@@ -116,7 +116,7 @@ def _straight_edge(bits: int) -> Array:
 
 
 def _lines(canvas: _Canvas, out: Array, side: Array, where: Array) -> None:
-    """Paint the dashes and edge lines of a road; `out` metres along it, `side` across."""
+    """Paint the dashes and edge lines of a road: `out` is metres along it, `side` across."""
     dash = out / 5 - np.floor(out / 5)
     canvas.paint("white", where & (np.abs(side) < 0.11) & (dash > 0.2) & (dash < 0.8))
     canvas.paint("white", where & (np.abs(np.abs(side) - 3.12) < 0.14))
@@ -135,7 +135,7 @@ def _tile(kind: int) -> Array:
         cy = TILE / 2 if bits & NORTH else -TILE / 2
         radius = np.sqrt((X - cx) * (X - cx) + (Y - cy) * (Y - cy))
         canvas.road(np.abs(radius - TILE / 2) - LANE)
-        # Metres along the arc have no simple formula; the share of x in x + y does nearly as well.
+        # Metres along the arc have no simple formula; the share of x in x + y is close enough.
         along = np.abs(X - cx) / (np.abs(X - cx) + np.abs(Y - cy)) * 30
         _lines(canvas, along, radius - TILE / 2, np.abs(radius - TILE / 2) < LANE)
         return canvas.texels
@@ -161,7 +161,7 @@ def _tile(kind: int) -> Array:
 
 
 def _roundabout(canvas: _Canvas, bits: int) -> Array:
-    """Paint a roundabout: an island, a ring of road, and arms that give way to it."""
+    """Paint a roundabout: an island, a ring of road, and the arms with their give-way lines."""
     radius = np.sqrt(X * X + Y * Y)
     edge = np.minimum(_straight_edge(bits), radius - RIM)
     canvas.road(edge)
@@ -181,13 +181,13 @@ def _roundabout(canvas: _Canvas, bits: int) -> Array:
 
 
 def _halved(colours: Array) -> Array:
-    """Return an image half as large, each texel the mean of four."""
+    """Return an image of half the size; each texel is the mean of four."""
     total = colours[::2, ::2] + colours[1::2, ::2] + colours[::2, 1::2] + colours[1::2, 1::2]
     return np.asarray(total >> 2)
 
 
 def _nearest() -> Array:
-    """Return the ground material nearest to each of 16 x 16 x 16 colours, uint8 [4096]."""
+    """Return the closest ground material to each of 16 x 16 x 16 colours, uint8 [4096]."""
     steps = np.arange(16) * 16 + 8
     best = np.zeros((16, 16, 16), dtype=np.uint8)
     least = np.full(best.shape, 1 << 30)
@@ -200,7 +200,7 @@ def _nearest() -> Array:
 
 
 def _levels(texels: Array) -> Array:
-    """Return a texture at every fineness, uint8 [COARSER, TEXELS, TEXELS]."""
+    """Return a texture at all levels of detail, uint8 [COARSER, TEXELS, TEXELS]."""
     colours = np.array([material[:3] for material in GROUND.values()], dtype=np.uint16)
     image, levels = colours[texels], [texels]
     for level in range(1, COARSER):
@@ -212,13 +212,13 @@ def _levels(texels: Array) -> Array:
 
 
 def _textures() -> Array:
-    """Paint every kind at every fineness, uint8 [COARSER, kinds, TEXELS, TEXELS]."""
+    """Paint every kind at all levels of detail, uint8 [COARSER, kinds, TEXELS, TEXELS]."""
     made: dict[int, Array] = {}
     for kind in KINDS:
         if kind in made:
             continue
         levels = _levels(_tile(kind))
-        for _ in range(4):  # A quarter clockwise, north becomes east, it is another kind.
+        for _ in range(4):  # Turned clockwise by a quarter, it is another kind.
             made.setdefault(kind, levels)
             kind = (kind & 16) | ((kind << 1) & 15) | ((kind & 15) >> 3)
             levels = levels.transpose(0, 2, 1)[:, ::-1]
@@ -234,7 +234,7 @@ LEVEL_STRIDE = len(KINDS) * TEXELS * TEXELS
 
 
 def tile_map(links: Array, roundabout: Array) -> Array:
-    """Return where in FLAT the texture of each tile begins, int32 [N, SPAN * SPAN].
+    """Return the start in FLAT of each tile's texture, int32 [N, SPAN * SPAN].
 
     links int64 [N, GRID, GRID], roundabout bool [N, GRID, GRID]. The map has a border of grass:
     tile (row, column) of the town is (row + BORDER, column + BORDER) here.

@@ -1,7 +1,7 @@
 """The lanes: for each way through a tile, a path of lines and arcs, sampled into a table.
 
-A path is named by what kind of tile it is in and by the sides where it enters and leaves:
-kind * 16 + entry * 4 + exit. Tiles of a kind share their paths, given from the tile's middle.
+A path's number comes from the kind of its tile and the sides where it enters and leaves:
+kind * 16 + entry * 4 + exit. Tiles of a kind share their paths, relative to the tile's middle.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SPACING = 0.5  # Metres between two samples of a path.
 SAMPLES = 136
 TURN = 2 * math.pi
 
-Piece = tuple[float, float]  # Its length in metres, and by what part of a full turn it bends.
+Piece = tuple[float, float]  # Its length in metres, and its bend as a part of a full turn.
 
 
 def _sine(turns: float) -> float:
@@ -44,7 +44,7 @@ def _arc(radius: float, turn: float) -> Piece:
 
 
 def _pieces(kind: int, way: int) -> list[Piece]:
-    """Return the pieces of a path that enters from the south; way 0 ahead, 1 right, 3 left."""
+    """Return the pieces of a path from the south; way 0 is ahead, 1 right, 3 left."""
     half, side = TILE / 2, LANE / 2
     if kind == CURVE:
         return [_arc(half - side, -0.25) if way == 1 else _arc(half + side, 0.25)]
@@ -53,7 +53,7 @@ def _pieces(kind: int, way: int) -> list[Piece]:
             return [(TILE, 0.0)]
         arc = _arc(CURB + side, -0.25) if way == 1 else _arc(CURB + 3 * side, 0.25)
         return [(half - BOX, 0.0), arc, (half - BOX, 0.0)]
-    # In and out by arcs to the right that touch the ring, so far from the arms' middles:
+    # In and out by arcs to the right that touch the ring, at this distance from the arms' middles:
     away = 33 / 360
     lean, rise = _sine(away), _sine(0.25 - away)
     radius = (RING * lean - side) / (1 - lean)
@@ -66,9 +66,9 @@ def _pieces(kind: int, way: int) -> list[Piece]:
 def _sampled(pieces: list[Piece]) -> tuple[float, Array]:
     """Return a path's length and float64 [SAMPLES, 4]: x, y, heading (turns), curvature."""
     total = 0.0
-    for length, _ in pieces:  # Not by `sum`: newer Pythons round what it gives otherwise.
+    for length, _ in pieces:  # Not `sum`: newer Pythons round its result differently.
         total += length
-    at = np.arange(SAMPLES) * SPACING  # The last piece goes on beyond the end.
+    at = np.arange(SAMPLES) * SPACING  # The last piece continues beyond the end.
     points = np.zeros((SAMPLES, 4))
     x, y, heading, start = LANE / 2, -TILE / 2, 0.25, 0.0
     for length, turn in pieces:
@@ -92,7 +92,7 @@ def _sampled(pieces: list[Piece]) -> tuple[float, Array]:
 
 
 def _tables() -> tuple[Array, Array, Array]:
-    """Return every path's length [PATHS], its samples [PATHS, SAMPLES, 6], and which exist."""
+    """Return each path's length [PATHS], its samples [PATHS, SAMPLES, 6], and if it exists."""
     length = np.full(PATHS, TILE)
     table = np.zeros((PATHS, SAMPLES, 6))
     exists = np.zeros(PATHS, dtype=np.bool_)
@@ -120,7 +120,7 @@ _FLAT = _TABLE.reshape(PATHS * SAMPLES, 6)
 
 
 def path_of(links: Array, roundabout: Array, entry: Array, exit_: Array) -> Array:
-    """Name the path through a tile with `links` and `roundabout`, from side to side."""
+    """Return the path from side to side through a tile with `links` and `roundabout`."""
     straight = (entry + 2) % 4 == exit_
     kind = np.where(roundabout, ROUND, np.where((COUNT[links] == 2) & ~straight, CURVE, PLAIN))
     return np.asarray(kind * 16 + entry * 4 + exit_)
@@ -137,7 +137,7 @@ def nearby(path: Array, s: Array) -> Array:
 
 
 def along(path: Array, s: Array) -> Array:
-    """Return what `nearby` does, linear between two samples."""
+    """Return the values of `nearby`, linear between two samples."""
     place = s * (1 / SPACING)
     index = place.astype(np.int64)
     np.clip(index, 0, SAMPLES - 2, out=index)
@@ -148,18 +148,18 @@ def along(path: Array, s: Array) -> Array:
 
 
 def middle(tile: Array) -> tuple[Array, Array]:
-    """Return x and y of the middles of tiles, whose numbers are row * GRID + column."""
+    """Return x and y of the middles of tiles; a tile's number is row * GRID + column."""
     return (tile % GRID + 0.5) * TILE, (tile // GRID + 0.5) * TILE
 
 
 def onward(tile: Array, path: Array) -> tuple[Array, Array]:
-    """Return the tile that a path leads to, and the side where one enters it."""
+    """Return the tile after a path, and the side where the path enters it."""
     exit_ = path % 4
     return tile + STEP_Y[exit_] * GRID + STEP_X[exit_], (exit_ + 2) % 4
 
 
 def choose(links: Array, entry: Array, u: Array) -> Array:
-    """Choose a side to leave by, not the one entered, from `u` in [0, 1); all of one shape."""
+    """Choose an exit side, other than `entry`, from `u` in [0, 1); all of one shape."""
     open_ = (links[..., None] & BITS) > 0
     open_ &= np.arange(4) != entry[..., None]
     count = open_.sum(axis=-1)

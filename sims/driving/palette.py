@@ -1,17 +1,17 @@
-"""Colours: what every material looks like, near and far, in each condition.
+"""Colours: each material, near and far, in each condition.
 
-The cameras first draw an image of numbers, one a pixel, that say which material is seen and how
-far off it is; only at the end does one look-up turn numbers into colours. So weather costs
+The cameras first draw an image of numbers, one for each pixel, that encode the visible material and
+its distance. At the end, one look-up turns the numbers into colours. Weather therefore costs
 nothing: rain, fog and dusk are other columns of the same table.
 
-A number is `band * MATERIALS + material`. The material is a place in the list below; the band says
-how far away, from 0 (at the bumper) to BANDS - 1 (at the horizon). Materials come in sets of 16:
-a sprite (see `sprites.py`) is drawn with the letters of its kind of set, and the set decides the
-colours. That is why there is one drawing of a car and eight paints.
+A number is `band * MATERIALS + material`. The material is a position in the list below. The band is
+the distance, from 0 (at the bumper) to BANDS - 1 (at the horizon). Materials come in sets of 16: a
+sprite (see `sprites.py`) uses the letters of its kind of set, and the set decides the colours. That
+is why one drawing of a car serves eight paints.
 
 To try
 ------
-Another colour in `PAINTS`. A thicker fog: a smaller `haze` of "fog" in `WEATHERS`.
+Another colour in `PAINTS`. Thicker fog: a smaller `haze` of "fog" in `WEATHERS`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Colour = tuple[int, int, int]
 class Weather:
     """Light and air of a condition.
 
-    `light` scales red, green and blue; `grey` takes colour away (0 none, 1 all). What is `haze`
-    metres away is seen half in the colour `air`. `lamps` is how bright the ego's head lights make
-    what is near. The sky goes from `zenith` to `air`; clouds are white by the share `cloud`.
+    `light` scales red, green and blue. `grey` removes colour (0 none, 1 all). At `haze` metres, a
+    thing is half in the colour `air`. `lamps` is the brightness that the ego's head lights add to
+    near things. The sky goes from `zenith` to `air`; `cloud` is the share of white in clouds.
     """
 
     light: tuple[float, float, float]
@@ -52,12 +52,12 @@ WEATHERS = {
     "dusk": Weather((0.29, 0.31, 0.46), 0.1, (128, 92, 118), 120.0, 0.36, (22, 28, 70), 0.07),
 }
 
-# Where the bands of distance lie: the middle of each, in metres.
+# The bands of distance: the middle of each, in metres.
 BAND_METRES = (2.5, 5.5, 8.5, 12.0, 16.0, 21.0, 28.0, 37.0, 48.0, 62.0, 80.0, 110.0)
 BANDS = len(BAND_METRES)
 
-# Sets of materials: letter -> (red, green, blue, glow). Glow 1 shines as bright in the dark.
-# A letter's place in its set is its number; 0 is reserved for "nothing here".
+# Sets of materials: letter -> (red, green, blue, glow). With glow 1, a colour keeps its brightness
+# in the dark. A letter's position in its set is its number; 0 is reserved for "nothing here".
 Material = tuple[int, int, int, float]
 
 GROUND: dict[str, Material] = {
@@ -104,7 +104,7 @@ def vehicle(red: int, green: int, blue: int) -> dict[str, Material]:
 
 
 def building(wall: Colour, roof: Colour) -> dict[str, Material]:
-    """Return the set of a building: letters 1 to 7 in the sun, 8 to 14 the same in the shade."""
+    """Return the set of a building: letters 1 to 7 in the sun, 8 to 14 the same in shade."""
     sunny: dict[str, Material] = {
         "a": (*wall, 0),
         "t": (min(255, wall[0] + 22), min(255, wall[1] + 22), min(255, wall[2] + 22), 0),
@@ -135,7 +135,7 @@ def plant(leaf: Colour) -> dict[str, Material]:
 
 
 def person(coat: Colour, legs: Colour) -> dict[str, Material]:
-    """Return the set of somebody on foot or on a bicycle."""
+    """Return the set of a pedestrian or a cyclist."""
     return {
         "f": (224, 178, 146, 0),
         "j": (64, 44, 32, 0),
@@ -212,7 +212,7 @@ SETS: list[dict[str, Material]] = [
     SIGNAL,
 ]
 SET_SIZE = 16
-SHADE = 7  # So much higher in its set stands the shady side of a building's material.
+SHADE = 7  # The offset in a set from a building's material to the same one in shade.
 GROUND_SIZE = 32  # The ground's materials come first, then the sets.
 MATERIALS = GROUND_SIZE + SET_SIZE * len(SETS)
 
@@ -229,16 +229,16 @@ PERSON_SET = PLANT_SET + SET_SIZE * len(LEAVES)
 SIGN_SET = PERSON_SET + SET_SIZE * len(CLOTHES)
 SIGNAL_SET = SIGN_SET + SET_SIZE
 
-# The sky has its own numbers, behind all bands: one a row, the same with a cloud, and two hills.
+# The sky has its own numbers, after all bands: one a row, the same with a cloud, and two hills.
 SKY_ROWS = 32
 SKY = BANDS * MATERIALS
 CLOUD = SKY + SKY_ROWS
 HILL = CLOUD + SKY_ROWS
 FAR_HILL = HILL + 1
-STREAK = HILL + 2  # A drop of rain that falls past the lens.
+STREAK = HILL + 2  # A drop of rain in front of the lens.
 NUMBERS = STREAK + 1
 
-# What is lit at dusk: some windows, and the tail lights of vehicles.
+# The lights at dusk: some windows, and the tail lights of vehicles.
 AT_DUSK: dict[str, Material] = {
     "l": (255, 206, 110, 1),
     "L": (255, 206, 110, 1),
@@ -247,7 +247,7 @@ AT_DUSK: dict[str, Material] = {
 
 
 def letters(materials: dict[str, Material]) -> dict[str, int]:
-    """Return which number in its set each letter of a drawing stands for; "." is nothing."""
+    """Return the number in its set of each letter of a drawing; "." is nothing."""
     return {".": 0} | {letter: i + 1 for i, letter in enumerate(materials)}
 
 

@@ -1,7 +1,7 @@
-"""What is mounted on the car: its cameras, its LiDAR, its controls, and every sensor it reports.
+"""The car's equipment: its cameras, its LiDAR, its controls and its sensors.
 
-Metres, seconds and radians. Places are metres forward, left and up of the car's middle on the
-ground; angles are to the left of straight ahead, or up.
+Everything is in metres, seconds and radians. Places are metres forward, left and up of the car's
+middle on the ground. Angles are to the left of straight ahead, or up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DT = 1 / RATE
 # The ego vehicle's box.
 LENGTH, WIDTH, HEIGHT = 4.2, 1.8, 1.5
 WHEELBASE = 2.6
-MAX_STEER = 0.6  # Radians that the front wheels turn at most.
+MAX_STEER = 0.6  # The largest angle of the front wheels in radians.
 
 _DEGREE = math.pi / 180
 _SEAT = (1.2, 0.0, 1.5)
@@ -26,7 +26,7 @@ CAMERAS = (
     Camera("right", 64, 96, focal=50.0, place=_SEAT, yaw=-60 * _DEGREE),
 )
 
-# The LiDAR: rings from the highest down, columns from behind, over the left, to behind again.
+# The LiDAR: rings from the highest down, columns from behind, over the left, back to behind.
 LIDAR_PLACE = (0.0, 0.0, 1.8)
 LIDAR_RINGS, LIDAR_COLUMNS = 16, 128
 LIDAR_RANGE = 60.0
@@ -67,8 +67,8 @@ AXES = (
 )
 
 WAYPOINTS = 10
-WAYPOINT_GAP = 5.0  # Metres along the route from one waypoint to the next.
-LEAD_RANGE = 48.0  # Nothing ahead within so many metres reads as this.
+WAYPOINT_GAP = 5.0  # Metres along the route between two waypoints.
+LEAD_RANGE = 48.0  # Without a vehicle ahead within this distance, the sensor shows this value.
 
 SENSORS = (
     Sensor("speed", (1,), "float32", "m/s", 0.0, 25.0, "how fast it drives", show="gauge"),

@@ -1,4 +1,4 @@
-"""The ego's route: the tiles it leads through, where the car is on it, and the points ahead."""
+"""The ego's route: its tiles, the car's position on it, and the points ahead."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sims.driving.lanes import BEND, COS, HEADING, SIN, TURN, X, Y
 from sims.driving.rig import WAYPOINT_GAP, WAYPOINTS
 from sims.driving.town import BITS, GRID, TILE
 
-TILES = 14  # Of a route; each is 28 metres long or more.
-LOST = 4.0  # Metres from its lane, in another tile, where the ego needs another route.
+TILES = 14  # The number of tiles of a route; each is 28 metres long or more.
+LOST = 4.0  # Metres from its lane, in another tile, at which the ego gets a new route.
 STREAM = 30
 GOAL = 250.0  # Metres from the start to the goal.
 
@@ -23,11 +23,11 @@ _AHEAD = WAYPOINT_GAP * np.arange(1, WAYPOINTS + 1)
 def plan(
     links: Array, roundabout: Array, tile: Array, entry: Array, exits: Array, u: Array
 ) -> tuple[Array, Array]:
-    """Lead routes on from `tile`, entered at the side `entry` (int64 [N] each).
+    """Continue routes from `tile`, entered at the side `entry` (int64 [N] each).
 
-    exits: int64 [N, n], the sides by which to leave the first n tiles (-1: by chance).
-    u: [N, TILES] in [0, 1). Returns the route, int64 [N, TILES, 2] (tile, path), and where each
-    of its tiles starts, metres [N, TILES].
+    exits: int64 [N, n], the sides at which to leave the first n tiles (-1: by chance).
+    u: [N, TILES] in [0, 1). Returns the route, int64 [N, TILES, 2] (tile, path), and the start of
+    each of its tiles, metres [N, TILES].
     """
     n = len(tile)
     w = np.arange(n)
@@ -47,7 +47,7 @@ def plan(
 
 
 def locate(state: State, s: Array) -> tuple[Array, Array, Array, Array]:
-    """Return index, tile, path and the metres into it of `s` ([N, M]) metres along the route."""
+    """Return index, tile, path and metres within it for `s` ([N, M]) metres along the route."""
     index = (state["starts"][:, None, 1:] <= s[:, :, None]).sum(axis=2)
     w = np.arange(len(s))[:, None]
     found = state["route"][w, index]
@@ -57,7 +57,7 @@ def locate(state: State, s: Array) -> tuple[Array, Array, Array, Array]:
 def points(state: State, s: Array) -> Array:
     """Return the middle of the lane `s` ([N, M]) metres along the route: [N, M, 6], in the town.
 
-    The columns are those of `lanes.nearby`.
+    The columns are the same as in `lanes.nearby`.
     """
     _, tile, path, local = locate(state, s)
     found = lanes.along(path, local)
@@ -68,14 +68,14 @@ def points(state: State, s: Array) -> Array:
 
 
 def follow(state: State) -> None:
-    """Find the ego on its route: renew `progress`, `bearing` and `waypoints`."""
+    """Find the ego on its route; update `progress`, `bearing` and `waypoints`."""
     ego, s = state["ego"], state["progress"].copy()
     at = points(state, s[:, None])[:, 0]
     for again in (True, False):
         dx, dy = ego[:, 0] - at[:, X], ego[:, 1] - at[:, Y]
         side = dy * at[:, COS] - dx * at[:, SIN]
         ahead = dx * at[:, COS] + dy * at[:, SIN]
-        # On a bend, one further out goes a longer way for the same metres of the route.
+        # On the outside of a bend, the same metres of the route are a longer way.
         move = ahead / np.maximum(1 - at[:, BEND] * side, 0.4)
         s += np.clip(move, -2.0, 2.0)
         np.clip(s, 0.0, state["starts"][:, -1], out=s)
@@ -94,7 +94,7 @@ def follow(state: State) -> None:
 
 
 def mend(state: State) -> None:
-    """Lead the route on from where the ego is, if it took another way: it has as far to go."""
+    """Continue the route from the ego if it left it; the remaining distance stays the same."""
     ego = state["ego"]
     n = len(ego)
     tile = tile_at(ego[:, 0], ego[:, 1])
@@ -102,7 +102,7 @@ def mend(state: State) -> None:
     known = state["route"][
         np.arange(n)[:, None], np.clip(index + np.arange(-1, 2), 0, TILES - 1), 0
     ]
-    # The side where it came in is the nearest one, and there must be a road.
+    # The ego entered at the nearest side, which must have a road.
     x, y = lanes.middle(tile)
     entry = np.stack([ego[:, 1] - y, ego[:, 0] - x, y - ego[:, 1], x - ego[:, 0]]).argmax(axis=0)
     bits = state["links"].reshape(n, -1)[np.arange(n), tile]
@@ -125,13 +125,13 @@ def facing(heading: Array) -> tuple[Array, Array]:
 
 
 def wrapped(angle: Array) -> Array:
-    """Return angles in radians as the same ones from -pi to pi."""
+    """Return the same angles in radians, from -pi to pi."""
     turns = angle * (1 / TURN)
     return np.asarray((turns - np.floor(turns + 0.5)) * TURN)
 
 
 def tile_at(x: Array, y: Array) -> Array:
-    """Return the number of the tile that holds each point, the nearest one outside of town."""
+    """Return the number of each point's tile; outside of the town, the nearest tile."""
     column = np.clip(np.floor(x / TILE), 0, GRID - 1).astype(np.int64)
     row = np.clip(np.floor(y / TILE), 0, GRID - 1).astype(np.int64)
     return row * GRID + column

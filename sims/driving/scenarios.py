@@ -1,8 +1,8 @@
 """The situations that a drive can start in, each made from the seed.
 
-A scenario picks a tile in the town where its situation can be, and lets the ego come to it from
-the tile before. Then it places its actors: on the route ahead, in the oncoming lane, or on another
-road of the same junction, timed so that they meet. Everybody else is there by chance.
+A scenario chooses a tile of the town that fits its situation; the ego comes to it from the tile
+before. Then it places its actors: on the route ahead, in the oncoming lane, or on another road of
+the same junction, timed so that they meet. All others are placed by chance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sims.driving.sight import (
 from sims.driving.town import BITS, COUNT, CYCLE, GREEN, GRID
 from sims.errors import UserError
 
-# Where each scenario's situation is: the tile that it needs.
+# The tile that each scenario's situation needs.
 STRAIGHT, CROSSING, LEFT, ROUND, LIGHTS, ANY = range(6)
 TILES = {
     "free-road": STRAIGHT,
@@ -64,17 +64,17 @@ NEEDS = (
     "a junction with traffic lights",
     "a road",
 )
-# How many vehicles, cyclists and pedestrians there are beside the actors.
+# The number of vehicles, cyclists and pedestrians besides the actors.
 USUAL = (4, 1, 2)
 CROWDS = {"free-road": (0, 0, 2), "dense-traffic": (7, 2, 3), "oncoming": (1, 0, 2)}
-WEATHER = (0.55, 0.7, 0.85)  # Without a condition: clear, rain, fog or dusk by the seed.
-STREAM = 20  # Of the random numbers of starts, and those after it for each user.
+WEATHER = (0.55, 0.7, 0.85)  # Without a condition, the seed chooses: clear, rain, fog or dusk.
+STREAM = 20  # Random numbers of starts; the following streams are for each user.
 
 Sides = tuple[Array, Array, Array, Array]
 
 
 def start(state: State, scenario: str, condition: str) -> None:
-    """Fill the state of fresh worlds, whose "seed" is set and all else is as nothing is there."""
+    """Fill the state of new worlds: their "seed" is set, and everything else is still empty."""
     seeds = state["seed"]
     n = len(seeds)
     u = traffic.shuffle(seeds, STREAM, 16 + route.TILES)
@@ -112,9 +112,9 @@ def start(state: State, scenario: str, condition: str) -> None:
 
 
 def _place(state: State, scenario: str) -> Sides:
-    """Choose the tile of the situation and the side from which the ego comes to it.
+    """Choose the tile of the situation and the side where the ego enters it.
 
-    Returns the tile before, the tile, the side where it is entered, and where the one before is.
+    Returns the tile before, the tile, the side of its entry, and the entry side of the tile before.
     """
     seeds, n = state["seed"], len(state["seed"])
     links = state["links"].reshape(n, -1)
@@ -125,7 +125,7 @@ def _place(state: State, scenario: str) -> Sides:
     beyond = np.clip(tiles[:, None] + town.STEP_Y * GRID + town.STEP_X, 0, GRID * GRID - 1)
     opposite = np.roll(open_, 2, axis=2)
     before_links = links[:, beyond]
-    ahead = (before_links & BITS[side]) > 0  # The road leads on straight, away from the tile.
+    ahead = (before_links & BITS[side]) > 0  # The road goes straight on, away from the tile.
     quiet = COUNT[before_links] == 2
     junction = (COUNT[links] >= 3)[:, :, None]
     plain = junction & ~(round_ | lit)[:, :, None]
@@ -154,7 +154,7 @@ def _place(state: State, scenario: str) -> Sides:
     w = np.arange(n)
     before = beyond[tile, entry]
     draw = traffic.shuffle(seeds, STREAM - 2, 1)[:, 0]
-    # The tile before is left by the side opposite to `entry`, so it is entered by another one.
+    # The ego leaves the tile before opposite to `entry`, so it enters there by another side.
     way_in = lanes.choose(links[w, before], (entry + 2) % 4, draw)
     straight = ahead[w, tile, entry]
     return before, tile, entry, np.where(straight, entry, way_in)
@@ -177,7 +177,7 @@ def _seat(state: State, scenario: str, u: Array) -> None:
 
 
 def _act(state: State, scenario: str, u: Array, tile: Array, entry: Array) -> None:
-    """Place the actors of a scenario, and say what they will do."""
+    """Place the actors of a scenario, and set their scripts."""
     cue, script = state["cue"], state["script"]
     leads = {"following": (14, 10), "hard-brake": (11, 6), "stop-and-go": (10, 8)}
     spot = state["starts"][:, 1] + 16.0 + 8.0 * u[:, 6]  # Somewhere in the situation's tile.
@@ -221,7 +221,7 @@ def _act(state: State, scenario: str, u: Array, tile: Array, entry: Array) -> No
     elif scenario in ("junction", "left-turn", "roundabout"):
         _meet(state, scenario, u, tile, entry)
     elif scenario == "red-light":
-        # Amber comes while the ego is on its way to the lights.
+        # The light turns amber while the ego approaches it.
         w = np.arange(len(u))
         ends = np.where(entry % 2 == 0, GREEN, CYCLE // 2 + GREEN)
         offset = (ends - 20 - (40 * u[:, 9]).astype(np.int64)) % CYCLE
@@ -237,9 +237,9 @@ def _ahead(
     side: float | None = None,
     back: bool = False,
 ) -> None:
-    """Put user `k` on the ego's route, `s` metres along, or in the lane that leads back there.
+    """Put user `k` on the ego's route, `s` metres along it, or in the oncoming lane there.
 
-    In the lane of the route it takes the way that the ego will. `wish` is its speed, m/s.
+    In the route's lane it follows the ego's route. `wish` is its speed, m/s.
     """
     n = len(s)
     w, who = np.arange(n), np.full(n, k)
@@ -268,10 +268,10 @@ def _meet(state: State, scenario: str, u: Array, tile: Array, entry: Array) -> N
     else:
         side = lanes.choose(links[w, tile], entry, u[:, 6])
     other = tile + town.STEP_Y[side] * GRID + town.STEP_X[side]
-    out = (side + 2) % 4  # By which side it leaves that tile for the junction.
+    out = (side + 2) % 4  # The side where it leaves that tile for the junction.
     way_in = lanes.choose(links[w, other], out, u[:, 7])
     path = lanes.path_of(links[w, other], state["roundabout"].reshape(n, -1)[w, other], way_in, out)
-    # As far from the junction as the ego, which starts off slower.
+    # As far from the junction as the ego, which is slower at first.
     far = state["starts"][:, 1] - state["progress"]
     s = np.clip(LENGTH[path] - far * (0.85 + 0.3 * u[:, 8]), 0.0, LENGTH[path] - STOP)
     later = traffic.after(state, w, other, path)

@@ -1,11 +1,11 @@
 """Scenery: buildings, trees, signs and traffic lights along the roads of the town.
 
-What stands on a tile depends on its roads and on one of VARIANTS ways to fill it, which the town's
-seed chooses. All ways are drawn once, when this file is loaded, and `near` gathers those of the
+The things on a tile depend on its roads and on one of VARIANTS ways to fill it, which the town's
+seed chooses. All ways are computed once, when this file is loaded. `near` collects those of the
 tiles around a car, with the other road users: the boxes that cameras and LiDAR see.
 
-Slots of a tile: 0 to 7 belong to a junction's arms (a light or sign where one stops, and another
-across the junction), or 0 and 1 to signs along a straight; then come four buildings, then trees.
+Slots of a tile: 0 to 7 belong to a junction's arms (a light or sign at the stop line, and another
+across the junction), or 0 and 1 to signs along a straight. Then come four buildings, then trees.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from sims.driving.things import NUMBER, THINGS
 from sims.driving.town import BITS, BOX, COUNT, GRID, LANE, PAVEMENT, TILE, off_road
 
 VARIANTS = 8
-STREAM = 20  # Of the random numbers that fill tiles.
-# What cameras and LiDAR read of a state; "braking" (bool, as "user_kind") may be missing.
+STREAM = 20  # The source of random numbers for tiles.
+# The parts of a state that cameras and LiDAR read; "braking" (bool, like "user_kind") is optional.
 _TOWN = ("seed", "tick", "condition", "ego", "links", "roundabout", "signals")
 NEEDED = (*_TOWN, "users", "user_kind", "braking")
 ARMS, SIGNS, BUILDINGS, TREES = 0, 0, 8, 12  # First slots.
@@ -33,12 +33,12 @@ _SIZES = np.array([thing.size for thing in THINGS])
 _PAINT = np.array([thing.paint for thing in THINGS], dtype=np.int64)
 _PAINTS = np.array([thing.paints for thing in THINGS], dtype=np.int64)
 _CAR, _VAN, _CYCLIST, _WALKER = (NUMBER[k] for k in ("car", "van", "cyclist", "walker"))
-# By the kind of a road user: what it looks like (braking, or with the other foot down: one more).
+# The thing of each kind of road user (braking, or with the other foot down: the next thing).
 _USER = np.array([0, _CAR, _VAN, _CYCLIST, _WALKER], dtype=np.int64)
 
 
 def _light_table() -> Array:
-    """Return which light each arm's slots show, by the tile's signal, float32 [5, 8]."""
+    """Return the light in each arm's slots, by the tile's signal, float32 [5, 8]."""
     red, amber, green = NUMBER["red"], NUMBER["amber"], NUMBER["green"]
     north_south = (0, green, amber, red, red)
     east_west = (0, red, red, green, amber)
@@ -50,22 +50,22 @@ LIGHTS = _light_table()
 
 
 def _put(record: Array, slot: int, thing: int, x: float, y: float, cos: int, sin: int) -> None:
-    """Stand a sign (or whatever has a size of its own) into a record, float64 [FIELDS, SLOTS]."""
+    """Put a sign (or another thing with a fixed size) into a record, float64 [FIELDS, SLOTS]."""
     length, width = _SIZES[thing] / 2
     record[:, slot] = (x, y, cos, sin, length, width, 0.6, thing, _PAINT[thing])
 
 
 def _furnish(record: Array, bits: int, round_: bool, variant: int) -> None:
-    """Put the signs of one kind of tile where they belong."""
+    """Place the signs of one kind of tile."""
     roads = COUNT[bits]
     for arm in range(4):
         if not bits & BITS[arm]:
             continue
-        # Out along the arm, and to the right of one who drives out.
+        # Out along the arm, and to the right when driving out.
         out = ((0, 1), (1, 0), (0, -1), (-1, 0))[arm]
         right = (out[1], -out[0])
         if roads >= 3:
-            # Who drives in meets the near one on the right, and the far one across the junction.
+            # A driver who comes in sees the near one on the right, the far one across the junction.
             name = "stop" if roads == 4 or not bits & BITS[(arm + 2) % 4] else "nothing"
             thing = NUMBER["roundabout ahead" if round_ else name]
             near, aside = (TILE / 2 - 5, -KERBSIDE) if round_ else (BOX + 0.2, -KERBSIDE)
@@ -82,7 +82,7 @@ def _furnish(record: Array, bits: int, round_: bool, variant: int) -> None:
 
 
 def _beside(kinds: Array, x: Array, y: Array) -> Array:
-    """Return metres beside the road of points [n, m] in tiles of `kinds` (int64 [n])."""
+    """Return metres beside the road for points [n, m] in tiles of `kinds` (int64 [n])."""
     n, m = x.shape
     grid = np.broadcast_to(kinds.repeat(m)[:, None, None], (n * m, GRID, GRID))
     x, y = x.reshape(-1) + TILE / 2, y.reshape(-1) + TILE / 2
@@ -90,14 +90,14 @@ def _beside(kinds: Array, x: Array, y: Array) -> Array:
 
 
 def _records() -> Array:
-    """Fill every kind of tile in every way: float32 [32 * VARIANTS, FIELDS, SLOTS]."""
+    """Fill each kind of tile in each way: float32 [32 * VARIANTS, FIELDS, SLOTS]."""
     kinds = np.arange(32).repeat(VARIANTS)
     made = np.zeros((len(kinds), FIELDS, SLOTS))
     made[:, boxes.RADIUS] = NONE
     u = exact.uniform(np.arange(len(kinds)), 0 * kinds, STREAM, 600).astype(np.float64)
     for i in range(len(kinds)):
         _furnish(made[i], int(kinds[i] & 15), bool(kinds[i] >= 16), i % VARIANTS)
-    # A building in each quarter: of a few sizes the largest that leaves the pavement free.
+    # A building in each quarter: the largest of a few sizes that leaves the pavement free.
     things = np.array([NUMBER[name] for name in ("house", "house", "flats", "office")])
     taken = []
     for quarter in range(4):
@@ -120,7 +120,7 @@ def _records() -> Array:
             made[fits, :, BUILDINGS + quarter] = fields[fits]
             placed |= fits
         taken.append(made[:, :, BUILDINGS + quarter])
-    # Trees: of a few random places the one nearest to the road that is free.
+    # Trees: of a few random places, the free one that is nearest to the road.
     plants = np.array([NUMBER[name] for name in ("tree", "tree", "tree", "pine", "bush")])
     rows = np.arange(len(kinds))
     for tree in range(TREES, SLOTS):
@@ -136,7 +136,7 @@ def _records() -> Array:
             far_x = x - made[:, boxes.X, other, None]
             far_y = y - made[:, boxes.Y, other, None]
             off = np.where(far_x * far_x + far_y * far_y < 12, 99.0, off)
-        # Half of them stand along the road, the rest anywhere.
+        # Half of the trees stand along the road, the others anywhere.
         off = np.where(off < 99, off if tree % 2 else 1.0 * np.arange(16), off)
         best = off.argmin(axis=1)
         free = off[rows, best] < 99
@@ -155,7 +155,7 @@ RECORDS = _records()
 
 
 def _tiles(state: dict[str, Array]) -> tuple[Array, Array]:
-    """Return which record fills each tile, and its signal: int64 [N, SPAN * SPAN] both.
+    """Return the record of each tile, and its signal: int64 [N, SPAN * SPAN] both.
 
     The map has a border of BORDER tiles without roads around the town.
     """
@@ -178,7 +178,7 @@ _BORDER_WAYS = (np.arange(SPAN) * 3 + np.arange(SPAN)[:, None] * 5) % VARIANTS
 def near(state: dict[str, Array], x: Array, y: Array, side: int) -> Array:
     """Gather the boxes in the side x side tiles around (x, y), float64 [N], and the road users.
 
-    Returns a batch as `boxes.py` has it, float32 [N, G, FIELDS, SLOTS], in the world's metres.
+    Returns a batch as in `boxes.py`, float32 [N, G, FIELDS, SLOTS], in the world's metres.
     """
     n = len(x)
     record, signal = _tiles(state)
@@ -193,7 +193,7 @@ def near(state: dict[str, Array], x: Array, y: Array, side: int) -> Array:
     tile = np.float32(TILE)
     scene[:, :, boxes.X] += ((cell % SPAN - BORDER) * tile + tile / 2)[:, :, None]
     scene[:, :, boxes.Y] += ((cell // SPAN - BORDER) * tile + tile / 2)[:, :, None]
-    # Where there are traffic lights, they stand in the place of signs.
+    # Traffic lights replace signs.
     arms = scene[:, :, :, ARMS : ARMS + 8]
     thing, paint, radius = (arms[:, :, i] for i in (boxes.THING, boxes.PAINT, boxes.RADIUS))
     shows = signal.take(flat)
@@ -206,7 +206,7 @@ def near(state: dict[str, Array], x: Array, y: Array, side: int) -> Array:
 
 
 def _add_users(state: dict[str, Array], group: Array) -> None:
-    """Write the other road users, SLOTS at most, into the last group of a batch."""
+    """Write the other road users, at most SLOTS, into the last group of a batch."""
     users, kind = state["users"], state["user_kind"]
     n, k = kind.shape
     group[:] = 0
@@ -215,7 +215,7 @@ def _add_users(state: dict[str, Array], group: Array) -> None:
     half_length, half_width = (np.maximum(users[:, :, i], 0.1) / 2 for i in (4, 5))
     radius = np.sqrt(half_length * half_length + half_width * half_width)
     thing = _USER[kind]
-    # Feet and pedals move with every half metre; brakes light up where the state knows of them.
+    # Feet and pedals move with each half metre; brake lights need "braking" in the state.
     step = np.floor((users[:, :, 0] + users[:, :, 1]) * 2).astype(np.int64) & 1
     brakes = state["braking"] if "braking" in state else np.zeros((n, k), dtype=np.bool_)
     thing = thing + np.where(kind >= 3, step, brakes & (kind > 0))

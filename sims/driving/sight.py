@@ -1,7 +1,7 @@
-"""How everyone who drives decides on a speed: what is ahead, who goes first, which light is red.
+"""The drivers' choice of speed: obstacles ahead, right of way, and traffic lights.
 
-All drivers of all worlds are looked at together, the ego last. What comes out is the acceleration
-that each of them would choose: others take it, and so does the ego's autopilot.
+All drivers of all worlds are computed together, with the ego last. The result is the acceleration
+that each driver would choose. The others use it, and so does the ego's autopilot.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sims.driving.lanes import BEND, COS, LENGTH, SIN, X, Y
 from sims.driving.route import State
 from sims.driving.town import AMBER_EW, AMBER_NS, BOX, COUNT, TILE
 
-VEHICLES, CYCLISTS, WALKERS = 7, 2, 3  # Places for each in a world.
-RIDERS = VEHICLES + CYCLISTS  # All who drive in a lane: these come first among the users.
+VEHICLES, CYCLISTS, WALKERS = 7, 2, 3  # Places for each kind in a world.
+RIDERS = VEHICLES + CYCLISTS  # All who drive in a lane; they are the first among the users.
 USERS = RIDERS + WALKERS
 CAR, VAN, CYCLIST, WALKER = 1, 2, 3, 4
 ALONG, SIDE, AIM, WISH, WAITED = range(5)  # The columns of `course`.
@@ -24,26 +24,26 @@ TILE_OF, PATH_OF, NEXT_OF = range(3)  # The columns of `place`.
 
 # The intelligent driver model.
 PUSH, BRAKE = 1.8, 2.5  # Comfortable acceleration and braking, m/s^2.
-HEADWAY, STANDSTILL = 1.2, 2.0  # Seconds and metres that one keeps behind another.
-HARDEST = 8.0  # Braking in need, m/s^2.
+HEADWAY, STANDSTILL = 1.2, 2.0  # Seconds and metres of distance to the one ahead.
+HARDEST = 8.0  # The hardest braking, m/s^2.
 CORNERING = 2.5  # Comfortable acceleration to the side, m/s^2.
 LIMIT = 8.4  # Speed limit, m/s.
 
-LOOKS, LOOK_GAP = 12, 4.0  # Places ahead on one's path that are looked at, metres apart.
+LOOKS, LOOK_GAP = 12, 4.0  # The checked places ahead on a driver's path, and metres between them.
 AHEAD = LOOK_GAP * (np.arange(LOOKS) + 0.5)
-CLOSE = 6.0  # Metres from such a place, at most, to the middle of what may be in the way.
-MARGIN = 0.35  # Metres to either side that one keeps free.
-FORESIGHT = 0.7  # Seconds that a pedestrian's steps are seen in advance.
-PATIENCE = 6.0  # Seconds after which one who waits goes, though another was first.
+CLOSE = 6.0  # The largest distance from such a place to the middle of an obstacle, metres.
+MARGIN = 0.35  # Metres of free space on either side.
+FORESIGHT = 0.7  # Seconds of a pedestrian's predicted steps.
+PATIENCE = 6.0  # After waiting this many seconds, a driver goes, even if another was first.
 
-BLOCK = 48  # Worlds at once: what a core's cache holds.
+BLOCK = 48  # Worlds at once, which fit into a core's cache.
 STOP = np.where(np.arange(lanes.PATHS) < 32, TILE / 2 - BOX, 7.0)  # Where the box begins.
 STOP -= 0.5
 HALF = rig.LENGTH / 2
 
 
 def _crossings() -> tuple[Array, Array]:
-    """Return, for paths p and q of a tile, whether they meet, and until where on q, [p, q]."""
+    """Return, for paths p and q of a tile, whether they meet, and up to where on q, [p, q]."""
     meet = np.zeros((lanes.PATHS, lanes.PATHS), dtype=np.bool_)
     clear = np.zeros((lanes.PATHS, lanes.PATHS))
     steps = np.arange(0, 60.0, 1.0)
@@ -65,7 +65,7 @@ MEET, CLEAR = _crossings()
 
 
 def look(state: State) -> None:
-    """Renew `drive` [N, RIDERS + 1] (the acceleration each would choose), `lead` and `dodge`."""
+    """Update `drive` [N, RIDERS + 1] (the acceleration of each driver), `lead` and `dodge`."""
     for start in range(0, len(state["seed"]), BLOCK):
         _look({name: value[start : start + BLOCK] for name, value in state.items()})
 
@@ -76,7 +76,7 @@ def _look(state: State) -> None:
     w = np.arange(n)[:, None]
     links = state["links"].reshape(n, -1)
 
-    # Everyone who drives: where on which path, how fast, how long, how wide.
+    # All drivers: their path, place, speed, waiting time, length and width.
     index, ego_tile, ego_path, ego_along = route.locate(state, state["progress"][:, None])
     after = np.minimum(index + 1, route.TILES - 1)
     tile = np.concatenate([place[:, :RIDERS, TILE_OF], ego_tile], axis=1)
@@ -107,7 +107,7 @@ def _look(state: State) -> None:
     straight = np.abs(point[:, -1, :6, BEND]).max(axis=1) < 0.03
     pressure = _leaders(state, x, y, cosine, sine, seen, speed, half, wide, waited, straight)
 
-    # As fast as one wishes and as the bends ahead allow.
+    # As fast as the driver wishes and the bends ahead allow.
     bend = np.maximum(np.abs(point[..., BEND]), 1e-3)
     square = np.where(seen, CORNERING / bend + 2 * 1.3 * AHEAD, 1e9).min(axis=2)
     target = np.minimum(wish, np.sqrt(square))
@@ -116,7 +116,7 @@ def _look(state: State) -> None:
     free = PUSH * np.maximum(1 - free * free, -1.5)
     drive = free - PUSH * pressure
 
-    # The line before the next junction, where one may have to stop.
+    # The line before the next junction, where the driver may have to stop.
     here = COUNT[links[w, tile]] >= 3
     inside = here & (s + half > STOP[path] + 0.7) & (s - half < length - STOP[path])
     coming = ~here | (s + half > STOP[path] + 0.7)
@@ -147,7 +147,7 @@ def _look(state: State) -> None:
 
 
 def _pressure(speed: Array, lead_speed: Array | float, gap: Array) -> Array:
-    """Return by what one brakes for a leader, in parts of PUSH."""
+    """Return the braking for a leader, in units of PUSH."""
     closing = speed * (speed - lead_speed) * (1 / (2 * np.sqrt(PUSH * BRAKE)))
     wanted = STANDSTILL + np.maximum(speed * HEADWAY + closing, 0.0)
     ratio = wanted / np.maximum(gap, 0.3)
@@ -167,14 +167,14 @@ def _leaders(
     waited: Array,
     straight: Array,
 ) -> Array:
-    """Return by what each brakes for what is on its path, [N, drivers]; renew `lead`, `dodge`.
+    """Return each driver's braking for its path, [N, drivers]; update `lead` and `dodge`.
 
     x, y, cosine, sine, seen: the places ahead of each driver, [N, drivers, LOOKS].
-    straight: does the ego's road lead straight on, bool [N]; it overtakes nobody before a bend.
+    straight: whether the ego's road goes straight on, bool [N]; it never overtakes before a bend.
     """
     users, kind, ego = state["users"], state["user_kind"], state["ego"]
     n, drivers = speed.shape
-    # Everyone there is, [N, USERS + 1]; a pedestrian is as long as the next steps.
+    # All users, [N, USERS + 1]; a pedestrian is as long as the next steps.
     other_cosine, other_sine = route.facing(np.concatenate([users[..., 2], ego[:, 2:3]], axis=1))
     fast = np.concatenate([users[..., 3], ego[:, 3:4]], axis=1)
     kinds = np.concatenate([kind, np.full((n, 1), CAR)], axis=1)
@@ -183,7 +183,7 @@ def _leaders(
     other_wide = np.concatenate([users[..., 5] * 0.5, np.full((n, 1), rig.WIDTH / 2)], axis=1)
     other_x = np.concatenate([users[..., 0], ego[:, 0:1]], axis=1) + step * other_cosine
     other_y = np.concatenate([users[..., 1], ego[:, 1:2]], axis=1) + step * other_sine
-    # Who pulls out from the roadside is taken to be further out already.
+    # A user that pulls out from the roadside counts as farther out already.
     course = state["course"]
     out = np.clip(course[..., AIM] - course[..., SIDE], 0.0, 1.5)
     out *= (course[..., SIDE] < 0) & (course[..., WISH] > 0) & (kind <= VAN)
@@ -191,7 +191,7 @@ def _leaders(
     other_y[:, :USERS] += out * other_cosine[:, :USERS]
     other_x = np.where(kinds > 0, other_x, -1e4)
 
-    # Few of all these pairs are near one another: only they are looked at further.
+    # Only few of these pairs are close to each other; the rest of the work is for these alone.
     dx, dy = other_x[:, None, None, :] - x[..., None], other_y[:, None, None, :] - y[..., None]
     close = dx * dx + dy * dy < CLOSE * CLOSE
     close &= seen[..., None]
@@ -211,7 +211,7 @@ def _leaders(
     extent = long * turned + broad * along
     near = np.abs(far) <= LOOK_GAP / 2 + 0.01
 
-    # The ego keeps away from what stands or cycles at the side of its lane, without leaving it.
+    # The ego avoids standing users and cyclists at the side of its lane, without leaving the lane.
     wish = np.concatenate([state["course"][..., WISH], np.full((n, 1), LIMIT)], axis=1)
     parked = (wish <= 0) & (kinds != WALKER)
     slow = parked | (kinds == CYCLIST)
@@ -222,7 +222,7 @@ def _leaders(
     np.maximum.at(dodge, w[aside], edge[aside])
     state["dodge"][:] = np.minimum(dodge, 0.8)
 
-    # One who has long waited passes closely by, and anyone passes what is parked.
+    # A driver that has waited long passes closely, and every driver passes parked vehicles closely.
     tight = (waited[w, i] > PATIENCE) | (parked[w, j] & ~driven & (beside < -1.5))
     spare = wide[w, i] + np.where(tight, -0.4, MARGIN)
     aside = driven & (straight[w] | (kinds[w, j] != CYCLIST))
@@ -233,7 +233,7 @@ def _leaders(
     drives = near & driven & (j < RIDERS)
     np.minimum.at(lead, w[drives], way[drives])
     state["lead"][:] = np.maximum(lead, 0.0)
-    # Two who stand before one another would for ever: one of them goes, but never into the ego.
+    # Two that stand face to face would never move: so one of them goes, but never into the ego.
     near &= (waited[w, i] < PATIENCE + i) | (j >= RIDERS) | (same > 0.5)
     w, i, j, way, same = w[near], i[near], j[near], way[near], same[near]
     pressure = np.zeros((n, drivers))
@@ -254,10 +254,10 @@ def _yields(
     held: Array,
     there: Array,
 ) -> Array:
-    """Return who must let another go first at a junction, bool [N, drivers].
+    """Return who must give way at a junction, bool [N, drivers].
 
-    First goes who is in the junction; then who is nearer to it, where turning left counts as
-    being further away. That is an order, so that someone always goes.
+    The user in the junction goes first, then the nearer one; a left turn counts as farther away.
+    This is an order, so that somebody can always go.
     """
     left = (path // 4 - path) % 4 == 3
     order = line + np.where(left, 8.0, 0.0) + 0.01 * np.arange(line.shape[1])

@@ -1,9 +1,9 @@
-"""Sprites: from rays that met boxes to columns of pixels.
+"""Sprites: from rays that hit boxes to columns of pixels.
 
-A camera draws a face column by column, and all that a column of pixels can be is prepared when
-this file is loaded: STRIPS holds each column of each drawing as 64 pixels, once for every level of
-distance. What is near is larger, so levels lie evenly in 1 / distance. `arrange` chooses a strip
-for each ray that met a box and leaves out what is hidden; `draw` copies strips into the image.
+A camera draws a face column by column. All possible columns of pixels are prepared when this file
+is loaded: STRIPS holds each column of each drawing as 64 pixels, once for each level of distance.
+Near things are larger, so the levels are evenly spaced in 1 / distance. `arrange` chooses a strip
+for each ray that hit a box, and leaves out hidden ones. `draw` copies strips into the image.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from sims.driving.things import NUMBER, THINGS, Drawing
 FOCAL, EYE = CAMERAS[0].focal, CAMERAS[0].place[2]
 ROWS = CAMERAS[0].height
 HORIZON = ROWS // 2
-LAYERS = 8  # Boxes drawn in one column, the nearest.
+LAYERS = 8  # The largest number of boxes in one column; the nearest ones count.
 NOTHING = -(1 << 15)
 
-# Levels of distance. EYE * FOCAL / distance is how many pixels below the horizon the feet are; the
-# levels are even in it, fine for what is far and coarser for what is near.
-SCALE = 8.0  # An eighth of a pixel is the finest step.
-STEPS = 480  # Nearer than 60 pixels below the horizon nothing gets larger.
+# Levels of distance. EYE * FOCAL / distance is the number of pixels from the horizon down to the
+# feet; the levels are evenly spaced in it, finely for far things and more coarsely for near ones.
+SCALE = 8.0  # The finest step is an eighth of a pixel.
+STEPS = 480  # From 60 pixels below the horizon on, things do not get larger.
 _STEP = np.arange(STEPS)
 LEVEL: Array = np.where(_STEP < 96, _STEP, np.where(_STEP < 256, 72 + _STEP // 4, 104 + _STEP // 8))
 LEVELS = int(LEVEL[-1]) + 1
-# In the middle of a level, the pixels from the horizon down to the feet.
+# The pixels from the horizon down to the feet, at the middle of each level.
 FEET = (np.bincount(LEVEL, _STEP + 0.5) / np.bincount(LEVEL)) / SCALE
 LEVEL_BAND = (palette.band(EYE * FOCAL / FEET) * palette.MATERIALS).astype(np.int16)
 
@@ -42,7 +42,7 @@ def _strips(drawing: Drawing) -> Array:
     lines = drawing.art.split()
     shadow = lines[-1].strip(".").strip("s") == "" and len(lines) > 1
     feet = len(lines) - shadow  # The last line lies on the ground, in front of the feet.
-    # The first and the last line say nothing; one without letters is what lies above and below.
+    # Two more lines: one for the shadow, and an empty one for everything above and below.
     texels = np.zeros((len(lines[0]), feet + 2), dtype=np.int16)
     for i, line in enumerate(lines):
         texels[:, i] = [number[letter] for letter in line]
@@ -53,7 +53,7 @@ def _strips(drawing: Drawing) -> Array:
     line_of[outside] = feet + 1
     if shadow:
         line_of[(up < 0) & (up > -0.12)] = feet
-    # What one looks past is negative even after a material's number is added.
+    # Empty texels stay negative even after a material's number is added.
     texels[texels == 0] = NOTHING
     return texels[:, line_of]
 
@@ -81,15 +81,15 @@ def _compile() -> tuple[Array, Array, Array, Array]:
     return made, first.reshape(-1), columns.reshape(-1), repeat.reshape(-1)
 
 
-# Strip s at level l stands at s * LEVELS + l. Face f (front, back, left, right) of thing t stands
-# at 4 * t + f of the others: its first strip, how many it has, and how many a metre where they
-# repeat (else 0). STRETCH is how many a metre there are for each half metre of the face.
+# Strip s at level l has the index s * LEVELS + l. Face f (front, back, left, right) of thing t has
+# the index 4 * t + f in the others: its first strip, its number of strips, and strips a metre if
+# they repeat (otherwise 0). If not, STRETCH / half the face's width is strips a metre.
 STRIPS, FIRST, COLUMNS, REPEAT = _compile()
 STRETCH = np.where(REPEAT > 0, 0, COLUMNS * np.float32(0.9999 / 2)).astype(np.float32)
 SHADE = np.array(
     [palette.SHADE * (thing.solid and f % 2) for thing in THINGS for f in range(4)], dtype=np.int16
 )
-# How far a thing reaches over the eye, in 1024ths of a metre; by its depth, that is a slope.
+# A thing's height above the eye, in 1024ths of a metre; divided by its depth, it is a slope.
 _OVER = np.array([thing.height - EYE for thing in THINGS]) * 1024
 OVER_EYE = np.maximum(_OVER, 0).astype(np.float32)
 SOLID = np.array([thing.solid for thing in THINGS])
@@ -99,10 +99,10 @@ _KEY = 1 << 20
 
 @dataclass(frozen=True)
 class Layers:
-    """What is drawn on the ground, one entry a column of a box, sorted by column of the image.
+    """The drawn parts of boxes, one entry for each column of a box, sorted by image column.
 
-    column: int64. layer: int64, 0 is the nearest in its column. strip: int64 into STRIPS. paint:
-    int16, number of material 0 of the box's set at its distance.
+    column: int64. layer: int64, 0 is the nearest in its column. strip: int64, an index into STRIPS.
+    paint: int16, the number of material 0 of the box's set at its distance.
     """
 
     column: Array
@@ -112,13 +112,13 @@ class Layers:
 
 
 def arrange(batch: Array, hits: Hits, weather: Array) -> Layers:
-    """Choose what is drawn where rays met boxes of a batch, but for what buildings hide.
+    """Choose the drawing for each hit of a batch, without the boxes that buildings hide.
 
     weather: int16 [N], the first number of each world's condition.
     """
     kept = _not_hidden(batch, hits)
     column, depth, box = hits.column.take(kept), hits.depth.take(kept), hits.box.take(kept)
-    # By column, from the nearest to the farthest: one whole number sorts by both, and says which.
+    # By column, from the nearest to the farthest: one integer sorts by both, and holds the index.
     total = len(kept)
     far = np.minimum((depth * np.float32(32)).astype(np.int64), 4095)
     order = np.sort((column.astype(np.int64) * 4096 + far) * _KEY + np.arange(total))
@@ -131,9 +131,9 @@ def arrange(batch: Array, hits: Hits, weather: Array) -> Layers:
 
     box, front = box.take(order), hits.front.take(kept)
     along, plus = hits.met(kept)
-    # Of each box what it is, then of each face what is drawn on it.
+    # First the kind of each box, then the drawing on each of its faces.
     thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.intp)
-    # A traffic light shines forwards: whom it does not concern sees it dark.
+    # A traffic light shines forwards: from any other side it looks dark.
     eye_x, eye_y = hits.boxes.eye
     thing = np.where((thing >= RED) & (eye_x < np.abs(eye_y)), ASIDE, thing)
     face = (thing * 4).take(box) + (3 - 2 * front - plus)
@@ -150,11 +150,11 @@ def arrange(batch: Array, hits: Hits, weather: Array) -> Layers:
 
 
 def _not_hidden(batch: Array, hits: Hits) -> Array:
-    """Return which hits are not behind the nearest building in their column, or higher up."""
+    """Return the hits that are not behind the nearest building of their column, or higher."""
     thing = batch.take(hits.boxes.place + boxes.THING * boxes.SLOTS).astype(np.intp)
     top = (OVER_EYE.take(thing).take(hits.box) / hits.depth).astype(np.int64)
     far = (hits.depth * np.float32(1024)).astype(np.int64)
-    # The nearest building: its distance, and in the lower bits how little of the sky it hides.
+    # The nearest building: its distance, and in the lower bits the sky that it leaves free.
     building = np.flatnonzero(SOLID.take(thing).take(hits.box))
     nearest = np.full(hits.columns, 1 << 40, dtype=np.int64)
     np.minimum.at(
@@ -177,7 +177,7 @@ def draw(image: Array, layers: Layers, start: int) -> None:
         through = texels >= 0
         texels += layers.paint.take(here)[:, None]
         under = image.take(columns, axis=0)
-        # Where a strip is see-through the old number stays.
+        # Where a strip is transparent, the old number stays.
         texels ^= under
         texels *= through
         texels ^= under
@@ -185,5 +185,5 @@ def draw(image: Array, layers: Layers, start: int) -> None:
 
 
 def _rows(image: Array) -> Array:
-    """Return a view of int16 [n, ROWS] with whole rows as items, which are copied faster."""
+    """Return a view of int16 [n, ROWS] with whole rows as items, which NumPy copies faster."""
     return image.view(np.dtype((np.void, ROWS * 2)))[:, 0]

@@ -1,8 +1,8 @@
-"""Things: all that stands on the ground, and what it looks like from each side.
+"""Things: everything that stands on the ground, and its look from each side.
 
-A thing is a box with a drawing (see `drawings.py`) on each of its four faces, and the set of
-materials (see `palette.py`) that the drawing's letters stand for. Sets are chosen one by one, so
-that one drawing serves cars of all paints.
+A thing is a box with a drawing (see `drawings.py`) on each of its four faces, and a set of
+materials (see `palette.py`) for the drawing's letters. The set is chosen separately, so that one
+drawing serves cars of all paints.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sims.driving import drawings, palette
 
 @dataclass(frozen=True)
 class Drawing:
-    """Rows of letters from the top down, `height` metres in all; the feet are at 0.
+    """Rows of letters from the top down, `height` metres in total; the feet are at 0.
 
-    `column` is a column's width in metres where the drawing repeats, or 0 where it is stretched.
+    `column` is a column's width in metres if the drawing repeats, or 0 if it is stretched.
     """
 
     art: str
@@ -27,12 +27,12 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Thing:
-    """A kind of thing: its drawings and how it meets the LiDAR.
+    """A kind of thing: its drawings and its shape for the LiDAR.
 
     `faces` are front, back, left and right (one: all the same). `paint` is the first of its
-    `paints` sets of materials. `solid` has no holes and
-    its back and right face lie in the shade. `size` is its length and width, where they are always
-    the same. The LiDAR hits it up to `height` metres, and a tree under its `crown` at the trunk.
+    `paints` sets of materials. A `solid` thing has no holes, and its back and right faces are in
+    shade. `size` is its length and width, if they are always the same. The LiDAR hits it up to
+    `height` metres, and a tree only at its trunk below `crown`.
     """
 
     name: str
@@ -52,7 +52,7 @@ _BUILDING = palette.building(*palette.WALLS[0])
 
 
 def _head(red: str, amber: str, green: str) -> str:
-    """Return the drawing of a traffic light whose lamps are these letters."""
+    """Return the drawing of a traffic light with these letters as lamps."""
     return drawings.LIGHT.replace("1", red).replace("2", amber).replace("3", green)
 
 

@@ -1,13 +1,13 @@
-"""The town: a grid of tiles with roads, drawn from a seed, and what is road and what is not.
+"""The town: a grid of tiles with roads from a seed, and the test for points beside the road.
 
-A tile is TILE metres wide and holds its roads as bits, one for each side that a road leaves by.
-Two opposite bits are a straight, two neighbouring ones a curve around the corner between them,
-three a T junction, four a crossroads. A junction may be a roundabout, or have traffic lights.
-Roads have one lane each way, and one drives on the right.
+A tile is TILE metres wide and stores its roads as bits, one for each side with a road. Two opposite
+bits are a straight, and two neighbouring bits a curve around the corner between them. Three are a T
+junction, and four a crossroads. A junction may be a roundabout, or have traffic lights. Roads have
+one lane each way, and traffic drives on the right.
 
-A ring road runs around the town; its corners may be cut. Streets cross the town from side to
-side and from bottom to top, and may jog to the next row or column on their way. Each is a path
-from the ring to the ring, so that there are no dead ends and everything is connected.
+A ring road runs around the town; its corners may be cut. Streets cross the town from side to side
+and from bottom to top, and may change to the next row or column on their way. Each goes from the
+ring to the ring, so that there are no dead ends and everything is connected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sims.driving.rig import RATE
 GRID, TILE = 8, 40.0
 LANE = 3.5  # Metres; a road is two lanes wide.
 CURB = 6.0  # Radius of the kerb at a junction's corners.
-BOX = LANE + CURB  # A junction reaches so far from its middle: there one stops.
+BOX = LANE + CURB  # The distance of a junction's edge from its middle; cars stop there.
 ISLAND, RING, RIM = 6.0, 9.0, 12.0  # A roundabout: its island, its lane's middle, its outside.
 PAVEMENT = 2.5  # Its width beside the road.
 
@@ -39,17 +39,17 @@ _PHASE = np.repeat(
     np.array([GREEN_NS, AMBER_NS, GREEN_EW, AMBER_EW], dtype=np.int64), [GREEN, AMBER] * 2
 )
 
-STREAM = 10  # Of the random numbers that make a town.
-STREETS = (((2, 3), 1.0), ((4, 5), 0.8))  # Rows (and columns) of each, and how likely it is.
+STREAM = 10  # The source of random numbers for towns.
+STREETS = (((2, 3), 1.0), ((4, 5), 0.8))  # Rows (and columns) of each, and its probability.
 
-# Which junctions are what, by their rank in a random order: of any eight, two are roundabouts
-# and three have lights. So whatever the seed, there is one of each.
+# The kinds of junctions, by their rank in a random order: of any eight, two are roundabouts and
+# three have lights. So every town has both kinds.
 _ROUND = np.array([True, False, False, False, True, False, False, False])
 _LIT = np.array([False, True, False, True, False, False, True, False])
 
 
 def build(seeds: Array) -> dict[str, Array]:
-    """Draw a town for each of int64 [N] seeds.
+    """Build a town for each of int64 [N] seeds.
 
     Returns links int64, roundabout bool and light_offset int64 (ticks; -1: no traffic lights),
     each [N, GRID, GRID], indexed [row, column].
@@ -93,7 +93,7 @@ def build(seeds: Array) -> dict[str, Array]:
 
 
 def _cut_corner(across: Array, up: Array, cut: Array, y: int, x: int) -> None:
-    """Lead the ring past the corner at the (y, x) end of each axis, where `cut` (bool [N])."""
+    """Cut the ring's corner at the (y, x) end of each axis, where `cut` (bool [N])."""
     edge_y, inner_y, between_y = (GRID - 1, GRID - 2, GRID - 2) if y else (0, 1, 0)
     edge_x, inner_x, between_x = (GRID - 1, GRID - 2, GRID - 2) if x else (0, 1, 0)
     across[:, edge_y, between_x] &= ~cut
@@ -103,7 +103,7 @@ def _cut_corner(across: Array, up: Array, cut: Array, y: int, x: int) -> None:
 
 
 def _lay_street(across: Array, up: Array, u: Array, rows: tuple[int, int], chance: float) -> None:
-    """Lay one street through the whole town, in one of two rows, or from one into the other."""
+    """Lay one street through the whole town, in one of two rows, or from one to the other."""
     w = np.arange(len(u))
     there = u[:, 0] < chance
     first = rows[0] + (u[:, 1] < 0.5)
@@ -115,25 +115,25 @@ def _lay_street(across: Array, up: Array, u: Array, rows: tuple[int, int], chanc
 
 
 def signals(light_offset: Array, tick: Array) -> Array:
-    """Return what each tile's traffic lights show at `tick` (int64 [N]): int64 [N, GRID, GRID]."""
+    """Return each tile's traffic light phase at `tick` (int64 [N]): int64 [N, GRID, GRID]."""
     phase = _PHASE[(light_offset + tick[:, None, None]) % CYCLE]
     return np.where(light_offset >= 0, phase, DARK)
 
 
 def off_road(links: Array, roundabout: Array, x: Array, y: Array) -> Array:
-    """Return how many metres each point (float64 [N]) lies beside the road; on it: 0 or less.
+    """Return each point's (float64 [N]) metres beside the road; on the road: 0 or less.
 
-    Only the tile that the point is in counts; where it has no road, the distance is a tile.
+    Only the point's own tile counts; without a road, the distance is a tile.
     """
     column = np.clip(np.floor(x / TILE), 0, GRID - 1).astype(np.int64)
     row = np.clip(np.floor(y / TILE), 0, GRID - 1).astype(np.int64)
     w = np.arange(len(x))
     bits, round_ = links[w, row, column], roundabout[w, row, column]
     has = (bits[:, None] & BITS) > 0
-    # From the tile's middle: how far along each arm, and how far beside it.
+    # From the tile's middle: the distance along each arm, and beside it.
     x, y = x - (column + 0.5) * TILE, y - (row + 0.5) * TILE
     along = np.stack([y, x, -y, -x], axis=1)
-    beside = np.stack([x, -y, -x, y], axis=1)  # To the right of one who drives outwards.
+    beside = np.stack([x, -y, -x, y], axis=1)  # To the right when driving outwards.
     arm = np.maximum(np.abs(beside) - LANE, -along - LANE)
     distance = np.where(has, arm, TILE).min(axis=1)
     # In the corner between an arm and the next one clockwise: a curve, or a junction's kerb.

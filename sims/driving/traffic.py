@@ -1,11 +1,11 @@
-"""The others on the road: where they drive and walk, and who comes anew as others fall behind.
+"""The other road users: their ways, and where new ones appear as others fall behind.
 
-Cars, vans and cyclists keep to the lanes and choose their way at junctions by chance. Pedestrians
-walk on the pavement, and cross a straight road where no one is near. Who is far from the ego is
-taken away and comes anew elsewhere, so that there is always somebody to meet.
+Cars, vans and cyclists stay in their lanes and choose their way at junctions by chance. Pedestrians
+walk on the pavement, and cross a straight road if nobody drives near. A user far from the ego is
+removed and appears again elsewhere, so that the ego always meets somebody.
 
-In each tick one of the users' places is looked after, so that a small vector of chance decides
-for everyone: whether one comes anew there, where, and whether a pedestrian crosses.
+Each tick updates one of the users' places, so that a small vector of chance decides for all of
+them: whether a user appears there, where, and whether a pedestrian crosses.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ SIZES = np.array(
     dtype=np.float64,
 )
 VAN_SHARE = 0.25
-NEAR, FAR, GONE = 45.0, 115.0, 120.0  # Metres from the ego: where one comes anew, where one goes.
-ROOM = 11.0  # Metres that must be free where somebody comes anew.
+NEAR, FAR, GONE = 45.0, 115.0, 120.0  # Metres from the ego where users appear, and disappear.
+ROOM = 11.0  # Metres of free space around a new user.
 
-PAVED = -(LANE / 2 + 1.25)  # Where pedestrians walk: so far left of the lane's middle.
+PAVED = -(LANE / 2 + 1.25)  # The pedestrians' place: this far left of the lane's middle.
 ACROSS = LANE - PAVED  # The pavement on the other side.
 CYCLE_SIDE = -1.1
 STROLL, STRIDE = 1.2, 1.5  # Metres a second along the pavement and across the road.
-WHIM = 0.04  # How likely a pedestrian crosses in a tick that asks.
+WHIM = 0.04  # The probability that a pedestrian crosses in a tick that asks.
 
-# What an actor of a scenario does: users 0 and RIDERS may be one.
+# The scripts of a scenario's actor, which is user 0 or RIDERS.
 NO_SCRIPT, HARD_BRAKE, STOP_AND_GO, CUT_IN, CROSS, ONCOMING = range(6)
 
 
 def advance(state: State, chance: Array) -> None:
-    """Move all users one tick; chance float32 [N, 4]: spawn, place, turn, walk."""
+    """Move all users by one tick; chance float32 [N, 4]: spawn, place, turn, walk."""
     u = chance.astype(np.float64)
     _decide(state, u)
     users, course = state["users"], state["course"]
@@ -78,14 +78,14 @@ def advance(state: State, chance: Array) -> None:
 
 
 def settle(state: State) -> None:
-    """Put users where their tile, path and course say they are."""
+    """Set users' positions from their tile, path and course."""
     place, course, users = state["place"], state["course"], state["users"]
     at = lanes.along(place[..., PATH_OF], course[..., ALONG])
     x, y = lanes.middle(place[..., TILE_OF])
     side = course[..., SIDE]
     there = state["user_kind"] > 0
     crossing = (state["user_kind"] == WALKER) & (course[..., AIM] > 0)
-    drift = np.clip(course[..., AIM] - side, -1, 1) * 0.04  # Turns: one steers to get aside.
+    drift = np.clip(course[..., AIM] - side, -1, 1) * 0.04  # In turns: a user steers to move aside.
     drift = np.where(crossing, 0.25, drift)
     users[..., 0] = np.where(there, x + at[..., X] - side * at[..., SIN], 0.0)
     users[..., 1] = np.where(there, y + at[..., Y] + side * at[..., COS], 0.0)
@@ -93,7 +93,7 @@ def settle(state: State) -> None:
 
 
 def _pass_on(state: State, u: Array) -> None:
-    """Lead those who came to the end of their tile into the next, and choose the way after it."""
+    """Move users at the end of their tile into the next, and choose the way after it."""
     place, course = state["place"], state["course"]
     w, k = np.nonzero(course[..., ALONG] >= LENGTH[place[..., PATH_OF]])
     if not len(w):
@@ -101,7 +101,7 @@ def _pass_on(state: State, u: Array) -> None:
     tile, path, later = place[w, k].T
     course[w, k, ALONG] -= LENGTH[path]
     tile, _ = lanes.onward(tile, path)
-    # Everyone draws from the same number, each with an offset of its own.
+    # All users draw from the same number, each with its own offset.
     part = u[w] + k * 0.381966
     choice = _next(state, w, tile, later, part - np.floor(part), k >= RIDERS)
     guided = state["guide"][w, k]
@@ -118,7 +118,7 @@ def _next(state: State, w: Array, tile: Array, path: Array, u: Array, walks: Arr
     after, entry = lanes.onward(tile, path)
     bits = links[w, after]
     exit_ = lanes.choose(bits, entry, u)
-    # On foot one keeps to the pavement on the right.
+    # Pedestrians stay on the pavement on the right.
     right, ahead = (entry + 3) % 4, (entry + 2) % 4
     keep = np.where((bits & BITS[right]) > 0, right, np.where(bits & BITS[ahead], ahead, exit_))
     exit_ = np.where(walks, keep, exit_)
@@ -126,12 +126,12 @@ def _next(state: State, w: Array, tile: Array, path: Array, u: Array, walks: Arr
 
 
 def after(state: State, w: Array, tile: Array, path: Array) -> Array:
-    """Name a path through the tile after (`tile`, `path`) in worlds `w`: by its first side."""
+    """Return a path through the tile after (`tile`, `path`) in worlds `w`: by its first side."""
     return _next(state, w, tile, path, np.zeros(len(w)), np.zeros(len(w), dtype=np.bool_))
 
 
 def _turn_back(state: State, crossing: Array) -> None:
-    """Let pedestrians who have come to the other pavement walk on along it."""
+    """Let pedestrians who have reached the other pavement walk along it."""
     place, course = state["place"], state["course"]
     w, k = np.nonzero(crossing & (course[..., SIDE] >= ACROSS - 1e-6))
     if not len(w):
@@ -146,7 +146,7 @@ def _turn_back(state: State, crossing: Array) -> None:
 
 
 def _decide(state: State, u: Array) -> None:
-    """Look after one place in each world: who is far away goes, another comes, a walker crosses."""
+    """Update one place in each world: remove a far user, add another, let a pedestrian cross."""
     n = len(u)
     w = np.arange(n)
     k = state["tick"] % USERS
@@ -171,7 +171,7 @@ def _decide(state: State, u: Array) -> None:
 
 
 def _clear(state: State, w: Array, k: Array) -> Array:
-    """Return whether no one drives near user `k` of each world, bool [N]."""
+    """Return whether nobody drives near user `k` of each world, bool [N]."""
     here = state["users"][w, k]
     x = np.concatenate([state["users"][:, :RIDERS, 0], state["ego"][:, 0:1]], axis=1)
     y = np.concatenate([state["users"][:, :RIDERS, 1], state["ego"][:, 1:2]], axis=1)
@@ -184,13 +184,13 @@ def _clear(state: State, w: Array, k: Array) -> Array:
 
 
 def step_off(state: State, w: Array, k: Array) -> None:
-    """Let the pedestrians `k` of worlds `w` start across the road."""
+    """Let the pedestrians `k` of worlds `w` start to cross the road."""
     state["course"][w, k, AIM] = ACROSS
     state["users"][w, k, 3] = STRIDE
 
 
 def spawn(state: State, w: Array, k: Array, u: Array, near: float) -> None:
-    """Let a user come at place `k` of worlds `w`, `near` metres or more away, if there is room."""
+    """Add a user at place `k` of worlds `w`, at least `near` metres away, if there is room."""
     n = len(state["seed"])
     ego = state["ego"][w]
     links = state["links"].reshape(n, -1)[w]
@@ -244,7 +244,7 @@ def put(
     later: Array,
     s: Array,
 ) -> None:
-    """Put users of `kind` at places `k` of worlds `w`, standing `s` metres along their paths."""
+    """Put users of `kind` into places `k` of worlds `w`, `s` metres along their paths."""
     side = np.where(kind == WALKER, PAVED, np.where(kind == CYCLIST, CYCLE_SIDE, 0.0))
     zero = np.zeros(len(w))
     state["user_kind"][w, k] = kind
@@ -255,7 +255,7 @@ def put(
 
 
 def _play(state: State, push: Array) -> None:
-    """Let the actors of scenarios do what is theirs; `push` [N, RIDERS] is what they would do."""
+    """Run the scripts of scenarios' actors; `push` [N, RIDERS] is their usual acceleration."""
     script, cue, course = state["script"], state["cue"], state["course"]
     if not script.any():
         return
@@ -266,7 +266,7 @@ def _play(state: State, push: Array) -> None:
     pause = (script == STOP_AND_GO) & ((tick + cue[:, 0]) % 160 < 60) & (tick < 500)
     push[:, 0] = np.where(pause, np.minimum(push[:, 0], -3.0), push[:, 0])
 
-    ahead = cue[:, 2] - state["progress"]  # Metres along the route to where the actor stands.
+    ahead = cue[:, 2] - state["progress"]  # Metres along the route to the actor's place.
     near = ahead < cue[:, 0] + cue[:, 1] * state["ego"][:, 3]
     go = near & (script == CUT_IN) & (first[:, AIM] != 0)
     first[:, WISH] = np.where(go, LIMIT - 2.0, first[:, WISH])
@@ -284,5 +284,5 @@ def _play(state: State, push: Array) -> None:
 
 
 def shuffle(seed: Array, stream: int, n: int) -> Array:
-    """Draw float64 [N, n] in [0, 1) from seeds alone, for starts."""
+    """Draw float64 [N, n] in [0, 1) from the seeds alone, for starts."""
     return exact.uniform(seed, np.zeros(len(seed), dtype=np.int64), stream, n).astype(np.float64)

@@ -20,9 +20,11 @@ import {
 } from "@codemirror/language";
 import { lintGutter, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
-import { EditorState } from "@codemirror/state";
+import { EditorState, StateEffect, StateField } from "@codemirror/state";
 import {
+  Decoration,
   EditorView,
+  WidgetType,
   drawSelection,
   highlightActiveLine,
   highlightActiveLineGutter,
@@ -68,34 +70,78 @@ const THEME = EditorView.theme({
   "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": {
     backgroundColor: "var(--wm-editor-selection, rgba(64, 128, 255, 0.3)) !important",
   },
+  ".cm-words": {
+    padding: "2px 12px",
+    color: "var(--wm-editor-words-fg, #7f1d1d)",
+    backgroundColor: "var(--wm-editor-words-bg, #fde8e8)",
+    whiteSpace: "pre-wrap",
+  },
   ".cm-tooltip, .cm-panels": {
     color: "var(--wm-editor-fg, #1f2328)",
     backgroundColor: "var(--wm-editor-gutter-bg, #f6f8fa)",
   },
 });
 
+/** An error message below the line that it is about. */
+class Words extends WidgetType {
+  /** @param {string} text */
+  constructor(text) {
+    super();
+    this.text = text;
+  }
+
+  /** @param {Words} other */
+  eq(other) {
+    return other.text === this.text;
+  }
+
+  toDOM() {
+    const line = document.createElement("div");
+    line.className = "cm-words";
+    line.textContent = this.text;
+    return line;
+  }
+}
+
+/** @type {import("@codemirror/state").StateEffectType<{at: number, text: string} | null>} */
+const setWords = StateEffect.define();
+const WORDS = StateField.define({
+  create: () => Decoration.none,
+  update(shown, change) {
+    let now = shown.map(change.changes);
+    for (const effect of change.effects)
+      if (effect.is(setWords))
+        now = effect.value
+          ? Decoration.set(Decoration.widget({ widget: new Words(effect.value.text), block: true, side: 1 }).range(effect.value.at))
+          : Decoration.none;
+    return now;
+  },
+  provide: (field) => EditorView.decorations.from(field),
+});
+
 /**
  * @typedef {object} Editor
- * @property {() => string} getDoc the text as it stands
+ * @property {() => string} getDoc the current text
  * @property {(text: string) => void} setDoc replace the text (undo brings it back)
- * @property {(line: number, message: string) => void} markError show a message at a line (from 1)
- *   and scroll to it; the mark goes with clearError or setDoc, or when its text is edited away
+ * @property {(line: number, message: string, still?: boolean) => void} markError show a message at
+ *   a line (from 1) and below it, and scroll there unless the view is to stay `still`; clearError and
+ *   setDoc remove it
  * @property {() => void} clearError
  * @property {() => void} focus
  * @property {() => void} destroy
  */
 
 /**
- * Make an editor inside an element. Tab moves on, as everywhere on the page; Enter indents by
- * itself, Ctrl-] and Ctrl-[ (Cmd on a Mac) indent and dedent, Ctrl-Enter calls `onRun`.
+ * Make an editor inside an element. Tab leaves the editor, as everywhere on the page. Enter indents
+ * automatically, Ctrl-] and Ctrl-[ (Cmd on a Mac) indent and dedent, Ctrl-Enter calls `onRun`.
  * @param {object} options
  * @param {Element} options.parent
  * @param {string} [options.doc]
  * @param {string} [options.label] its accessible name
  * @param {boolean} [options.readOnly]
- * @param {(text: string) => void} [options.onChange] hears every edit
+ * @param {(text: string) => void} [options.onChange] called for every edit
  * @param {() => void} [options.onRun]
- * @param {Document | ShadowRoot} [options.root] where `parent` lives, when in a shadow tree
+ * @param {Document | ShadowRoot} [options.root] the root of `parent`, if it is in a shadow tree
  * @returns {Editor}
  */
 export function createEditor({
@@ -127,11 +173,12 @@ export function createEditor({
         autocompletion(),
         highlightSelectionMatches(),
         lintGutter(),
+        WORDS,
         python(),
         syntaxHighlighting(COLOURS),
         THEME,
         EditorState.readOnly.of(readOnly),
-        // The tab stop is said outright: checkers don't take "contenteditable" for one.
+        // An explicit tab stop: accessibility checkers don't infer one from "contenteditable".
         EditorView.contentAttributes.of({
           "aria-label": label,
           tabindex: "0",
@@ -151,19 +198,20 @@ export function createEditor({
       ],
     }),
   });
-  const clearError = () => view.dispatch(setDiagnostics(view.state, []));
+  const clearError = () => view.dispatch(setDiagnostics(view.state, []), { effects: setWords.of(null) });
   return {
     getDoc: () => view.state.doc.toString(),
     setDoc(text) {
       view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
       clearError();
     },
-    markError(line, message) {
+    markError(line, message, still = false) {
       const at = view.state.doc.line(Math.max(1, Math.min(line, view.state.doc.lines)));
       const start = at.from + (at.text.length - at.text.trimStart().length);
       view.dispatch(
         setDiagnostics(view.state, [{ from: start, to: at.to, severity: "error", message }]),
-        { effects: EditorView.scrollIntoView(at.from, { y: "center" }) },
+        { effects: setWords.of({ at: at.to, text: message }) },
+        ...(still ? [] : [{ effects: EditorView.scrollIntoView(at.from, { y: "center" }) }]),
       );
     },
     clearError,

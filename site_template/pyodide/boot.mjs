@@ -1,196 +1,82 @@
-// Boots the page's Python, in a worker. This file lies in one folder with all that it loads:
+// Starts the page's Python from given files: nothing is fetched from in here.
 //
-//   const { boot } = await import("<pyodide folder>/boot.mjs");
-//   const pyodide = await boot({ onprogress: (file, bytes) => ... });
+//   const { pyodide, memory, fits } = await boot({ files, memory, keep });
 //
-// NumPy is in place. What the trimmed library lacks is fetched by the first import that needs
-// it (see wmsite_more.py). Nothing comes from anywhere but this folder.
+// NumPy is in place. Parts that the trimmed library lacks must be passed in (see wmsite_more.py).
 //
-// The first boot in a browser keeps a snapshot of Python's memory, as it is before NumPy, in the
-// cache "wm-python"; later boots start from it and skip Python's own start. A snapshot fits the
-// very engine that made it, so none is shipped. Without storage every boot is a first one.
+// A first start can leave a snapshot of Python's memory, as it is before NumPy. Later starts use the snapshot
+// and skip Python's own start (player/sim/python.js stores it).
 // @ts-check
 
-// @ts-ignore -- lies beside this file only once it is vendored
-import { loadPyodide } from "./pyodide.mjs";
+// @ts-ignore -- builder/site/vendor.py bundles these in
+import { loadPyodide } from "wm-pyodide-loader";
+// @ts-ignore
+import createPyodideModule from "wm-pyodide-module";
+// @ts-ignore
+import lockFileContents from "wm-pyodide-lock";
 
-const HERE = new URL("./", import.meta.url).href;
+/** A folder that does not exist: Pyodide asks for files in it, and gets the given ones. */
+const HERE = "wm:/";
 const SITE_PACKAGES = "/lib/python3.14/site-packages/";
-
-/** The files that make the wait; pyodide.asm.mjs is not reported to `onprogress`. */
-export const FILES = ["pyodide.asm.wasm", "numpy.pack", "stdlib.pack", "pyodide.asm.mjs"];
 
 /**
  * Start Python with NumPy.
- * @param {{onprogress?: (file: string, bytes: number) => void}} [options] `onprogress` hears how
- *   many bytes of a file have come so far (of its full size in site.json).
- * @returns {Promise<any>} the Pyodide API
- * @throws {Error} when a file does not come whole; the message names the file and the reason
+ * @param {{files: Record<string, ArrayBuffer>, memory?: Uint8Array, keep: boolean}} given `files`: pyodide.asm.wasm,
+ *   stdlib.pack and numpy.pack; `memory`: a snapshot to start from; `keep`: whether to make one
+ * @returns {Promise<{pyodide: any, memory: Uint8Array | null, fits: boolean}>} the Pyodide API, a new snapshot, and
+ *   whether the given one fitted
  */
-export async function boot({ onprogress = () => {} } = {}) {
-  /** @type {(reason: Error) => void} */
-  let fail = () => {};
-  // Pyodide waits for ever when its wasm does not come, so a failure ends the wait from here.
-  const failed = new Promise((_, reject) => (fail = reject));
-  failed.catch(() => {});
+export async function boot({ files, memory, keep }) {
+  const library = unpacked(files["stdlib.pack"]);
+  const numpy = unpacked(files["numpy.pack"]);
+  for (const promise of [library, numpy]) promise.catch(() => {}); // Awaited below.
   const original = globalThis.fetch;
-
-  /** @param {string} file @returns {Promise<Response>} */
-  const load = async (file) => {
-    try {
-      const response = await original(HERE + file);
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      count(file, response.clone());
-      return response;
-    } catch (error) {
-      const reason = new Error(`${file}: ${error instanceof Error ? error.message : error}`);
-      fail(reason);
-      throw reason;
-    }
-  };
-  /** @param {string} file @param {Response} copy */
-  const count = async (file, copy) => {
-    let bytes = 0;
-    try {
-      const reader = /** @type {ReadableStream<Uint8Array>} */ (copy.body).getReader();
-      for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        onprogress(file, (bytes += part.value.length));
-      }
-    } catch {
-      fail(new Error(`${file}: cut off after ${bytes} bytes`));
-    }
-  };
-  /** @param {string} file @returns {Promise<Uint8Array>} */
-  const unpacked = async (file) => {
-    const { body } = await load(file);
-    try {
-      const plain = /** @type {ReadableStream} */ (body).pipeThrough(
-        new DecompressionStream("gzip"),
-      );
-      return new Uint8Array(await new Response(plain).arrayBuffer());
-    } catch {
-      const reason = new Error(`${file}: damaged or cut off`);
-      fail(reason);
-      throw reason;
-    }
-  };
-
-  const wasm = load("pyodide.asm.wasm");
-  const library = unpacked("stdlib.pack");
-  const numpy = unpacked("numpy.pack");
-  for (const promise of [wasm, library, numpy]) promise.catch(() => {}); // `failed` tells
-  const kept = Snapshot.find();
-  globalThis.fetch = async (input, init) => {
+  globalThis.fetch = async (input) => {
     const url = String(input);
-    if (url === `${HERE}pyodide.asm.wasm`) return (await wasm).clone();
-    if (url === `${HERE}stdlib.pack`) return new Response(new Uint8Array(await library));
-    return original(input, init);
-  };
-  const start = async () => {
-    const snapshot = await kept;
-    const pyodide = await python(snapshot);
-    untar(pyodide.FS, await numpy);
-    const more = pyodide.pyimport("wmsite_more");
-    more.start(fetchNow);
-    more.destroy();
-    snapshot.keep();
-    return pyodide;
+    if (url === `${HERE}pyodide.asm.wasm`)
+      return new Response(files["pyodide.asm.wasm"], { headers: { "content-type": "application/wasm" } });
+    if (url === `${HERE}stdlib.pack`) return new Response(/** @type {Uint8Array<ArrayBuffer>} */ (await library));
+    throw new TypeError(`${url}: not given`);
   };
   try {
-    return await Promise.race([failed, start()]);
+    const started = await python(memory, keep);
+    untar(started.pyodide.FS, await numpy);
+    return started;
   } finally {
     globalThis.fetch = original;
   }
 }
 
-/**
- * Start Python, from the snapshot where there is one, else leave one in it.
- * @param {Snapshot} snapshot @returns {Promise<any>}
- */
-async function python(snapshot) {
-  const options = {
-    indexURL: HERE,
-    packageBaseUrl: HERE, // or Pyodide would name a host of its own
-    stdLibURL: `${HERE}stdlib.pack`,
-  };
-  if (snapshot.bytes) {
-    try {
-      return await loadPyodide({ ...options, _loadSnapshot: snapshot.bytes });
-    } catch (error) {
-      console.warn("Python's snapshot does not fit; starting without it.", error);
-      snapshot.drop();
-    }
-  }
-  const pyodide = await loadPyodide({ ...options, _makeSnapshot: snapshot.possible });
-  if (snapshot.possible) {
-    pyodide.runPython("import wmsite_more; wmsite_more.preload(); del wmsite_more");
-    snapshot.bytes = pyodide.makeMemorySnapshot();
-    // While a snapshot can be made, `js` is a wrapper that notes each access: done with that.
-    pyodide.runPython("import sys; sys.modules.pop('js', None)");
-    pyodide.registerJsModule("js", globalThis);
-  }
-  return pyodide;
+/** @param {ArrayBuffer} packed @returns {Promise<Uint8Array>} */
+async function unpacked(packed) {
+  const plain = /** @type {ReadableStream} */ (new Response(packed).body).pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(plain).arrayBuffer());
 }
 
-/** This browser's snapshot for this folder: its bytes, if it has been kept. */
-class Snapshot {
-  possible = false;
-  /** @type {Uint8Array | undefined} */
-  bytes;
-  fresh = true;
-  /** @type {Cache | undefined} */
-  #cache;
-  // The engine's version and what it can do decide how the memory is laid out.
-  #key = `${HERE}snapshot?${encodeURIComponent(navigator.userAgent)}&${"Suspending" in WebAssembly}`;
-
-  /** @returns {Promise<Snapshot>} */
-  static async find() {
-    const snapshot = new Snapshot();
+/** Start Python, from a snapshot if there is one. @param {Uint8Array | undefined} memory @param {boolean} keep */
+async function python(memory, keep) {
+  const options = {
+    createPyodideModule,
+    lockFileContents,
+    indexURL: HERE,
+    packageBaseUrl: HERE, // otherwise Pyodide would name its own host
+    stdLibURL: `${HERE}stdlib.pack`,
+  };
+  if (memory) {
     try {
-      const cache = await caches.open("wm-python");
-      snapshot.#cache = cache;
-      snapshot.possible = true;
-      // A start from it that never ended leaves this mark: do not try twice.
-      if (await cache.match(`${snapshot.#key}&trying`)) {
-        await snapshot.drop();
-        return snapshot;
-      }
-      const hit = await cache.match(snapshot.#key);
-      if (hit) {
-        await cache.put(`${snapshot.#key}&trying`, new Response(""));
-        snapshot.bytes = new Uint8Array(await hit.arrayBuffer());
-        snapshot.fresh = false;
-      }
-    } catch {
-      snapshot.possible = snapshot.bytes !== undefined; // No storage here, or none left.
-    }
-    return snapshot;
-  }
-
-  /** Python runs: keep the bytes for the next time, in place of those of older sites. */
-  async keep() {
-    try {
-      await this.#cache?.delete(`${this.#key}&trying`);
-      if (!this.#cache || !this.fresh || !this.bytes) return;
-      const beside = new URL("../", HERE).href;
-      for (const { url } of await this.#cache.keys()) {
-        if (url.startsWith(beside)) await this.#cache.delete(url);
-      }
-      await this.#cache.put(this.#key, new Response(/** @type {any} */ (this.bytes)));
-    } catch {
-      // Storage is full or refused: the next start is as long as this one.
-    } finally {
-      this.bytes = undefined;
+      return { pyodide: await loadPyodide({ ...options, _loadSnapshot: memory }), memory: null, fits: true };
+    } catch (error) {
+      console.warn("Python's snapshot does not fit; starting without it.", error);
     }
   }
-
-  /** Forget it. */
-  async drop() {
-    this.bytes = undefined;
-    this.fresh = true;
-    await this.#cache?.delete(this.#key);
-    await this.#cache?.delete(`${this.#key}&trying`);
-  }
+  const pyodide = await loadPyodide({ ...options, _makeSnapshot: keep });
+  if (!keep) return { pyodide, memory: null, fits: false };
+  pyodide.runPython("import wmsite_more; wmsite_more.preload(); del wmsite_more");
+  const made = pyodide.makeMemorySnapshot();
+  // While a snapshot can be made, `js` is a wrapper that notes each access. This ends it.
+  pyodide.runPython("import sys; sys.modules.pop('js', None)");
+  pyodide.registerJsModule("js", globalThis);
+  return { pyodide, memory: made, fits: false };
 }
 
 /** @param {any} FS @param {Uint8Array} tar */
@@ -205,17 +91,4 @@ function untar(FS, tar) {
     FS.writeFile(path, tar.subarray(at + 512, at + 512 + size), { canOwn: true });
     at += 512 + Math.ceil(size / 512) * 512;
   }
-}
-
-/**
- * Fetch a file of this folder while Python waits: its import statement is no promise.
- * @param {string} file @returns {Uint8Array}
- */
-function fetchNow(file) {
-  const request = new XMLHttpRequest();
-  request.open("GET", HERE + file, false);
-  request.responseType = "arraybuffer";
-  request.send();
-  if (request.status !== 200) throw new Error(`HTTP ${request.status}`);
-  return new Uint8Array(request.response);
 }

@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (project / "mkdocs.yml").write_text(
         "site_name: Tests\ntheme:\n  name: material\n  font: false\nplugins: [search, wmsite]\n"
     )
-    shutil.copy(ROOT / "sims" / "breakout.py", project / "sims")
+    shutil.copytree(ROOT / "sims" / "breakout", project / "sims" / "breakout")
     for source in (s for s in (RECIPES, WEIGHTS) if (s / "breakout").is_dir()):
         shutil.copytree(source / "breakout", project / source.name / "breakout")
     # What is fetched and prepared once for this checkout serves here too.
@@ -128,7 +128,7 @@ def player(browser: Any, url: str) -> Any:
 
 
 @pytest.fixture
-def playing(player: Any) -> Any:
+def playing(player: Any) -> Iterator[Any]:
     """The shared page: a new game of the shipped sim, overlay, played by the player."""
     if state(player)["edited"]:
         player.evaluate(f"{WORLD}.resetSource()")
@@ -137,4 +137,6 @@ def playing(player: Any) -> Any:
         "g.autoplay(null); g.setMode('overlay'); g.say(null); await g.restart(1); g.resume();",
     )
     until(player, "s.phase === 'playing' && s.shown === 'overlay' && s.tick > 1")
-    return player
+    yield player
+    # Other pages need the processor.
+    game(player, "g.pause('test')")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from drive import WORLD, game, notice, state, until
+from drive import WORLD, game, state, until
 
 from builder import chromium
 
@@ -50,18 +50,19 @@ def test_webgpu_on_the_software_adapter_draws_what_wasm_draws(
         page.wait_for_selector("wm-world[data-phase=idle]")
         page.evaluate(f"{WORLD}.game.choice.backend = 'webgpu'")
         # Shaders compile slowly on a processor.
-        limits = f"(await import('{url}{app}/stages.js')).LIMITS"
+        limits = f"(await import('{url}{app}/game/loading-stages.js')).LIMITS"
         page.evaluate(f"async () => {{ Object.assign({limits}, {{stage: 2e5, step: 2e5}}); }}")
         page.click(".wm-play")
-        found = until(page, "s.backend !== null", 240)
-        assert found["backend"] == "webgpu", notice(page)
+        # Wasm first, so that play begins; then WebGPU, once it has drawn the same.
+        assert until(page, "s.backend !== null", 240)["backend"] == "wasm"
+        until(page, "s.backend === 'webgpu'", 240)
         apart = game(
             page,
             """
             g.pause('test');
             await g.turn;
-            const told = {frame: g.simFrame.slice(), sensors: g.sensors()};
-        const sight = {frame: new Uint8Array(told.frame), sensors: Float32Array.from(told.sensors)};
+            const told = {frame: g.simFrame.slice(), values: g.values()};
+            const sight = {...told, frame: new Uint8Array(told.frame)};
             const gpu = await g.model.remote.call('probe', {name: g.model.name, sight, steps: 2});
             const {runtime, model} = g.stages;
             const name = 'compare';
@@ -79,9 +80,9 @@ def test_webgpu_on_the_software_adapter_draws_what_wasm_draws(
 def test_spoilt_pixels_are_what_the_model_sees_and_not_the_sim(playing: Any) -> None:
     page = playing
     slider = page.get_by_label("Pixels spoilt in what the model sees")
+    page.click("label:has(> input[value=overlay])")
     if not slider.is_visible():
         page.click("[data-opens=settings]")
-    page.click("label:has(> input[value=overlay])")
     slider.fill("6")
     until(page, "s.drift > 0.5")
     slider.fill("0")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 from drive import Open, game, notice, state, until
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_a_failed_stage_says_why_and_retry_works(open_page: Open, app: str) -> None:
     page = open_page(service_workers="block")
-    limits = f"(await import('{page.url}{app}/stages.js')).LIMITS"
+    limits = f"(await import('{page.url}{app}/game/loading-stages.js')).LIMITS"
     retry = ".wm-notice [data-do=retry]"
     # A file that never comes: its stage has a time limit.
     page.route("**/pyodide.asm.wasm", lambda route: route.abort())
@@ -53,7 +58,7 @@ def test_a_failed_stage_says_why_and_retry_works(open_page: Open, app: str) -> N
 
 def test_silence_has_a_limit_and_dead_workers_are_told(playing: Any, app: str, url: str) -> None:
     page = playing
-    limits = f"(await import('{url}{app}/stages.js')).LIMITS"
+    limits = f"(await import('{url}{app}/game/loading-stages.js')).LIMITS"
     page.evaluate(f"async () => {{ {limits}.step = 3000; }}")
     # The model's worker dies without a word: the sim plays on, and Retry brings it back.
     game(page, "g.autoplay('good'); g.model.remote.worker.terminate()")
@@ -72,3 +77,41 @@ def test_silence_has_a_limit_and_dead_workers_are_told(playing: Any, app: str, u
     page.click("[data-do=play]")
     until(page, f"s.phase === 'playing' && s.tick > {after['tick'] + 3}")
     page.evaluate(f"async () => {{ {limits}.step = 8000; }}")
+
+
+def test_what_the_network_breaks_off_is_named_and_told_in_one_line(tmp_path: Path) -> None:
+    # In Node, whose streams are a browser's.
+    script = """
+        import { createServer } from "node:http";
+        const player = process.argv[2];
+        const { fetchFile, load } = await import(`${player}/game/manifest.js`);
+        const { reason } = await import(`${player}/game/loading-stages.js`);
+        const server = createServer((_, answer) => {
+            answer.writeHead(200, { "content-length": 100 });
+            answer.write("0123456789", () => setTimeout(() => answer.destroy(), 50));
+        });
+        await new Promise((done) => server.listen(0, "127.0.0.1", done));
+        const at = `http://127.0.0.1:${server.address().port}/a/model.onnx`;
+        const said = (error) => reason(error);
+        const found = [
+            await fetchFile({ url: at, bytes: 100, sha256: "" }).catch(said),
+            await load(`${player}/absent.js`).catch(said),
+            reason(new Error("failed to call OrtRun(). ERROR_CODE: 6\\n at line 2\\n at line 3")),
+            reason("Traceback (most recent call last):\\n  File x\\nImportError: no y\\n"),
+            reason(new Error("long ".repeat(1000))).length < 300,
+        ];
+        server.close();
+        console.log(JSON.stringify(found));
+    """
+    (tmp_path / "ask.mjs").write_text(script)
+    player = (ROOT / "site_template" / "player").as_uri()
+    command = ["node", str(tmp_path / "ask.mjs"), player]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    assert found == [
+        "model.onnx: the network broke off after 10 of 100 bytes",
+        found[1],
+        "failed to call OrtRun(). ERROR_CODE: 6",
+        "ImportError: no y",
+        True,
+    ]
+    assert found[1].startswith("absent.js: ")

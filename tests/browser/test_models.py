@@ -14,8 +14,9 @@ def test_they_stand_side_by_side(browser: Any, address: str) -> None:
     page = browser.new_page()
     page.goto(address + PAGE)
     comparison = page.locator(".wm-report:has(th:text-is('denoiser, 4 evaluations'))").first
-    figures, cost = comparison.locator("table").all()[:2]
-    heads = ["Figure", "recurrent", "denoiser", "denoiser, 2 evaluations"]
+    figures = comparison.locator("table").first
+    cost = comparison.locator("table:has(th:text-is('Cost'))")
+    heads = ["Figure", "object_laws", "denoiser", "denoiser, 2 evaluations"]
     assert figures.locator("thead th").all_inner_texts()[:4] == heads
     rows = {row.locator("th").inner_text(): row for row in cost.locator("tbody tr").all()}
     macs = rows["Million multiplications a frame"].locator("td").all_inner_texts()
@@ -53,8 +54,8 @@ def test_one_takes_the_place_of_the_other_while_the_game_goes_on(
     frames = state(page)["modelFrames"]
     after = until(page, f"s.modelFrames > {frames + 3}")
     assert after["tick"] > tick and after["phase"] == "playing"
-    models.select_option("recurrent")
+    models.select_option("object_laws")
     page.get_by_label("Precision").select_option("auto")
-    sees(page, "g.model.model.family === 'recurrent' && g.model.variant.name === 'int8'")
+    sees(page, "g.model.model.family === 'object_laws' && g.model.variant.name === 'int8'")
     assert steps.is_disabled()
     page.close()

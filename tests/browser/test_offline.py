@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from builder import chromium, render
+from builder import chromium
+from builder.site import render
 
 WORLD = "document.querySelector('wm-world')"
 BASE = "/some/repo/"
@@ -124,6 +125,18 @@ def test_after_one_visit_and_play_all_works_without_a_network(
     assert page.url.endswith("/host-it/")
     page.goto(url + "no/such/page/")
     assert "no such page" in page.inner_text("h1")
+    # A world that was not kept says so, and nothing beside it says that it plays.
+    page.goto(url + "worlds/driving/")
+    page.click(".wm-play")
+    page.wait_for_selector(".wm-notice [data-do=retry]")
+    assert "not kept for offline use" in page.inner_text(".wm-notice")
+    until_line(page, "Not kept for offline use, and the network does not answer now.")
+    page.click(".wm-embed .wm-offline-do")
+    page.wait_for_function("() => told.some((one) => one.problem.includes('did not answer'))")
+    until_line(page, "Not kept for offline use, and the network does not answer now.")
+    page.goto(url)
+    until_line(page, "Complete offline")
+    assert "newer version" not in line(page)
     context.close()
 
 
@@ -166,7 +179,7 @@ def test_a_half_deployed_site_leaves_the_old_version_whole(browser: Any, deploye
         # The manifest has come, one page has not; a script of the old version is gone already.
         deploy(deployed, "index.html", "Words before", "New words before")
         (deployed / "index.html").write_text("<h1>half")
-        (script,) = deployed.glob("wm/app-*/game.js")
+        (script,) = deployed.glob("wm/app-*/game/game.js")
         script.rename(deployed / "game.js")
         page.reload()
         until_line(page, "could not be taken over whole: index.html")
@@ -248,6 +261,66 @@ def test_a_browser_that_refuses_storage_plays_all_the_same(url: str, tmp_path: P
         assert not problems
 
 
+@pytest.mark.parametrize(
+    ("instead", "said"),
+    [
+        ("redirect", "the host redirects sw.js, as to a login page"),
+        (
+            "page",
+            "the host sends sw.js as text/html; charset=utf-8, not as a script: a login page?",
+        ),
+    ],
+)
+def test_a_login_page_in_the_place_of_the_service_worker_is_named(
+    browser: Any, site: Path, monkeypatch: pytest.MonkeyPatch, instead: str, said: str
+) -> None:
+    ordinary = chromium.Handler.do_GET
+
+    def do_GET(self: chromium.Handler) -> None:
+        if not self.path.startswith(f"{BASE}sw.js"):
+            return ordinary(self)
+        if instead == "redirect":
+            self.send_response(302)
+            self.send_header("Location", f"{BASE}?login")
+        else:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    monkeypatch.setattr(chromium.Handler, "do_GET", do_GET)
+    with chromium.serve_folder(site, base=BASE) as url, opened(browser, url) as page:
+        until_line(page, f"No offline copy: {said}. Everything else works.")
+        playing(page, models=False)
+
+
+def test_a_page_of_an_older_version_says_reload_once_python_dies(
+    browser: Any, deployed: Path
+) -> None:
+    options = {"service_workers": "block"}
+    with (
+        chromium.serve_folder(deployed, base=BASE) as url,
+        opened(browser, url, **options) as page,
+    ):
+        playing(page, models=False)
+        # Two versions later nothing of this page's is there any more.
+        now = json.loads((deployed / "wm" / "site.json").read_text())
+        for name in ("app", "pyodide"):
+            old = now["runtime"][name].strip("/")
+            new = f"{old.rpartition('-')[0]}-{'0' * 12}"
+            (deployed / "wm" / old).rename(deployed / "wm" / new)
+            for file in (*deployed.rglob("*.html"), deployed / "wm" / "site.json"):
+                file.write_text(file.read_text().replace(old, new))
+        tell(deployed)
+        page.evaluate(f"{WORLD}.game.sim.remote.end('gone')")
+        page.wait_for_selector(".wm-notice [data-do=reload]", timeout=60_000)
+        assert "This page is of an older version of the site." in page.inner_text(".wm-notice")
+        assert not page.query_selector(".wm-notice [data-do=retry]")
+        with page.expect_navigation():
+            page.click(".wm-notice [data-do=reload]")
+        playing(page, models=False)
+
+
 @contextmanager
 def persistent(profile: Path) -> Iterator[Any]:
     """Chromium with a profile of its own, whose settings it reads."""
@@ -276,3 +349,100 @@ def test_threads_can_be_had_from_a_host_without_headers(browser: Any, deployed: 
         page.reload()
         assert page.evaluate("crossOriginIsolated") is True
         playing(page, models=False)
+
+
+# Put other bytes in the place of what is kept of a file, as any script of the origin could.
+POISON = """async ([path, text, headers]) => {
+    const name = (await caches.keys()).find((key) => key.endsWith(" files"));
+    const cache = await caches.open(name);
+    const record = (await caches.keys()).find((key) => key.endsWith(" record"));
+    const [at] = await (await caches.open(record)).keys();
+    const { active } = await (await (await caches.open(record)).match(at)).json();
+    const { sha256 } = active.files[path];
+    const [place] = (await cache.keys()).filter((request) => request.url.includes(sha256));
+    await cache.put(place, new Response(text, { headers }));
+}"""
+
+
+def test_what_was_changed_in_the_cache_is_dropped_fetched_again_and_told(
+    browser: Any, deployed: Path, app: str
+) -> None:
+    evil = "<!doctype html><title>evil</title><script>document.title = 'evil ran'</script>"
+    with (
+        chromium.serve_folder(deployed, base=BASE) as url,
+        opened(browser, url) as page,
+    ):
+        keep(page)
+        page.evaluate(POISON, ["index.html", evil, {"content-type": "text/html"}])
+        script = "document.title = 'evil ran'"
+        page.evaluate(
+            POISON, [f"{app}/offline/site.js", script, {"content-type": "text/javascript"}]
+        )
+        page.reload()
+        until_line(page, "had been changed in this browser: it was fetched again.")
+        assert "evil" not in page.title()
+        assert page.query_selector("meta[http-equiv=Content-Security-Policy]")
+        # A header that was not kept is not served, whoever wrote it there.
+        body = (deployed / "index.html").read_text()
+        page.evaluate(
+            POISON, ["index.html", body, {"content-type": "text/html", "refresh": "0;url=/evil"}]
+        )
+        page.reload()
+        assert page.url == url
+        # The record itself: what it says is compared with the network's at the next visit.
+        page.evaluate(
+            """async () => {
+                const name = (await caches.keys()).find((key) => key.endsWith(" record"));
+                const cache = await caches.open(name);
+                const [at] = await cache.keys();
+                const kept = await (await cache.match(at)).json();
+                const text = "<!doctype html><title>evil</title>";
+                const bytes = new TextEncoder().encode(text);
+                const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+                const sha256 = [...digest].map((b) => b.toString(16).padStart(2, "0")).join("");
+                kept.active.files["index.html"] = { sha256, bytes: bytes.length };
+                await cache.put(at, new Response(JSON.stringify(kept)));
+                const files = (await caches.keys()).find((key) => key.endsWith(" files"));
+                const place = new URL(`wm/kept/${sha256}.html`, location.href);
+                await (await caches.open(files)).put(place, new Response(text, {
+                    headers: { "content-type": "text/html" } }));
+            }"""
+        )
+        stop_worker(page)
+        page.reload()
+        assert page.title() != "evil"
+    # Without a network: dropped, and not shown.
+    with opened(browser, "about:blank") as page, page_server(deployed) as (url, stop):
+        page.goto(url)
+        keep(page)
+        page.evaluate(POISON, ["404.html", evil, {"content-type": "text/html"}])
+        stop()
+        page.goto(url)
+        assert page.evaluate("fetch('404.html').then(() => 'came', () => 'did not')") == "did not"
+        assert page.title() != "evil"
+        until_line(page, "404.html had been changed in this browser and was dropped")
+
+
+def stop_worker(page: Any) -> None:
+    """End the service worker: it starts anew at the next request, from what is stored."""
+    session = page.context.new_cdp_session(page)
+    session.send("ServiceWorker.enable")
+    session.send("ServiceWorker.stopAllWorkers")
+
+
+@contextmanager
+def page_server(site: Path) -> Iterator[tuple[str, Any]]:
+    """Serve a site until `stop` is called."""
+    serving = chromium.serve_folder(site, base=BASE)
+    url = serving.__enter__()
+    stopped: list[bool] = []
+
+    def stop() -> None:
+        stopped.append(True)
+        serving.__exit__(None, None, None)
+
+    try:
+        yield url, stop
+    finally:
+        if not stopped:
+            stop()

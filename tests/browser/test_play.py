@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drive import WORLD, Open, frames, game, paddle, pixels, play, sees, state, text, until
+from drive import WORLD, Open, frames, game, notice, paddle, pixels, play, sees, state, text, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,6 +150,68 @@ def test_the_model_plays_alone_and_comes_back_to_the_sim(playing: Any) -> None:
     until(page, "s.shown === 'overlay' && s.drift !== null")
 
 
+def test_a_game_that_the_model_plays_alone_is_the_models_and_can_be_lost(playing: Any) -> None:
+    page = playing
+    one_life = (ROOT / "sims/breakout/__init__.py").read_text().replace("LIVES = 3", "LIVES = 1")
+    run = f"(text) => {WORLD}.runSource({{'sims/breakout/__init__.py': text}})"
+    assert page.evaluate(run, one_life) == {"ok": True}
+    game(page, "g.setMode('overlay'); g.autoplay('bad')")
+    begun = state(page)["tick"]
+    until(page, f"s.tick > {begun + 4} && s.shown === 'overlay'")
+    # One that was not found to know the end plays on, and says so; the sim stays at its own end.
+    game(
+        page,
+        "g.variant = g.model.variant; g.model.variant = {...g.variant, ends: false, scores: true}",
+    )
+    page.check("input[value=neural]")
+    until(page, "s.shown === 'neural'")
+    assert "does not know when a game ends" in notice(page)
+    game(page, "g.world.hud = {...g.world.hud, score: 'reward'}")
+    sees(page, "g.ended", 60)
+    at = state(page)
+    until(page, f"s.modelFrames > {at['modelFrames'] + 20}")
+    after = state(page)
+    assert not after["over"] and after["tick"] == at["tick"] > begun
+    saved = game(page, "return (await g.recorder.recording(g.sim)).games.at(-1)")
+    assert len(saved["steps"]) == at["tick"]
+    assert saved["end"] == game(page, "return g.sim.digest()")
+    # The score is the model's own; what it does not know is blank, and says why.
+    game(page, "g.score = 1230")
+    page.wait_for_function(
+        "() => /^12..$/.test(document.querySelector('[data-hud=score]').innerText)"
+    )
+    assert game(page, "return g.read('hud.score')") < 1230
+    assert page.inner_text("[data-hud=lives]") in "0123"
+    game(page, "g.known = g.world.hud; g.world.hud = {}")
+    page.wait_for_function("() => document.querySelector('[data-hud=lives]').textContent === '–'")
+    assert "Only the simulator knows" in page.get_attribute("[data-hud=lives]", "title")
+    # One that knows it loses the game, by its own word.
+    game(page, "g.world.hud = g.known; g.model.variant = g.variant; await g.restart(1)")
+    assert game(page, "return g.model.tellsEnds")
+    until(page, "s.over", 90)
+    assert "does not know" not in notice(page)
+    assert state(page)["shown"] == "neural"
+    game(page, "g.setMode('overlay')")
+    page.evaluate(f"{WORLD}.resetSource()")
+
+
+def test_a_slow_model_is_said_to_be_slow_for_as_long_as_it_is(
+    playing: Any, url: str, app: str
+) -> None:
+    page = playing
+    keep = f"const {{keepPace}} = await import('{url}{app}/model/join.js');"
+    took = "const took = (n, ms) => { while (n--) keepPace(g, ms); };"
+    # Steps are slow while the runtime compiles: of those nobody hears.
+    game(page, f"g.pause('test'); await g.turn; {keep} {took} g.model.steps.clear(); took(60, 90)")
+    game(page, f"{keep} {took} took(60, 5)")
+    assert notice(page) == "" and not game(page, "return g.model.slow")
+    game(page, f"{keep} {took} took(60, 90)")
+    page.locator(".wm-notice:has-text('A model step takes 90 ms here')").wait_for()
+    game(page, f"{keep} {took} took(60, 5)")
+    assert notice(page) == ""
+    game(page, "g.resume()")
+
+
 def test_pausing_is_the_players(playing: Any) -> None:
     page = playing
     page.focus(".wm-stage")
@@ -207,7 +269,7 @@ def test_two_worlds_share_one_python(playing: Any) -> None:
             second.setAttribute('world', first.getAttribute('world'));
             second.setAttribute('src', first.getAttribute('src'));
             // Both fit the window.
-            for (const one of [first, second]) one.style.setProperty('--wm-size', '200px');
+            for (const one of [first, second]) one.style.setProperty('--wm-room', '320px');
             second.id = 'second';
             second.setAttribute('mode', 'sim');
             first.after(second);

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from drive import Open, frames, game, notice, share, text, until
+
+PLAYER = Path(__file__).parents[2] / "site_template" / "player"
+REFUSED = "Replay refused: this replay link is not whole: "
 
 
 def test_a_link_replays_the_very_same_game(playing: Any, open_page: Open) -> None:
@@ -38,12 +43,82 @@ def test_a_link_replays_the_very_same_game(playing: Any, open_page: Open) -> Non
     other.evaluate(again, fragment.replace(sim, "sim=" + "0" * 16))
     other.wait_for_selector(".wm-notice [data-do=dismiss]")
     assert "another version of the sim" in notice(other)
+    # While a replay plays, a damaged link is refused in one line, and that replay plays on.
+    other.evaluate(again, fragment + "&")
+    until(other, "s.replay === 'playing' && s.tick < 10")
+    (actions,) = [p for p in fragment.split("&") if p.startswith("actions=")]
+    for damaged in ("actions=A", "actions=AAAAA", "actions=", ""):
+        game(other, "g.say(null)")
+        other.evaluate(again, fragment.replace(actions, damaged))
+        other.wait_for_selector(".wm-notice [data-do=dismiss]")
+        assert notice(other).startswith(REFUSED)
+    game(other, "g.say(null)")
+    other.evaluate(again, fragment.replace("replay=breakout", "replay=break"))
+    other.wait_for_selector(".wm-notice [data-do=dismiss]")
+    assert 'this page has no world "break"' in notice(other)
+    until(other, f"s.replay === 'matches' && s.tick === {tick}")
+
+
+def test_a_damaged_link_is_refused_at_load_and_the_world_plays(open_page: Open) -> None:
+    page = open_page("#replay=breakout&sim=0&actions=A")
+    page.click(".wm-play")
+    until(page, "s.phase === 'playing' && s.seed === 1 && s.tick > 3 && s.modelFrames > 3")
+    assert "Replay refused: this replay link is not whole" in notice(page)
+
+
+READ = """
+import { fromFragment, toFragment } from "%s";
+const chunks = [];
+for await (const chunk of process.stdin) chunks.push(chunk);
+const { spec, replay, damages } = JSON.parse(Buffer.concat(chunks).toString());
+const whole = "#" + toFragment(replay, spec);
+const said = (link) => {
+  try { fromFragment(link, spec); return "accepted"; }
+  catch (error) { return `${error.constructor.name}: ${error.message}`; }
+};
+const actions = (text) => whole.replace(/actions=[^&]*/, text);
+console.log(JSON.stringify({
+  whole: said(whole),
+  moved: said(actions("x=") + "&" + /actions=[^&]*/.exec(whole)[0]),
+  cut: Array.from(whole, (_, i) => said(whole.slice(0, i))),
+  damaged: Object.fromEntries(damages.map((d) => [d, said(actions(d))])),
+}));
+"""
+AXIS = {"unit": "", "neutral": 0, "increase": [], "decrease": [], "gamepad": None}
+STEER = {**AXIS, "name": "steer", "low": -1, "high": 1}
+KEYED = {"actions": [{"name": name} for name in "abc"], "axes": []}
+STEERED = {"actions": [], "axes": [STEER, STEER]}
+DAMAGES = ["actions=" + text for text in ("A", "AAAAA", "", "%", "AAAA=", "AAA!", "A AA", "AB")]
+# A run's length without its end, of no steps, of more than a link may carry; no such action.
+DAMAGES += ["", "action=AAEB", "actions=AIA", "actions=AAA", "actions=AP____8H", "actions=CQE"]
+
+
+@pytest.mark.parametrize("spec", [KEYED, STEERED], ids=["keys", "axes"])
+def test_every_damaged_link_is_refused_in_one_line(spec: dict[str, Any]) -> None:
+    spec = {**spec, "scenarios": ["serve"], "conditions": []}
+    actions = [[i // 40 % 3] if spec["actions"] else [i // 40 % 3 - 1, -1] for i in range(300)]
+    replay = {"world": "w", "sim": "a" * 16, "seed": 3, "scenario": "serve", "actions": actions}
+    replay["end"] = "b" * 16
+    done = subprocess.run(
+        ["node", "--input-type=module", "--eval", READ % (PLAYER / "replay" / "link.js")],
+        input=json.dumps({"spec": spec, "replay": replay, "damages": DAMAGES}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = json.loads(done.stdout)
+    assert said["whole"] == said["moved"] == "accepted"  # older links end in their actions
+    assert all(text.startswith("ReplayError: this replay link ") for text in said["cut"])
+    assert set(said["damaged"].values()) == {
+        'ReplayError: this replay link is not whole: "actions" is missing or damaged'
+    }
 
 
 STRICT = """
 async ([base, world]) => {
-    const {asWorld, asSite} = await import(base + 'manifest.js');
-    const {toFragment, fromFragment} = await import(base + 'replay.js');
+    const {asSite} = await import(base + 'game/manifest.js');
+    const {asWorld} = await import(base + 'game/world-manifest.js');
+    const {toFragment, fromFragment} = await import(base + 'replay/link.js');
     const said = (work) => {
         try { work(); return 'accepted'; } catch (error) { return error.message; }
     };
@@ -86,5 +161,33 @@ def test_replays_and_manifests_are_read_strictly(open_page: Open, app: str, site
         True,
         True,
         True,
-        'this replay link is not whole: "actions" is damaged',
+        'this replay link is not whole: "actions" is missing or damaged',
     ]
+
+
+def test_the_way_to_the_end_of_a_long_replay_can_be_stopped(playing: Any) -> None:
+    page = playing
+    game(page, "await g.restart(3); g.autoplay('good')")
+    until(page, "s.seed === 3 && s.tick > 20")
+    page.click("[data-do=play]")
+    page.click("[data-opens=settings]")
+    address = share(page)
+    page.click("[data-opens=settings]")
+    fragment = address[address.index("#") + 1 :]
+    # A million ticks: one action, run on and on.
+    (actions,) = [p for p in fragment.split("&") if p.startswith("actions=")]
+    page.evaluate(
+        "(hash) => { location.hash = hash; }", fragment.replace(actions, "actions=AcCEPQ")
+    )
+    until(page, "s.replay === 'playing'")
+    page.click(".wm-notice [data-do=skip]")
+    page.click(".wm-notice [data-do=stop]")
+    stopped = until(page, "s.phase === 'paused'")
+    assert 0 < stopped["tick"] < 1_000_000
+    assert stopped["replay"] == "playing"
+    # It goes on from where it was stopped; another game can be begun.
+    page.click("[data-do=play]")
+    until(page, f"s.phase === 'playing' && s.tick > {stopped['tick']}")
+    game(page, "await g.restart(1)")
+    until(page, "s.replay === 'none' && s.seed === 1")
+    page.evaluate("history.replaceState(null, '', location.pathname)")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builder import proof
+from builder.site import site_files
 
 ROOT = Path(__file__).parents[2]
 AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
@@ -72,18 +72,40 @@ def test_axe_finds_nothing_on_any_page(
     assert axe(page, *rules) == [], "home on a phone"
 
 
-def test_nothing_is_wider_than_a_phone(page: Any, whole_site: Path, address: str) -> None:
+def test_nothing_is_wider_than_a_phone_nor_too_small_to_read(
+    page: Any, whole_site: Path, address: str
+) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     for path in pages(whole_site):
         page.goto(address + path)
+        page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 360, path
+        small = page.evaluate(
+            """[...document.querySelectorAll('.wm-report svg text')]
+            .map((t) => [parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a, t.id])
+            .filter(([size]) => size < 10)"""
+        )
+        assert small == [], path
+
+
+def test_a_long_page_has_its_contents_at_hand(page: Any, address: str) -> None:
+    page.goto(address + "worlds/breakout/")
+    listed = page.locator(".md-sidebar--primary .md-nav--secondary a")
+    assert listed.first.is_visible()
+    assert page.locator(".wm-contents").is_hidden()
+    assert page.evaluate("document.documentElement.scrollHeight") < 18_000
+    page.set_viewport_size({"width": 390, "height": 844})
+    links = page.locator(".wm-contents a")
+    assert links.count() > 7
+    links.filter(has_text="Evaluation").click()
+    page.wait_for_function("() => location.hash === '#evaluation' && scrollY > 3000")
 
 
 def test_links_lead_somewhere_and_nobody_else_is_named(whole_site: Path) -> None:
-    read = proof.read_pages(whole_site)
-    assert list(proof.links(whole_site, read, BASE)) == []
-    assert list(proof.third_parties(whole_site, read)) == []
+    read = site_files.read_pages(whole_site)
+    assert list(site_files.links(whole_site, read, BASE)) == []
+    assert list(site_files.third_parties(whole_site, read)) == []
 
 
 def test_the_policy_holds_on_every_page(page: Any, whole_site: Path, address: str) -> None:
@@ -155,7 +177,10 @@ def test_the_source_is_edited_beside_the_stage(page: Any, address: str) -> None:
     assert source["x"] >= stage["x"] + stage["width"], "beside the stage, not below it"
 
     # Change a number and run: by keys alone.
-    assert page.evaluate(f"{WORLD}.shippedSources['sims/breakout.py']").count("RATE = 30") == 1
+    assert (
+        page.evaluate(f"{WORLD}.shippedSources['sims/breakout/__init__.py']").count("RATE = 30")
+        == 1
+    )
     type_over(page, "LIVES = 3", "LIVES = 2")
     page.keyboard.press("Control+Enter")
     until_note(page, "runs your source")
@@ -165,12 +190,22 @@ def test_the_source_is_edited_beside_the_stage(page: Any, address: str) -> None:
     page.keyboard.press("Tab")
     assert not page.evaluate("document.activeElement.closest('.cm-editor')"), "Tab is no trap"
 
+    # What is no Python is said in words where one types, before anything is run.
+    type_over(page, "LIVES = 2", "LIVES = (2")
+    words = page.locator(".cm-words")
+    words.get_by_text("'(' was never closed").wait_for()
+    box, above = words.bounding_box(), page.locator(".cm-lintRange-error").bounding_box()
+    assert 0 <= box["y"] - (above["y"] + above["height"]) < above["height"], "below the very line"
+    assert page.inner_text("[data-hud=lives]") in "012", "the game goes on as it was"
+    type_over(page, "LIVES = (2", "LIVES = 2")
+    words.wait_for(state="hidden")
+
     # An exception shows at its line, and the game goes on.
     type_over(page, "LIVES = 2", "LIVES = 2 / 0")
     page.click("[data-do=run]")
     fault = page.locator(".wm-editor-fault")
     fault.get_by_text("ZeroDivisionError").wait_for()
-    lines = page.evaluate(f"{WORLD}.sources['sims/breakout.py']").split("\n")
+    lines = page.evaluate(f"{WORLD}.sources['sims/breakout/__init__.py']").split("\n")
     line = 1 + next(i for i, text in enumerate(lines) if text.startswith("LIVES ="))
     assert f"Line {line} of breakout.py" in fault.inner_text()
     assert page.locator(".cm-lintRange-error").inner_text() == "LIVES = 2 / 0"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
+from builder import cli
 from builder.commands import build
 from builder.terminal import Terminal
 
@@ -29,6 +32,7 @@ def copy_of(project: Path, folder: Path) -> Path:
 
 def run(folder: Path, **options: object) -> Lines:
     terminal = Lines()
+    options.setdefault("compare", False)  # Seconds for each edit; test_pythons.py is about that.
     build.run(build.Options(root=folder, **options), terminal)  # type: ignore[arg-type]
     return terminal
 
@@ -36,3 +40,11 @@ def run(folder: Path, **options: object) -> Lines:
 def edit(file: Path, old: str, new: str) -> None:
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command; return its exit code, and what it wrote to stdout and stderr."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err

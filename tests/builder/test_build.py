@@ -12,12 +12,16 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 from building import copy_of, run
 
-from builder.project import Project
+from builder import chromium
+from builder.commands import build as builds
+from builder.commands import check
+from builder.project.worlds import Project
 from sims.errors import UserError
 
 run = functools.partial(run, train="never")
@@ -80,14 +84,20 @@ def test_a_page_has_its_world_its_policy_and_nobody_else(starter_site: Path) -> 
     assert "<noscript><p" in page and "sims/catcher.py</a>" in page
     poster = re.search(r'<img class="wm-poster" src="([^"]+)"', page)
     assert poster and (out / poster[1]).is_file()
-    # Every inline script that runs is named by its hash, and nothing else may run.
+    # Every inline script that runs is named by its hash, the sandbox's too; nothing else runs.
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
     assert policy and page.index(policy[0]) < page.index("<script")
-    from builder.plugin import inline_hashes
+    from builder.site.plugin import inline_hashes, sandbox_hash
 
     named = re.findall(r"'(sha256-[^']+)'", policy[1])
-    assert named and named == inline_hashes(page)
+    assert named == [*inline_hashes(page), sandbox_hash()]
     assert "'unsafe-eval'" not in policy[1] and "'wasm-unsafe-eval'" in policy[1]
+    # Sheets and the service worker are in one piece, and every module that one names is there.
+    for file in [out / "sw.js", *out.glob("wm/app-*/**/*.css"), *out.glob("wm/app-*/**/*.js")]:
+        text = file.read_text()
+        assert not re.search(r"^(@import|importScripts\()", text, re.MULTILINE), file
+        for named in re.findall(r'^import .* from "(.+)";$', text, re.MULTILINE):
+            assert (file.parent / named).is_file(), f"{file} imports {named}"
     for file in [*out.rglob("*.html"), *out.glob("assets/javascripts/*.js")]:
         text = file.read_text()
         assert not re.search(r"unpkg\.com|api\.github|fonts\.g|sourceMappingURL", text), file
@@ -103,9 +113,23 @@ def test_nothing_changed_touches_nothing(project: Path) -> None:
 
 def test_a_site_that_was_tampered_with_is_built_again(project: Path) -> None:
     (project / "site" / "index.html").write_text("tampered")
-    (project / "site" / "more.txt").write_text("more")
+    (project / "site" / "sw.js").unlink()
     assert "Nothing changed." not in run(project).lines
     whole(project / "site")
+
+
+def test_the_bytecode_of_a_hook_is_no_page_and_the_site_can_be_built_again(project: Path) -> None:
+    hook = project / "docs" / "hooks.py"
+    hook.write_text("def on_config(config):\n    return config\n")
+    config = project / "mkdocs.yml"
+    config.write_text(config.read_text() + "\nhooks: [docs/hooks.py]\nexclude_docs: hooks.py\n")
+    # As Python leaves it where it imports the hook.
+    (hook.parent / "__pycache__").mkdir()
+    (hook.parent / "__pycache__" / "hooks.cpython-311.pyc").write_bytes(b"0")
+    for _ in range(2):
+        run(project)
+        assert not list((project / "site").rglob("__pycache__"))
+    assert "Nothing changed." in run(project).lines
 
 
 def test_a_page_that_changed_is_all_that_changes(project: Path) -> None:
@@ -147,6 +171,43 @@ def test_base_puts_the_404_page_under_its_path(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("repo", "/repo/"),
+        ("/", "/"),
+        ("/a b/", "/a%20b/"),
+        ("/a%20b/", "/a%20b/"),
+        ("/50%/", "/50%25/"),
+        ("/50%25/", "/50%25/"),
+        ("/~me/@x/'&+/", "/~me/@x/'&+/"),
+        ("/ü?#/", "/%C3%BC%3F%23/"),
+    ],
+)
+def test_any_path_is_a_base(given: str, base: str) -> None:
+    assert builds.base_path(given) == builds.base_path(base) == base
+
+
+@pytest.mark.parametrize("given", ["https://example.org/repo/", "/a/../b/", "/a%0d%0ab/", "a\\b"])
+def test_what_is_no_path_is_no_base(given: str) -> None:
+    with pytest.raises(UserError, match=r"^--base .*: it is a path such as /repo/") as failed:
+        builds.base_path(given)
+    assert failed.value.exit_code == 2
+
+
+def test_a_site_is_sound_under_a_base_that_is_quoted(project: Path) -> None:
+    run(project, base="/a b'&50%/")
+    out = project / "site"
+    assert check.built_base(out) == "/a%20b'&50%25/"
+    check.run(out, boot=False)
+    check.run(out, "/a%20b'&50%25/", boot=False)
+    with (
+        chromium.serve_folder(out, "/a%20b'&50%25/") as address,
+        urllib.request.urlopen(address) as answer,
+    ):
+        assert answer.read() == (out / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
         ("sims/catcher.py", "LIVES = 3", "LIVES = (3", r"sims/catcher\.py:\d+: "),
@@ -157,7 +218,7 @@ def test_base_puts_the_404_page_under_its_path(project: Path) -> None:
         ("mkdocs.yml", "  - wmsite\n", "", "lacks `wmsite`"),
         ("mkdocs.yml", "site_name:", "site_name: [", r"mkdocs\.yml: "),
         ("mkdocs.yml", "  - search", "  - serach", r"mkdocs\.yml: .*serach"),
-        ("recipes/catcher/recurrent.toml", "[data]", "[data]\nstepz = 1", r"data\.stepz"),
+        ("recipes/catcher/object_laws.toml", "[data]", "[data]\nstepz = 1", r"data\.stepz"),
     ],
 )
 def test_bad_input_is_one_line_and_loses_nothing(
@@ -185,13 +246,6 @@ def test_strict_counts_warnings(project: Path) -> None:
     assert times(project / "site") == before
 
 
-def test_own_folders_are_never_replaced(project: Path) -> None:
-    for place in (project, project / "docs", project / "sims" / "x", project.parent):
-        with pytest.raises(UserError, match="holds the project's own files"):
-            run(project, site_dir=place)
-    assert (project / "docs" / "index.md").is_file()
-
-
 def test_a_second_build_at_once_is_refused_and_may_wait(project: Path) -> None:
     with Project.open(project).lock():
         refused = subprocess.run(
@@ -209,7 +263,7 @@ def test_a_second_build_at_once_is_refused_and_may_wait(project: Path) -> None:
         time.sleep(0.8)
         assert waiting.poll() is None
     output, _ = waiting.communicate(timeout=60)
-    assert waiting.returncode == 0 and "site.json" in output
+    assert waiting.returncode == 0 and "Nothing changed." in output
 
 
 def test_a_build_killed_at_any_moment_leaves_a_whole_site(project: Path) -> None:
@@ -227,12 +281,16 @@ def test_a_build_killed_at_any_moment_leaves_a_whole_site(project: Path) -> None
         dice.uniform(0.6, 1.1) for _ in range(6)
     ]
     killed = 0
+    temporary = project.parent / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
     for number, moment in enumerate(moments):
         page.write_text(text + f"\nEdit {number}.\n")
         process = subprocess.Popen(
             command(project, "build", "--train", "never"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=environment,
         )
         time.sleep(span * moment)
         process.send_signal(signal.SIGKILL)
@@ -243,6 +301,10 @@ def test_a_build_killed_at_any_moment_leaves_a_whole_site(project: Path) -> None
     seen.add(whole(project / "site"))
     assert f"Edit {len(moments) - 1}." in (project / "site" / "index.html").read_text()
     assert not list(project.glob(".site*"))
+    subprocess.run(command(project, "info"), check=True, capture_output=True, env=environment)
+    assert not list(temporary.iterdir())
+    subprocess.run(command(project, "info"), check=True, capture_output=True, env=environment)
+    assert not list(temporary.iterdir())
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(project: Path) -> None:
@@ -281,6 +343,6 @@ def test_training_without_torch_is_exit_code_3(project: Path) -> None:
         [sys.executable, "-c", without, "-C", str(project), "build"], capture_output=True, text=True
     )
     assert done.returncode == 3
-    assert done.stderr.startswith("error: model catcher/recurrent: must be trained")
+    assert done.stderr.startswith("error: model catcher/object_laws: must be trained")
     assert "pip install" in done.stderr and done.stderr.count("\n") == 1
     whole(project / "site")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from builder import cache, pipeline
-from builder.project import PACKAGES
+from builder.project import cache
+from builder.project.worlds import PACKAGES
 from sims.errors import UserError
 
 SOURCE = '''"""Prose of the module."""
@@ -80,31 +80,6 @@ def test_a_source_that_cannot_be_parsed_is_told_with_its_line(tmp_path: Path) ->
         cache.source_hash(file)
 
 
-def test_every_training_module_counts_or_is_known_not_to() -> None:
-    counted = {
-        name
-        for part in (pipeline.CODE, pipeline.MODEL, pipeline.TAUGHT)
-        for names in part.values()
-        for name in names
-    }
-    silent = {
-        "training/__init__.py",
-        "training/locks.py",
-        "training/processes.py",
-        "training/progress.py",
-        "training/recipe.py",  # Its values count, as the recipe.
-        "training/verify.py",
-        # What is imported or shown decides no step of a model that a recipe asks for.
-        "training/imports.py",
-        "training/windows.py",
-    }
-    there = {
-        file.relative_to(PACKAGES).as_posix() for file in (PACKAGES / "training").rglob("*.py")
-    }
-    assert there - silent == {name for name in counted if name.startswith("training/")}
-    assert all((PACKAGES / name).is_file() for name in counted)
-
-
 def test_write_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
     file = tmp_path / "file"
     cache.write(file, "old")
@@ -141,7 +116,7 @@ def test_recover_after_a_kill_between_two_renames(tmp_path: Path) -> None:
 
 def test_lock_names_its_holder_and_outlives_no_process(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from builder import cache\n"
+        "import sys, time; from pathlib import Path; from builder.project import cache\n"
         "with cache.lock(Path(sys.argv[1]), 'it'): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(
@@ -159,7 +134,7 @@ def test_lock_names_its_holder_and_outlives_no_process(tmp_path: Path) -> None:
 
 def test_lock_waits_when_asked(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from builder import cache\n"
+        "import sys, time; from pathlib import Path; from builder.project import cache\n"
         "with cache.lock(Path(sys.argv[1]), 'it'): print('held', flush=True); time.sleep(0.6)\n"
     )
     with subprocess.Popen(

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from building import Lines
 
-from builder import card, charts, figures, manifest, plugin, report
-from builder.project import Project
+from builder.project.worlds import Project
+from builder.site import charts, manifest, plugin, recording_sections, report, sensor_figures
 from sims.driving import Driving
 from sims.errors import UserError
 
@@ -39,9 +39,9 @@ def driving() -> plugin.Shown:
 def test_the_committed_card_is_of_the_committed_sim() -> None:
     world = Project.open(ROOT).world("driving")
     terminal = Lines()
-    card.check(world, terminal)
+    recording_sections.check(world, terminal)
     assert terminal.warnings == []
-    for name in card.FORMATS:
+    for name in recording_sections.FORMATS:
         assert json.loads((world.card / name).read_text())["sim"] == world.hash
     assert sum(p.stat().st_size for p in world.card.iterdir()) < 1_500_000
     rates = json.loads((world.card / "rates.json").read_text())
@@ -54,17 +54,17 @@ def test_a_build_warns_of_a_card_that_is_of_another_sim(tmp_path: Path) -> None:
     (tmp_path / "mkdocs.yml").write_text("site_name: test\n")
     world = Project.open(tmp_path).world("driving")
     terminal = Lines()
-    card.check(world, terminal)
+    recording_sections.check(world, terminal)
     assert terminal.warnings == []  # There is none.
     world.card.mkdir(parents=True)
     (world.card / "card.json").write_text(json.dumps({"format": 1, "sim": "5" * 64}))
     (world.card / "rates.json").write_text("{")
-    card.check(world, terminal)
+    recording_sections.check(world, terminal)
     old, damaged = terminal.warnings
     assert "card.json is of another sim (555555555555" in old
     assert "Run: wmsite data record driving, then wmsite data card driving" in old
     assert "rates.json can't be read" in damaged and "wmsite data rates driving" in damaged
-    assert card.rates_of(shown(world.card)) is None
+    assert recording_sections.rates_of(shown(world.card)) is None
 
 
 @pytest.mark.parametrize("section", report.OF_WORLD)
@@ -79,7 +79,7 @@ def test_sections_are_well_formed_and_name_their_figures(
         assert named or image.get("viewBox") == "0 0 96 64", image.attrib
     for name in re.findall(r'(?:src|strip)="([^"]*)"', page):
         assert name.startswith("../../wm/worlds/driving-0/card/")
-        assert driving.card / Path(name).name in card.files(driving.card)
+        assert driving.card / Path(name).name in recording_sections.files(driving.card)
 
 
 def test_a_world_without_a_card_says_so(tmp_path: Path) -> None:
@@ -127,21 +127,21 @@ def test_a_fence_must_tell_of_every_scenario(driving: plugin.Shown) -> None:
 
 def test_a_path_is_drawn_where_a_pinhole_sees_it() -> None:
     front, left, _ = SPEC["cameras"]
-    corners = figures.lane(np.array([[5.0, 0.0], [10.0, 0.0]]))
+    corners = sensor_figures.lane(np.array([[5.0, 0.0], [10.0, 0.0]]))
     assert corners == [(0, 0.7), (5, 0.7), (10, 0.7), (10, -0.7), (5, -0.7), (0, -0.7)]
-    drawn = [tuple(map(float, p.split(","))) for p in figures.seen(front, corners).split()]
+    drawn = [tuple(map(float, p.split(","))) for p in sensor_figures.seen(front, corners).split()]
     depth = 10 - front["place"][0]
     far = (48 - 50 * 0.7 / depth, 32 + 50 * 1.5 / depth)
     assert any(math.dist(point, far) < 0.1 for point in drawn)
     assert all(math.isfinite(v) for point in drawn for v in point)
-    assert figures.seen(left, [(-5, -1), (-6, -1), (-6, -2)]) == ""
-    assert figures.lane(np.zeros((10, 2))) == []  # A route's end.
+    assert sensor_figures.seen(left, [(-5, -1), (-6, -1), (-6, -2)]) == ""
+    assert sensor_figures.lane(np.zeros((10, 2))) == []  # A route's end.
 
 
 def test_a_range_image_has_every_return_once() -> None:
     sensor: dict[str, Any] = next(s for s in SPEC["sensors"] if s["name"] == "lidar")
     found = np.random.default_rng(0).uniform(3, 60, (16, 128)) * (np.arange(128) % 3 > 0)
-    drawn = figures.range_image(sensor, found)
+    drawn = sensor_figures.range_image(sensor, found)
     runs = re.findall(r"M(\d+),(\d+)h(\d+)v1", drawn)
     cells = {(int(y), int(x) + i) for x, y, run in runs for i in range(int(run))}
     assert cells == set(zip(*map(list, map(np.ndarray.tolist, np.nonzero(found))), strict=True))

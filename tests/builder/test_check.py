@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from builder import cache, proof
 from builder.commands import check
+from builder.project import cache
+from builder.site import plugin, site_files
 from sims.errors import UserError
 
 
@@ -123,8 +124,12 @@ def test_links_that_only_people_follow_may_lead_anywhere(site: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "break_", "said"),
     [
-        ("wm/app-*/player.js", lambda f: f.unlink(), "is missing, though a manifest lists it"),
-        ("wm/app-*/player.css", lambda f: f.write_text("x"), "1 bytes, the manifest says"),
+        (
+            "wm/app-*/element/player.js",
+            lambda f: f.unlink(),
+            "is missing, though a manifest lists it",
+        ),
+        ("wm/app-*/element/player.css", lambda f: f.write_text("x"), "1 bytes, the manifest says"),
         (
             "wm/worlds/*/sims/catcher.py",
             lambda f: f.write_bytes(f.read_bytes().replace(b"a", b"b")),
@@ -161,14 +166,32 @@ def test_files_over_the_budget_are_named(site: Path, capsys: pytest.CaptureFixtu
     import numpy as np
 
     (folder,) = site.glob("wm/pyodide-*")
-    noise = np.random.default_rng(0).bytes(proof.MAX_FILE + 1)
+    noise = np.random.default_rng(0).bytes(site_files.MAX_FILE + 1)
     (folder / "numpy.pack").unlink()
     (folder / "numpy.pack").write_bytes(noise)
     relist(site)
-    lines = problems(site, capsys)
+    with pytest.raises(UserError, match="1 problem"):
+        check.run(site, boot=False)
+    lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"sizes: wm/{folder.name}/numpy.pack: 25.0 MiB, over 25 MiB"
-    assert lines[1].startswith("sizes: world 'catcher': its first load is ")
-    assert lines[1].endswith(" MB compressed, over 12 MB")
+    assert lines[1].startswith("warning: world 'catcher': its first load is ")
+    assert " MB compressed, over 12 MB. Make its model smaller" in lines[1]
+
+
+def test_what_is_seldom_meant_is_a_warning_that_the_owner_can_answer(
+    site: Path, tmp_path: Path
+) -> None:
+    pages = site_files.read_pages(site)
+    assert not list(site_files.advice(site, pages, 12, []))
+    assert "first load is" in next(site_files.advice(site, pages, 1, []))
+    bare = {path: page for path, page in pages.items() if not page.worlds}
+    (said,) = site_files.advice(site, bare, 12, [])
+    assert said.startswith("world 'catcher': it is on no page") and "unlisted: [catcher]" in said
+    assert not list(site_files.advice(site, bare, 12, ["catcher"]))
+    told = {"plugins": ["search", {"wmsite": {"first_load": 20, "unlisted": ["catcher"]}}]}
+    assert plugin.chosen(told) == (20, ["catcher"]) and plugin.chosen({}) == (12, [])
+    with pytest.raises(UserError, match="first_load"):
+        plugin.chosen({"plugins": [{"wmsite": {"first_load": "much"}}]})
 
 
 def test_the_base_is_read_from_the_site_itself(site: Path) -> None:

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from builder import export, manifest
+from builder.export import export
+from builder.site import manifest
 from sims import breakout
 from sims.errors import UserError
-from training.models.recurrent import Config, Model
+from training.families.object_laws.model import Config, Model
 from training.recipe import Recipe
-from training.weights import load_model
+from training.trainer.checkpoints import load_model
 
 PALETTE = tuple(tuple(int(v) for v in colour) for colour in breakout.PALETTE)
 
@@ -43,7 +44,7 @@ def test_graphs_are_valid_static_and_named_as_the_page_expects(graphs: Path) -> 
 def test_graphs_tell_what_made_them_and_nothing_of_the_machine(graphs: Path) -> None:
     for file in graphs.glob("*.onnx"):
         props = {p.key: p.value for p in onnx.load(file).metadata_props}
-        assert props["sim"] == "5" * 64 and props["family"] == "recurrent"
+        assert props["sim"] == "5" * 64 and props["family"] == "object_laws"
         assert json.loads(props["config"])["channels"] == 16
         assert str(Path(export.__file__).parents[1]).encode() not in file.read_bytes()
 
@@ -62,12 +63,13 @@ def test_model_json_holds_what_the_manifest_asks_for(
         ("state_hidden", "next_hidden", False),
     ]
     frame = torch.zeros(1, 1, 64, 64, 4, dtype=torch.uint8)
-    state = original.initial(frame, torch.zeros(1, 7))
+    state = original.initial({"frame": frame, "sensors": torch.zeros(1, 7)})
     with FlopCounterMode(display=False) as counter:
         original.step(state, torch.zeros(1, 3), torch.zeros(1, 1))
     assert 2 * model.variants[0].macs == counter.get_total_flops()
 
 
+@pytest.mark.slow
 def test_a_world_without_chance_has_no_empty_input(tmp_path: Path) -> None:
     model = Model(Config(PALETTE, actions=2, chance=0, channels=8, blocks=0, history=2)).eval()
     path = export.export(model, tmp_path, {})
@@ -84,8 +86,11 @@ class Odd(nn.Module):
         self.part = part
         self.config = Config(PALETTE, actions=1, chance=0, height=4, width=4, history=1)
 
-    def initial(self, frames: torch.Tensor, sensors: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"frame": frames, "sensors": sensors}
+    def blank(self) -> dict[str, torch.Tensor]:
+        return {"frame": torch.zeros(1, 1, 4, 4, 4, dtype=torch.uint8)}
+
+    def initial(self, shown: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return dict(shown)
 
     def step(self, state: Any, action: torch.Tensor, chance: torch.Tensor) -> Any:
         frame = self.part(state["frame"][..., 0].float()).clamp(0, 255).to(torch.uint8)
@@ -94,6 +99,7 @@ class Odd(nn.Module):
         return frame, {**state, "frame": frame}, heads
 
 
+@pytest.mark.slow
 def test_an_operator_that_the_page_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="step graph uses ONNX ConvTranspose") as caught:
         export.export(Odd(nn.ConvTranspose2d(1, 1, 3)), tmp_path, {})

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from builder import manifest, measured, tables
 from builder.commands.eval import regressions, table
+from builder.site import manifest, model_sections, tables
 from sims.breakout import Breakout
-from training.evaluate import evaluate
+from training.evaluation.evaluate import evaluate
 from training.recipe import Recipe
 
 
@@ -53,32 +53,38 @@ def players(page: str) -> list[list[str]]:
 def test_the_evaluation_shows_three_horizons_and_folds_the_rest(
     model: manifest.Model, weights: Path, metrics: dict[str, Any]
 ) -> None:
-    page = measured.evaluation(model, weights, "")
-    shown, folded = page.split("<details>")
+    page = model_sections.evaluation(model, weights, "")
+    shown, folded, _ = page.split("<details")
     assert "step 16</small>" in shown and "step 4</small>" not in shown
     assert "step 4</small>" in folded
     names = [row["name"] for row in metrics["rows"]]
-    assert players(page) == [names, names] and names[-1] == "the sim's frames, as read"
+    # Who only repeats a frame, or reads one, says nothing of rewards and ends.
+    said = [name for name in names if name not in (names[-1], "last frame repeated")]
+    assert players(page) == [names, names, said] and names[-1] == "the sim's frames, as read"
+    plain = re.sub("<.*?>", "", page)
+    assert "What object_laws cannot do: it does not tell what a step is worth" in plain
+    assert "it does not know when a game ends" in plain
     assert metrics["checks"]["controllability"]["label"] in html.unescape(shown)
-    assert page.count("<svg") == len(metrics["curves"]) == 9
+    assert page.count('role="img"') == len(metrics["curves"]) == 9
 
 
 def test_events_and_autonomy_stand_beside_baselines_and_the_sim(
     model: manifest.Model, weights: Path, metrics: dict[str, Any]
 ) -> None:
-    page = measured.events(model, weights, "")
+    page = model_sections.events(model, weights, "")
     assert players(page) == [[row["name"] for row in metrics["rows"]]]
     assert "all events: F1" in page and "within 2 steps" in page
-    page = measured.autonomy(model, weights, "")
-    first, broke = players(page)
-    assert first == ["recurrent", "no carried state", "the sim itself"]
+    page = model_sections.autonomy(model, weights, "")
+    first, broke, often = players(page)
+    assert often == first
+    assert first == ["object_laws", "no carried state", "the sim itself"]
     assert broke == first[:2], "the sim broke no rule"
-    counts = metrics["autonomy"]["culprits"]["recurrent"]
+    counts = metrics["autonomy"]["culprits"]["object_laws"]
     assert sum(counts.values()) == 2, "an untrained model keeps no rule"
     rule = metrics["autonomy"]["rules"][next(iter(counts))]
     cells = re.search(f'<th scope="row">{rule}</th><td>(.*?)</td>', page)
     assert cells and int(cells[1]) == next(iter(counts.values()))
-    assert page.count("<svg") == 1
+    assert page.count('role="img"') == 1
 
 
 def test_each_precision_has_its_row_and_one_that_failed_is_marked(
@@ -86,16 +92,16 @@ def test_each_precision_has_its_row_and_one_that_failed_is_marked(
 ) -> None:
     in_browser = [f"{v}, {where}" for v in ("fp32", "fp16", "int8")
                   for where in ("onnxruntime", "Chromium")]  # fmt: skip
-    shown = players(measured.variants(model, weights, ""))
+    shown = players(model_sections.variants(model, weights, ""))
     assert shown == [["fp32", "fp16", "int8"], in_browser]
     part = model.model_copy(update={"variants": model.variants[:2]})
-    named = players(measured.variants(part, weights, ""))
+    named = players(model_sections.variants(part, weights, ""))
     assert named[0] == ["fp32", "fp16", "int8, not shipped"]
 
 
 def test_a_world_that_nothing_reads_is_said_to_be_so(model: manifest.Model, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text('{"columns": [], "rows": []}')
-    for section in (measured.events, measured.autonomy, measured.variants):
+    for section in (model_sections.events, model_sections.autonomy, model_sections.variants):
         assert "nothing reads this world" in section(model, tmp_path, "")
 
 
@@ -127,7 +133,7 @@ def test_a_figure_that_got_worse_is_found_in_every_table(metrics: dict[str, Any]
 
 def test_the_terminal_shows_every_table(metrics: dict[str, Any]) -> None:
     text = table(metrics)
-    assert text.count("\n\n") == 2
+    assert text.count("\n\n") == 3
     assert re.search(r"^PSNR, step 1 \(dB\) +\d", text, re.MULTILINE)
     assert re.search(r"^paddle within 1 px of the sim's.* +\d", text, re.MULTILINE)
     assert re.search(

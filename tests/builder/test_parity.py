@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder import graphs as exported
-from builder import manifest, parity, quantize, runtimes
-from builder.rehearsal import Graph, outside
-from builder.replay import MODES, figures
+from builder.export import graphs as exported
+from builder.export import parity, quantize, runtimes
+from builder.export.graph_player import Graph, outside
+from builder.export.replay import MODES, figures, mingled
+from builder.site import manifest
 from sims.breakout import Breakout
 from sims.errors import UserError
-from training import players
-from training.dataset import Dataset
-from training.evaluate import Sample
-from training.players import play
+from training.data.dataset import Dataset
+from training.evaluation import players
+from training.evaluation.evaluate import Sample
+from training.evaluation.players import play
+from training.evaluation.starts import make_scene, recorded
 from training.recipe import Recipe
-from training.scenes import make_scene, recorded
-from training.train import train
-from training.weights import load_model
+from training.trainer.checkpoints import load_model
+from training.trainer.train import train
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +44,7 @@ def test_three_runtimes_agree_for_one_step_and_for_100(graphs: Path) -> None:
             measured = verdict["figures"][where]
             assert measured["pixels"] <= (0.01 if name == "fp32" else 1.0)
             # In px, where sensors are carried: a half at 64 has steps of 1/32.
+            assert measured["ends"] == 0
             assert measured["hidden"] <= {"fp32": 1e-4, "fp16": 2 / 32, "int8": 0.2}[name]
             assert {f"psnr {mode}" for mode in MODES} <= set(measured)
     assert verdicts["int8"]["figures"]["onnxruntime"]["hidden"] > 1e-4
@@ -50,6 +52,17 @@ def test_three_runtimes_agree_for_one_step_and_for_100(graphs: Path) -> None:
     assert exact["psnr free"] == pytest.approx(told["pytorch"]["free"]["psnr"], abs=0.5)
     # A model that leaves the picture as it was would agree anywhere.
     assert told["pytorch"]["free"]["psnr"] < 30
+    # Of 6 short rollouts each ends a game; a random network doesn't know it.
+    assert told["ends"] >= 6
+    assert not any(v["ends"] for v in json.loads((graphs / "model.json").read_text())["variants"])
+
+
+def test_states_of_two_kinds_take_turns_also_where_a_world_has_no_chance() -> None:
+    some = {"action": np.array([[0.0], [2.0], [4.0]]), "chance": np.zeros((3, 1, 0))}
+    others = {"action": np.array([[1.0], [3.0]]), "chance": np.zeros((2, 1, 0))}
+    both = mingled(some, others)
+    assert both["action"].ravel().tolist() == [0, 1, 2, 3, 4]
+    assert both["chance"].shape == (5, 1, 0)
 
 
 def test_what_ships_is_what_was_measured(graphs: Path) -> None:
@@ -126,6 +139,7 @@ def test_a_truncated_graph_is_one_clear_line(graphs: Path, tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_recorded_starts_are_the_recording(tiny_dataset: Path) -> None:
     arrays = Dataset.open(tiny_dataset).load("val")
     scene = recorded(arrays, 5, 100, 4, seed=0)
@@ -150,7 +164,8 @@ def test_every_variant_plays_the_sample_and_the_page_can_tell(graphs: Path) -> N
     sample = json.loads((graphs / "parity.json").read_text())["sample"]
     assert [row["name"] for row in sample["rows"]] == ["fp32", "fp16", "int8"]
     keys = [column["key"] for column in sample["columns"]]
-    assert keys == ["ball_held@30", "ball_held@40", "controllability", "f1_all", "survived"]
+    heads = ["end_recall", "end_precision", "reward_error"]
+    assert keys == ["ball_held@30", "ball_held@40", "controllability", "f1_all", *heads, "survived"]
     for row in sample["rows"]:
         assert list(row["values"]) == keys
         assert row["values"]["survived"]["mean"] == 0, "an untrained model keeps no rule"
@@ -208,6 +223,12 @@ def test_a_variant_must_lie_within_the_interval_of_fp32() -> None:
     assert said(79.9, 2.0) == "ball held at step 30 79.9 %, fp32 has 80 to 95"
     assert said(85.0, 3.1) == "error 3.1 px, fp32 has 1 to 3"
     assert said(None, 2.0) == "ball held at step 30 could not be measured"
+    # Where fp32 itself may have none, or has other rewards because it plays another game.
+    told = [{"key": k, "label": k, "unit": "%", "better": "high"} for k in ("end_precision",)]
+    assert outside({}, {"end_precision": {"mean": 0.0, "low": 0.0, "high": 60.0}}, told) == ""
+    more = [{"key": "reward_error", "label": "", "unit": "%", "better": "low"}]
+    one = {"mean": 9.0, "low": 8.0, "high": 10.0}
+    assert outside({"reward_error": {"mean": 90.0}}, {"reward_error": one}, more) == ""
 
 
 def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Recipe) -> None:
@@ -225,6 +246,7 @@ def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Re
     assert not verdict.passes
 
 
+@pytest.mark.slow
 def test_a_denoiser_ships_with_every_number_of_evaluations(
     tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from builder.commands import build
-from builder.project import Project
+from builder.project.worlds import Project
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -113,6 +113,7 @@ def test_a_sim_that_cannot_be_loaded(project: Project, old: str, new: str, said:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_check_of_a_sim_is_remembered_by_its_hash(project: Project) -> None:
     class Told(Terminal):
         def say(self, text: str = "") -> None:

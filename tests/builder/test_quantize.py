@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from builder import quantize, runtimes
-from builder.export import shapes
+from builder.export import quantize, runtimes
+from builder.export.export import shapes
 from sims import breakout
 
 

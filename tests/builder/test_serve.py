@@ -11,8 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,8 @@ def test_types_policy_and_caching(served: Served) -> None:
     assert f'content="{headers["content-security-policy"]}"'.encode() in page
     told = json.loads(served.get("/r/wm/site.json")[2])
     kinds = {
-        "boot.mjs": "text/javascript; charset=utf-8",
+        "python.js": "text/javascript; charset=utf-8",
         "pyodide.asm.wasm": "application/wasm",
-        "pyodide-lock.json": "application/json; charset=utf-8",
     }
     for name, kind in kinds.items():
         _, headers, _ = served.get(f"/r/wm/{told['runtime']['pyodide']}{name}")
@@ -144,17 +144,22 @@ def test_an_edit_reaches_the_page_and_a_broken_one_says_so(served: Served) -> No
     own = re.search(r'<script src="/r/__wmsite/live\.js" data-version="(\w+)"', page)
     assert own
     stream = events(served)
-    assert next(stream) == {"version": own[1], "error": None, "training": None}
+    assert next(stream) == {"version": own[1], "error": None, "training": None, "edits": 0}
     sim = served.folder / "sims" / "catcher.py"
     good = sim.read_text()
     sim.write_text(good.replace("LIVES = 3", "LIVES = (3"))
-    told = next(stream)
+    # What was edited is told at once, what the build says of it later.
+    assert next(stream) == {"version": own[1], "error": None, "training": None, "edits": 1}
+    sims = json.loads(served.get("/r/__wmsite/sims.json")[2])
+    assert "LIVES = (3" in sims["catcher"]["sims/catcher.py"]
+    assert "sims/host.py" in sims["catcher"]
+    told = next(told for told in stream if told["error"])
     assert told["version"] == own[1]
-    assert re.search(r"sims/catcher\.py:\d+: ", told["error"] or "")
+    assert re.search(r"sims/catcher\.py:\d+: ", told["error"])
     assert served.get("/r/")[0] == 200  # The old site stays up.
     sim.write_text(good.replace("LIVES = 3", "LIVES = 5"))
-    told = next(stream)
-    assert told["error"] is None and told["version"] != own[1]
+    told = next(told for told in stream if not told["error"])
+    assert told["version"] != own[1] and told["edits"] == 2
     world = json.loads(served.get("/r/wm/site.json")[2])["worlds"]["catcher"]
     assert b"LIVES = 5" in served.get(f"/r/wm/{world.rpartition('/')[0]}/sims/catcher.py")[2]
 
@@ -213,7 +218,7 @@ def test_a_model_follows_an_edit_and_then_the_newest(following: Served) -> None:
     assert model_of(following)["older"]
     assert newer(stream, third)["training"] is None
     model = model_of(following)
-    assert model["older"] == "" and model["provenance"]["finetuned_from"] == "recurrent"
+    assert model["older"] == "" and model["provenance"]["finetuned_from"] == "object_laws"
     world = json.loads(following.get("/r/wm/site.json")[2])["worlds"]["catcher"]
     assert b"LIVES = 5" in following.get(f"/r/wm/{world.rpartition('/')[0]}/sims/catcher.py")[2]
 
@@ -230,7 +235,7 @@ def test_a_new_model_is_played_in_the_game_that_is_on(following: Served, browser
     before = page.evaluate(f"() => {state}")
     page.evaluate("() => { window.here = true; }")
     # The same sim, another model: as far as the page can tell.
-    told = following.folder / "weights" / "catcher" / "recurrent" / "provenance.json"
+    told = following.folder / "weights" / "catcher" / "object_laws" / "provenance.json"
     made = json.loads(told.read_text())
     told.write_text(json.dumps(made | {"device": "another"}))
     page.get_by_text("A new model plays.").wait_for(timeout=60_000)
@@ -241,3 +246,130 @@ def test_a_new_model_is_played_in_the_game_that_is_on(following: Served, browser
     page.keyboard.press("p")
     page.wait_for_function(f"() => {state}.tick > {now['tick']} && {state}.phase === 'playing'")
     page.close()
+
+
+WORLD = "document.querySelector('wm-world')"
+SIM = f"{WORLD}.sources['sims/catcher.py']"
+
+
+def test_a_game_goes_on_with_every_edit(served: Served, browser: Any) -> None:
+    page = browser.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+
+    def until(condition: str, seconds: float = 90) -> None:
+        check = f"() => {{ const s = {WORLD}.state; return ({condition}); }}"
+        page.wait_for_function(check, timeout=seconds * 1000, polling=20)
+
+    sim = served.folder / "sims" / "catcher.py"
+    good = re.sub(r"LIVES = \d", "LIVES = 3", sim.read_text())
+    page.goto(f"http://127.0.0.1:{served.port}/r/")
+    page.locator(".wm-play").click()
+    until("s.tick > 3")
+    page.evaluate(
+        f"async () => {{ const g = {WORLD}.game; g.autoplay('good'); await g.restart(7) }}"
+    )
+    until("s.seed === 7 && s.tick > 9")
+    page.evaluate("() => { window.here = true; }")
+    # The edit is played at once, from the start of the same game, and then by the built site.
+    began = time.monotonic()
+    sim.write_text(good.replace("SKY, RED, BROWN, PINK = (18,", "SKY, RED, BROWN, PINK = (99,"))
+    until(f"{SIM}.includes('PINK = (99,') && s.tick < 9 && s.tick > 0", 10)
+    print(f"an edit was played after {time.monotonic() - began:.2f} s")
+    colour = (
+        "document.querySelector('.wm-canvas').getContext('2d').getImageData(9, 9, 1, 1).data[0]"
+    )
+    until(f"{colour} === 99")
+    until("s.seed === 7 && s.edited")
+    until("!s.edited && s.seed === 7 && s.phase === 'playing'")
+    # What is wrong with one is told over the stage: the last good code plays on.
+    fault = page.locator(".wm-fault")
+    for old, new, said in (
+        ("LIVES = 3", "LIVES = (3", r"SyntaxError: .* \(sims/catcher\.py, line 23\)"),
+        ("out[:] = SKY", "out[:] = SKY / 0", r"TypeError: .* \(sims/catcher\.py, line \d+\)"),
+    ):
+        sim.write_text(good.replace(old, new))
+        fault.filter(has_text=re.compile(said)).wait_for(timeout=30_000)
+        assert fault.inner_text().endswith("The last good code plays on.")
+        tick = page.evaluate(f"() => {WORLD}.state.tick")
+        until(f"s.tick > {tick + 3} && s.seed === 7 && {colour} === 99")
+    # One that is wrong only later in the game is left then.
+    late = "        assert self.state['tick'][0] < 30, 'boom'\n        alive = s[\"lives\"] > 0\n"
+    sim.write_text(good.replace('        alive = s["lives"] > 0\n', late))
+    fault.filter(has_text="boom (sims/catcher.py").wait_for(timeout=30_000)
+    assert fault.inner_text().endswith("The last good code is back.")
+    until(f"s.phase === 'playing' && {colour} === 99")
+    # The reader's own text stays, in the editor and on the stage, until they take the disk's.
+    sim.write_text(good)
+    until(f"{SIM}.includes('PINK = (18,') && !s.edited")
+    assert fault.is_hidden()
+    page.locator("[data-opens=source]").click()
+    lines = page.locator("wm-world .cm-content").first
+    lines.filter(has_text="Catcher, 32 by 32").wait_for(timeout=30_000)
+    sim.write_text(good.replace("Catcher, 32 by 32 pixels.", "Catcher of 32 by 32."))
+    lines.filter(has_text="Catcher of 32 by 32.").wait_for(timeout=30_000)
+    lines.click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("# mine")
+    page.keyboard.press("Enter")
+    page.locator("[data-do=run]").click()
+    until(f"{SIM}.startsWith('# mine') && s.edited")
+    sim.write_text(good.replace("LIVES = 3", "LIVES = 4"))
+    take = page.locator(".wm-notice [data-do=take]")
+    take.wait_for(timeout=30_000)
+    assert "sims/catcher.py changed on the disk. Your edit plays on." in page.inner_text(
+        ".wm-notice"
+    )
+    assert "# mine" in lines.inner_text()
+    until(f"Object.values({WORLD}.shippedSources)[0].includes('LIVES = 4')")
+    assert page.evaluate(f"() => {SIM}.startsWith('# mine') && {WORLD}.state.edited")
+    assert "# mine" in page.evaluate("() => JSON.stringify(Object.entries(localStorage))")
+    take.click()
+    until(f"{SIM}.includes('LIVES = 4') && !{SIM}.includes('# mine') && s.phase === 'playing'")
+    assert "# mine" not in lines.inner_text()
+    sim.write_text(good)
+    until(f"{SIM}.includes('LIVES = 3') && !s.edited")
+    # A page that was edited is told; the game is not thrown away for it.
+    words = served.folder / "docs" / "index.md"
+    words.write_text(words.read_text() + "\nMore words.\n")
+    page.locator(".wm-notice", has_text="This page was edited.").wait_for(timeout=30_000)
+    assert page.evaluate("() => window.here") is True
+    assert not problems
+    page.close()
+
+
+def family(mark: str) -> list[int]:
+    """Return the processes that live and have `mark` in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            if state != "Z" and mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue  # It has ended, or is another user's.
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_training_ends_with_serve_however_that_ends(
+    starter_site: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Its weights are made from nothing, which takes minutes: nothing of it goes on."""
+    folder = copy_of(starter_site, tmp_path / "project")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    mark = f"WMSITE_TEST_MARK={tmp_path}"
+    environment = {"WMSITE_TEST_MARK": str(tmp_path), "TMPDIR": str(temporary)}
+    with suppress(ProcessLookupError), serving(folder, "auto", **environment) as served:
+        next(one for one in events(served) if one["training"])
+        assert len(family(mark)) >= 2
+        served.process.send_signal(number)
+        served.process.wait(timeout=30)
+        began = time.monotonic()
+        while family(mark) and time.monotonic() - began < 20:
+            time.sleep(0.1)
+        assert family(mark) == []
+    command = [sys.executable, "-m", "builder.cli", "-C", str(folder), "info"]
+    subprocess.run(command, env=os.environ | environment, check=True, capture_output=True)
+    assert list(temporary.iterdir()) == []

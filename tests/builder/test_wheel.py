@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from builder import vendor, wheel
+from builder.site import vendor, wheel
 from sims.errors import UserError
 
 STORE = vendor.ROOT / ".wmsite" / "vendor"
@@ -118,6 +118,7 @@ def test_the_lock_is_the_one_that_the_issue_names(lock: wheel.Lock) -> None:
     assert lock.release.endswith(f"/v314.0.4/full/{lock.name}")
 
 
+@pytest.mark.slow
 def test_a_whole_wheel_in_the_cache_asks_nobody(
     real: Path, lock: wheel.Lock, index: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_whole_wheel_in_the_cache_asks_nobody(
     assert index[1] == []
 
 
+@pytest.mark.slow
 def test_a_cut_wheel_in_the_cache_is_refused_and_replaced_from_the_index(
     real: Path,
     lock: wheel.Lock,
@@ -146,6 +148,7 @@ def test_a_cut_wheel_in_the_cache_is_refused_and_replaced_from_the_index(
     assert "1000000 bytes" in said[0]
 
 
+@pytest.mark.slow
 def test_another_file_on_the_index_is_refused_and_the_release_is_next(
     real: Path, lock: wheel.Lock, index: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
@@ -163,6 +166,7 @@ def test_another_file_on_the_index_is_refused_and_the_release_is_next(
     assert not any("open-webui" in path for path in asked)
 
 
+@pytest.mark.slow
 def test_the_carrier_gives_the_one_member_by_range_request(
     real: Path, lock: wheel.Lock, index: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
@@ -176,6 +180,7 @@ def test_the_carrier_gives_the_one_member_by_range_request(
     assert len(real.read_bytes()) <= sum(read) < 6_000_000
 
 
+@pytest.mark.slow
 def test_no_source_is_one_line_with_every_reason_and_leaves_nothing(
     lock: wheel.Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +203,7 @@ def test_no_source_is_one_line_with_every_reason_and_leaves_nothing(
     assert not list(tmp_path.rglob("*.whl"))
 
 
+@pytest.mark.slow
 def test_a_carrier_with_another_member_is_refused(
     lock: wheel.Lock, index: tuple[Path, list[str]], tmp_path: Path
 ) -> None:

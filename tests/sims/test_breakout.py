@@ -170,6 +170,7 @@ def test_scenarios_start_from_broken_walls() -> None:
         sim.reset(np.arange(200), "none")
 
 
+@pytest.mark.slow
 def test_behaviours_differ_as_their_names_say() -> None:
     n, steps = 64, 600
     lost, visited, full = {}, {}, {}
@@ -237,11 +238,13 @@ def wander(sim: Any, module: Any, steps: int) -> dict[str, int]:
     return seen
 
 
+@pytest.mark.slow
 def test_nothing_impossible_happens_in_long_play() -> None:
     seen = wander(Breakout(128), b, 800)
     assert min(seen.values()) > 0, seen
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_sims")
 @pytest.mark.parametrize(
     "changes",
@@ -293,6 +296,7 @@ def test_a_world_of_a_batch_behaves_as_alone(
             assert all((shown[i] == frames(sim)[0]).all() for i, sim in enumerate(singles))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 200), st.integers(1, 100), st.sampled_from(Breakout.spec.scenarios))
 def test_a_snapshot_brings_everything_back(before: int, after: int, scenario: str) -> None:

@@ -200,6 +200,7 @@ def test_leaving_the_road_is_told_and_far_off_it_is_over() -> None:
     assert static.any(), "nothing stands beside the road"
 
 
+@pytest.mark.slow
 def test_running_a_red_light_is_told() -> None:
     sim = drives("red-light")
     ran = np.zeros(N, dtype=bool)
@@ -224,6 +225,7 @@ def test_the_goal_ends_a_drive() -> None:
     assert reward[0] > 10
 
 
+@pytest.mark.slow
 def test_who_takes_another_way_is_led_on() -> None:
     sim = drives("junction")
     s = sim.state
@@ -253,6 +255,7 @@ def test_who_takes_another_way_is_led_on() -> None:
 # The contract.
 
 
+@pytest.mark.slow
 def test_a_world_of_a_batch_is_itself_alone() -> None:
     batch, alone = drives("dense-traffic", 3), Driving(1)
     alone.reset(SEEDS[1:2], "dense-traffic")
@@ -264,6 +267,7 @@ def test_a_world_of_a_batch_is_itself_alone() -> None:
         assert value[1].tobytes() == alone.state[name][0].tobytes(), name
 
 
+@pytest.mark.slow
 def test_a_snapshot_brings_everything_back() -> None:
     sim = drives("junction", 4)
     for _ in range(50):
@@ -291,6 +295,7 @@ def test_resetting_some_leaves_the_others() -> None:
         assert (value[~where] == before[name][~where]).all(), name
 
 
+@pytest.mark.slow
 def test_sensors_stay_within_their_ranges() -> None:
     for behaviour in ("random", "aggressive"):
         sim = drives("dense-traffic")

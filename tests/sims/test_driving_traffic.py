@@ -15,6 +15,7 @@ from sims.errors import UserError
 # The others.
 
 
+@pytest.mark.slow
 def test_nobody_drives_into_the_one_ahead() -> None:
     sim = drives("dense-traffic")
     s = sim.state
@@ -36,6 +37,7 @@ def test_nobody_drives_into_the_one_ahead() -> None:
     assert closest < 6, "nobody follows anybody"
 
 
+@pytest.mark.slow
 def test_the_one_who_follows_keeps_a_distance() -> None:
     sim = drives("following")
     s = sim.state
@@ -45,6 +47,7 @@ def test_the_one_who_follows_keeps_a_distance() -> None:
     assert not s["events"][:, :4].any()
 
 
+@pytest.mark.slow
 def test_others_stop_at_red_lights() -> None:
     sim = drives("dense-traffic")
     s = sim.state
@@ -64,6 +67,7 @@ def test_others_stop_at_red_lights() -> None:
     assert held > 50
 
 
+@pytest.mark.slow
 def test_traffic_does_not_jam() -> None:
     sim = drives("dense-traffic")
     for _ in range(1000):
@@ -72,6 +76,7 @@ def test_traffic_does_not_jam() -> None:
     assert (waited > 30).mean() < 0.03
 
 
+@pytest.mark.slow
 def test_pedestrians_cross_and_walk_on() -> None:
     sim = drives("free-road")
     s = sim.state
@@ -90,6 +95,7 @@ def test_pedestrians_cross_and_walk_on() -> None:
 # Situations.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", scenarios.SCENARIOS)
 def test_every_situation_happens_within_seconds(scenario: str) -> None:
     sim = drives(scenario)
@@ -163,6 +169,7 @@ def test_a_scenario_that_a_town_has_no_place_for_says_which_and_why(
 # Who drives.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["free-road", "following"])
 def test_the_autopilot_comes_to_its_goal(scenario: str) -> None:
     sim = drives(scenario)
@@ -175,6 +182,7 @@ def test_the_autopilot_comes_to_its_goal(scenario: str) -> None:
     assert goal.mean() >= 0.95
 
 
+@pytest.mark.slow
 def test_behaviours_differ_as_they_should() -> None:
     ends = {}
     for behaviour in Driving.spec.behaviours:

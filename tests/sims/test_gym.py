@@ -50,6 +50,7 @@ def test_every_game_without_a_seed_is_another() -> None:
     assert second["chance"] == same["chance"]
 
 
+@pytest.mark.slow
 def test_the_vector_environment_is_its_environments_side_by_side() -> None:
     n = 3
     vector = gymnasium.make_vec("sims.gym:wmsite/Breakout-v0", num_envs=n)

@@ -8,23 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from builder.vendor import numpy_wheel
+from builder.site.vendor import in_pyodide as command_of
 from sims.host import load_sim
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.slow  # Minutes of play in two Pythons.
 SIMS = HERE.parents[1] / "sims"
 
 
-@pytest.fixture(scope="module")
-def wheel() -> Path:
-    return numpy_wheel()
-
-
-def in_pyodide(wheel: Path, file: Path, *arguments: object, sims: Path = SIMS) -> str:
-    command = ["node", HERE / "pyodide_run.mjs", sims, wheel, file, *arguments]
-    run = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False
-    )
+def in_pyodide(file: Path, *arguments: object) -> str:
+    command = command_of(SIMS, file, *arguments)
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
     return run.stdout
 
@@ -37,22 +31,26 @@ def in_cpython(file: Path, *arguments: object) -> str:
 @pytest.mark.parametrize(
     ("module", "worlds", "steps", "chunk", "in_all"),
     # Driving's 20,000 take two minutes: the bench compares them (python -m bench sim).
-    [("sims.breakout", 64, 560, 40, 100_000), ("sims.driving", 8, 15, 5, 2_400)],
+    [
+        ("sims.breakout", 64, 560, 40, 100_000),
+        ("sims.driving", 8, 15, 5, 2_400),
+        ("sims.pong", 64, 160, 40, 10_000),
+    ],
 )
 def test_many_steps_give_the_same_bytes_in_both_pythons(
-    wheel: Path, module: str, worlds: int, steps: int, chunk: int, in_all: int
+    module: str, worlds: int, steps: int, chunk: int, in_all: int
 ) -> None:
     scenarios = load_sim(module).spec.scenarios
     assert worlds * steps * len(scenarios) >= in_all
     numbers = (module, worlds, steps, chunk)
     ours = in_cpython(HERE / "replay.py", *numbers)
-    theirs = in_pyodide(wheel, HERE / "replay.py", *numbers)
+    theirs = in_pyodide(HERE / "replay.py", *numbers)
     assert len(ours.splitlines()) == steps // chunk * len(scenarios)
     for mine, other in zip(ours.splitlines(), theirs.splitlines(), strict=True):
         assert mine == other
 
 
-def test_the_host_works_in_the_page(wheel: Path, tmp_path: Path) -> None:
+def test_the_host_works_in_the_page(tmp_path: Path) -> None:
     script = tmp_path / "play.py"
     script.write_text(
         """
@@ -77,11 +75,11 @@ if "edit" in sys.argv:
     try:
         fresh("sims.breakout")
     except SyntaxError as error:
-        found = json.loads(describe_error(error, str(file.parent)))
+        found = json.loads(describe_error(error, str(file.parents[1])))
         print(found["file"], found["line"] == len(source.splitlines()) + 2, found["type"])
     print(sys.modules["sims.breakout"].POINTS)
 """
     )
     ours = in_cpython(script)
-    theirs = in_pyodide(wheel, script, "edit").splitlines()
-    assert theirs == [ours.strip(), "50", "breakout.py True SyntaxError", "50"]
+    theirs = in_pyodide(script, "edit").splitlines()
+    assert theirs == [ours.strip(), "50", "breakout/__init__.py True SyntaxError", "50"]

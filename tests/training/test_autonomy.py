@@ -11,15 +11,15 @@ import pytest
 
 from sims import breakout as b
 from sims.breakout import Breakout
-from training import autonomy, players
-from training.autonomy import play_alone
-from training.breakout_objects import read
-from training.breakout_rules import RULES, Referee
-from training.detectors import DETECTORS, Objects
+from sims.breakout.detector import DETECTOR
+from sims.breakout.objects import read
+from sims.breakout.rules import RULES, Referee
+from sims.detector import Objects
+from training.evaluation import autonomy, players
+from training.evaluation.autonomy import play_alone
+from training.evaluation.starts import Scene, rgba
 from training.recipe import Recipe
-from training.scenes import Scene, rgba
 
-DETECTOR = DETECTORS["breakout"]
 Array = Any
 
 
@@ -30,6 +30,7 @@ def starts(recipe: Recipe, scenario: str, rollouts: int, seed: int = 9) -> Scene
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", Breakout.spec.scenarios)
 def test_the_sim_breaks_no_rule_in_a_thousand_steps(tiny_recipe: Recipe, scenario: str) -> None:
     scene = starts(tiny_recipe, scenario, 16)
@@ -198,6 +199,7 @@ def test_the_player_goes_to_the_ball_it_sees_and_stays_where_it_sees_no_paddle()
     assert DETECTOR.act(objects, np.full(4, 0.99))[2] == b.GO_RIGHT
 
 
+@pytest.mark.slow
 def test_a_frozen_world_collapses_and_says_why(tiny_recipe: Recipe) -> None:
     scene = starts(tiny_recipe, "fresh", 4)
     session = play_alone(players.Still(), Breakout, DETECTOR, scene, 4, 400)
@@ -217,6 +219,7 @@ def test_a_frozen_world_collapses_and_says_why(tiny_recipe: Recipe) -> None:
     assert all(point["mean"] == 100 for point in curve["sim"])
 
 
+@pytest.mark.slow
 def test_a_game_that_ends_goes_on_from_another_start(tiny_recipe: Recipe) -> None:
     scene = starts(tiny_recipe, "half", 3)
     scene.start["lives"][:] = 1

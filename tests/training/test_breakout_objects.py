@@ -9,10 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from sims import breakout as b
-from sims.breakout import Breakout
-from training import breakout_objects
-from training.breakout_objects import compare, events, read, truth
-from training.scenes import rgba, stacked
+from sims.breakout import Breakout, objects
+from sims.breakout.objects import compare, events, read, truth
+from training.evaluation.starts import rgba, stacked
 
 KNOWN = ("ball_x", "ball_y", "balls", "bricks", "torn", "lives", "scars", "strays")
 
@@ -31,6 +30,7 @@ def played(scenario: str, seed: int, steps: int = 200, worlds: int = 24) -> tupl
     return stacked(seen), stacked(there), stacked(told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", Breakout.spec.scenarios)
 def test_objects_and_events_are_exact_on_sim_frames(scenario: str) -> None:
     seen, there, told = played(scenario, 0)
@@ -43,7 +43,7 @@ def test_objects_and_events_are_exact_on_sim_frames(scenario: str) -> None:
     found = events(
         *({k: v[:, cut] for k, v in seen.items()} for cut in (slice(-1), slice(1, None)))
     )
-    assert list(found) == list(breakout_objects.EVENTS)
+    assert list(found) == list(objects.EVENTS)
     for name, happened in found.items():
         # A last step's return of the ball shows only in the step after.
         np.testing.assert_array_equal(happened[:, :-1], told[name][:, :-1], err_msg=name)

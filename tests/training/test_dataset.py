@@ -15,8 +15,8 @@ from test_record import SCREEN, Drift
 
 from sims.breakout import EVENTS, PALETTE, Breakout
 from sims.errors import UserError
-from training.dataset import Arrays, Dataset
-from training.images import encode_png
+from training.data.dataset import Arrays, Dataset
+from training.data.images import encode_png
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +168,15 @@ def test_images_are_exact_for_any_pixels() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (5, 7, 13, 3), np.uint8)
     for image, frame in zip(encode_png(frames), frames, strict=True):
         assert np.array_equal(np.array(Image.open(io.BytesIO(image))), frame)
+
+
+def test_what_another_tool_recorded_is_called_that_and_left_alone(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    shutil.copytree(tiny_dataset, theirs, ignore=shutil.ignore_patterns("wmsite", "decoded"))
+    with pytest.raises(
+        UserError, match=r"another tool recorded it.*nothing of it was touched"
+    ) as e:
+        Dataset.open(theirs)
+    assert "delete" not in str(e.value)

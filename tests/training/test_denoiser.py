@@ -5,18 +5,18 @@ import itertools
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from sims import breakout
-from training.denoising import torn, windows
-from training.evaluate import evaluate
-from training.models import watch
-from training.models.denoiser import CONTEXT, PURE, SPREAD, Config, Model, shares
+from training.evaluation.evaluate import evaluate
+from training.evaluation.players import tensors
+from training.evaluation.starts import make_scene
+from training.families.base import watch
+from training.families.denoiser.loss import torn, windows
+from training.families.denoiser.model import CONTEXT, PURE, SPREAD, Config, Model, shares
 from training.recipe import Recipe
-from training.scenes import make_scene
-from training.train import train
+from training.trainer.train import train
 
 PALETTE = tuple(tuple(int(v) for v in colour) for colour in breakout.PALETTE)
 SMALL = {"channels": 24, "blocks": 2, "offered": [1, 4]}
@@ -70,15 +70,16 @@ def test_it_sees_the_frames_that_it_was_shown_and_no_others(
     model: Model, tiny_recipe: Recipe
 ) -> None:
     scene = make_scene(breakout.Breakout, tiny_recipe, 0, CONTEXT, 2, 3)
-    given = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in scene.history_parts.items()}
+    given = tensors(scene.history_parts)
     state = watch(model, **given)
+    frames = given["shown"]["frame"]
     assert set(state) == {"frame", "past", "given", "turn"}
-    assert torch.equal(state["frame"], given["frames"][:, -1])
-    assert torch.equal(state["past"], given["frames"][:, :-1])
+    assert torch.equal(state["frame"], frames[:, -1])
+    assert torch.equal(state["past"], frames[:, :-1])
     assert torch.equal(state["given"], torch.cat([given["actions"], given["chances"]], 2))
     with torch.no_grad():
         frame, after, heads = model.step(state, torch.zeros(3, 3), torch.zeros(3, 1))
-    assert torch.equal(after["past"], given["frames"][:, 1:]) and torch.equal(after["frame"], frame)
+    assert torch.equal(after["past"], frames[:, 1:]) and torch.equal(after["frame"], frame)
     assert frame.dtype == torch.uint8 and heads["reward"].shape == (3,)
 
 
@@ -115,6 +116,7 @@ def test_what_is_torn_is_in_part_as_it_was_in_the_frame_before() -> None:
     assert torch.equal(torn(shown, 0.0), shown)
 
 
+@pytest.mark.slow
 def test_it_learns_by_the_recipe_and_is_evaluated_with_every_sampler(
     tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
-import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -13,8 +13,8 @@ from test_record import manifest, read_as_consumers_do
 
 from sims.driving import Driving
 from sims.errors import UserError
-from training import record
-from training.dataset import Dataset
+from training.data import record
+from training.data.dataset import Dataset
 from training.recipe import Data, DataRecipe
 
 SPEC = Driving.spec
@@ -43,8 +43,10 @@ def rows_of(path: Path, column: str) -> list[object]:
     return table[column].to_pylist()  # type: ignore[no-any-return]
 
 
-def test_consumers_read_what_the_sim_sensed(tiny_drives: Path, tmp_path: Path) -> None:
-    data = read_as_consumers_do(tiny_drives, tmp_path)
+def test_consumers_read_what_the_sim_sensed(
+    datasets: ModuleType, tiny_drives: Path, tmp_path: Path
+) -> None:
+    data = read_as_consumers_do(datasets, tiny_drives, tmp_path)
     assert data.features["observation.lidar"] == datasets.Array2D((16, 128), "float32")
     plain = datasets.load_dataset(str(tiny_drives), cache_dir=str(tmp_path / "2"), split="train")
     assert np.shape(plain[0]["observation.waypoints"]) == (10, 2)

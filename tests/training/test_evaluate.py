@@ -2,18 +2,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sims.breakout import Breakout
-from training import agreement, bootstrap, evaluate, players
-from training.agreement import agree, detector_error, matches, pixel_figures
-from training.detectors import DETECTORS
+from sims.breakout.detector import DETECTOR
+from training.evaluation import agreement, bootstrap, evaluate, heads, players
+from training.evaluation.agreement import agree, detector_error, matches, pixel_figures
+from training.evaluation.starts import Scene, make_scene, rgba
 from training.recipe import Recipe
-from training.scenes import Scene, make_scene, rgba
-
-DETECTOR = DETECTORS["breakout"]
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +104,17 @@ def test_controllability_tells_a_paddle_that_obeys_from_one_that_does_not(scene:
 def test_a_sample_measures_any_player(tiny_recipe: Recipe) -> None:
     sample = evaluate.Sample.make(Breakout, tiny_recipe, 4, rollouts=3, steps=40)
     assert sample is not None
-    keys = ["ball_held@30", "ball_held@40", "controllability", "f1_all", "survived"]
+    told = ["end_recall", "end_precision", "reward_error"]
+    keys = ["ball_held@30", "ball_held@40", "controllability", "f1_all", *told, "survived"]
     assert [c["key"] for c in sample.columns] == keys
     real = sample.measure(players.Real(Breakout))
-    assert {k: v["mean"] for k, v in real.items() if v} == dict.fromkeys(keys, 100.0)
+    wanted = dict.fromkeys(keys, 100.0) | {"reward_error": 0.0}
+    # In so few games none need end, nor give anything.
+    assert {k: v["mean"] for k, v in real.items() if v} == {k: wanted[k] for k in real if real[k]}
+    assert set(keys) - {k for k in real if real[k]} <= set(told)
     still = sample.measure(players.Still())
-    assert all(still[k]["mean"] < 100 for k in keys if still[k])  # type: ignore[index]
+    assert all(still[k]["mean"] < 100 for k in keys if still.get(k))  # type: ignore[index]
+    assert not set(told) & set(still), "what says nothing has no figure"
 
 
 def test_a_world_without_detector_has_no_sample(tiny_recipe: Recipe) -> None:
@@ -123,6 +127,65 @@ def test_strips_show_only_steps_that_were_played(scene: Scene, tmp_path: Path) -
     steps = evaluate.strip(ended, scene.frames, 2, tmp_path / "a" / "strip.png")
     assert steps == [1, 4, 8, 12]
     assert (tmp_path / "a" / "strip.png").is_file()
+
+
+def test_a_game_that_ended_while_it_was_watched_has_no_strip(scene: Scene, tmp_path: Path) -> None:
+    over = dataclasses.replace(scene, alive=np.zeros((6, 120), bool))
+    assert evaluate.strip(over, scene.frames, 2, tmp_path / "strip.png") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("last", [2, 12])
+def test_games_that_end_within_a_few_steps_are_measured(tiny_recipe: Recipe, last: int) -> None:
+    class Short(Breakout):
+        """Over after `last` steps."""
+
+        def step(self, actions: Any, chance: Any = None) -> tuple[Any, Any, Any]:
+            rewards, ended, truncated = super().step(actions, chance)
+            self.state["lives"][self.state["tick"] >= last] = 0
+            return rewards, ended | (self.state["tick"] >= last), truncated
+
+    sample = evaluate.Sample.make(Short, tiny_recipe, 4, rollouts=3, steps=20)
+    assert sample is not None
+    assert len(sample.starts.history) == 0 if last == 2 else len(sample.starts.history) > 0
+    found = sample.measure(players.Real(Short))
+    assert (found["survived"] is None) == (last == 2)
+
+
+def test_ends_and_rewards_are_compared_until_the_game_ends(scene: Scene) -> None:
+    ends = np.zeros((6, 120), bool)
+    ends[:3, 50] = True
+    alive = np.cumsum(ends, 1) - ends == 0
+    rewards = np.zeros((6, 120), np.float32)
+    rewards[:, 10] = 10
+    known = dataclasses.replace(scene, ends=ends, alive=alive, rewards=rewards)
+    mine = np.zeros((6, 120), bool)
+    mine[0, 51] = True  # after the end: nobody plays on
+    mine[1, 49] = mine[2, 45] = mine[4, 7] = True  # right, too early, never
+    values = [0.0, 10.0]
+    said = heads.Heads(rewards * 0.8 - 1, mine)
+    found = agreement.head_figures(agreement.head_counts(said, known, values))
+    means = {k: v["mean"] for k, v in found.items() if v}
+    assert means == pytest.approx(
+        {"end_recall": 100 / 3, "end_precision": 100 / 3, "reward_error": 0.0}
+    )
+    # Nothing is named where any value may be meant.
+    raw = agreement.head_figures(agreement.head_counts(said, known, []))["reward_error"]
+    assert raw and raw["mean"] > 100
+    assert agreement.head_figures(agreement.head_counts(None, known, values)) == {}
+
+
+def test_a_scene_says_when_its_games_end_and_what_they_gave(tiny_recipe: Recipe) -> None:
+    shares = dataclasses.replace(tiny_recipe.data, behaviours={"bad": 1.0})
+    recipe = dataclasses.replace(tiny_recipe, data=shares)
+    ended = make_scene(Breakout, recipe, 0, history=4, steps=150, rollouts=6)
+    assert 2 < ended.ends.sum() <= 6
+    assert not (ended.ends & ~ended.alive).any()
+    assert np.array_equal(ended.ends[:, :-1], ended.alive[:, :-1] & ~ended.alive[:, 1:])
+    assert set(heads.values_of(ended.rewards)) <= {0.0, 10.0, 20.0}
+    real = agree(players.Real(Breakout), [ended], DETECTOR, [1], heads.values_of(ended.rewards))
+    told = {k: v["mean"] for k, v in agreement.head_figures(real.heads).items() if v}
+    assert told == {"end_recall": 100, "end_precision": 100, "reward_error": 0}
 
 
 def test_intervals_hold_the_mean_and_narrow_with_more_rollouts() -> None:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from sims.breakout import Breakout
-from training.models.landmarks import Landmarks
-from training.models.laws import GIVEN, Laws
-from training.models.twins import Twins
-from training.objective import surprise
-from training.scenes import one_hot, sensor_matrix
+from training.evaluation.starts import one_hot, sensor_matrix
+from training.families.object_laws.landmarks import Landmarks
+from training.families.object_laws.laws import GIVEN, Laws
+from training.families.object_laws.loss import surprise
+from training.families.object_laws.twins import Twins
 
 LOW, HIGH = (0.0, -1.5, 1.0), (62.0, 1.5, 51.0)  # a place, a speed, another place
 
@@ -58,6 +58,7 @@ def test_given_laws_are_exact(laws: Laws) -> None:
     torch.testing.assert_close(known[1, 2, 5:], 9 + half - 6.5)
 
 
+@pytest.mark.slow
 def test_the_forecast_and_the_laws_are_found_in_play() -> None:
     """Free flight, the serve, the angle off the paddle: what a few thousand steps show, exactly."""
     sim = Breakout(64)

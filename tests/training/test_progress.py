@@ -21,7 +21,7 @@ def test_a_log_gets_plain_lines() -> None:
         progress.update(25, loss=0.5)
     lines = log.getvalue().splitlines()
     assert lines[0] == "train x: started"
-    assert lines[1].startswith("train x: 75%,") and lines[1].endswith("left loss=0.5")
+    assert lines[1].startswith("train x: 75%,") and lines[1].endswith("left, loss: 0.5")
     assert "done" in lines[2] and "\r" not in log.getvalue()
 
 
@@ -30,7 +30,16 @@ def test_a_terminal_gets_a_bar_with_time_left() -> None:
     with Progress("record x", total=10, stream=terminal) as progress:
         for _ in range(10):
             progress.update(1, episodes=3)
-    assert "record x 100%|" in terminal.getvalue() and "episodes=3" in terminal.getvalue()
+    assert "record x 100%|" in terminal.getvalue() and "episodes: 3" in terminal.getvalue()
+
+
+def test_what_ends_early_ends_at_100_percent() -> None:
+    log, terminal = io.StringIO(), Terminal()
+    for stream in (log, terminal):
+        with Progress("train x", total=100, unit="%", stream=stream) as progress:
+            progress.update(99.2)
+    assert "train x: 100%" in log.getvalue().splitlines()[-1]
+    assert "train x 100%|" in terminal.getvalue()
 
 
 def test_a_failure_is_not_called_done() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from training.ranks import Ranks, launch
+from training.trainer.ranks import Ranks, launch
 
 
 def test_ranks_take_the_steps_of_one_process_with_all_their_games(tmp_path: Path) -> None:
@@ -21,7 +21,10 @@ def test_ranks_take_the_steps_of_one_process_with_all_their_games(tmp_path: Path
             optimiser.zero_grad()
             (model(mine) ** 2).mean().backward()
             # What the first rank says is what all hear.
-            assert ranks.average(list(model.parameters()), float(step - ranks.rank)) == step
+            told = ranks.average(
+                list(model.parameters()), float(step - ranks.rank), float(ranks.rank)
+            )
+            assert told == (step, (ranks.size - 1) / 2)
             optimiser.step()
         torch.save(model.state_dict(), tmp_path / f"{ranks.size}-{ranks.rank}.pt")
 

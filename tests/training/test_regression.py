@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from training.regression import regress
+from training.families.object_laws.regression import regress
 
 
 def mixed(rows: int, share: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,8 +19,8 @@ from test_record import digest, manifest, read_as_consumers_do, with_data
 
 from sims.breakout import Breakout
 from sims.errors import UserError
-from training import record
-from training.dataset import Dataset
+from training.data import record
+from training.data.dataset import Dataset
 from training.recipe import Recipe, to_json
 
 
@@ -34,6 +35,7 @@ def whole(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return record.record(Breakout, recipe, tmp_path_factory.mktemp("one"), "x", processes=1)
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_bytes_as_one(
     recipe: Recipe, whole: Path, tmp_path: Path
 ) -> None:
@@ -42,14 +44,16 @@ def test_two_processes_make_the_same_bytes_as_one(
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
-def test_shards_are_parts_of_one_dataset(recipe: Recipe, whole: Path, tmp_path: Path) -> None:
+def test_shards_are_parts_of_one_dataset(
+    datasets: ModuleType, recipe: Recipe, whole: Path, tmp_path: Path
+) -> None:
     rows = manifest(whole)
     assert [r["episode_index"] for r in rows] == list(range(len(rows)))
     assert len({r["seed"] for r in rows}) == len(rows)
     assert sum(r["length"] for r in rows) == 1800
     info = json.loads((whole / "meta/info.json").read_text())
     assert list(info["splits"]) == ["train", "test", "val"]
-    data = read_as_consumers_do(whole, tmp_path)
+    data = read_as_consumers_do(datasets, whole, tmp_path)
     assert data["index"] == list(range(1800))
     tasks = pq.read_table(whole / "meta/tasks.parquet").to_pylist()
     named = {row["task_index"]: row["task"] for row in tasks}
@@ -62,6 +66,7 @@ def test_shards_are_parts_of_one_dataset(recipe: Recipe, whole: Path, tmp_path: 
     assert Dataset.open(whole, Breakout.spec).load("val").frames.shape[0] > 100
 
 
+@pytest.mark.slow
 def test_whoever_records_the_last_shard_makes_the_dataset(
     recipe: Recipe, whole: Path, tmp_path: Path
 ) -> None:
@@ -104,15 +109,17 @@ def test_a_shard_that_another_records_is_refused(recipe: Recipe, tmp_path: Path)
 RECORDER = """
 import json, sys
 from pathlib import Path
+from types import ModuleType
 from sims.breakout import Breakout
 from training.recipe import from_json
-from training.record import record
+from training.data.record import record
 if __name__ == "__main__":
     recipe = from_json(json.loads(sys.argv[1]))
     record(Breakout, recipe, Path(sys.argv[2]), "x", processes=int(sys.argv[3]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_killed_recorder_leaves_whole_shards_and_the_next_goes_on(
     tiny_recipe: Recipe, tmp_path: Path, processes: int

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sims.breakout import PALETTE, Breakout
-from training.dataset import Dataset
+from training.data.dataset import Dataset
+from training.evaluation.starts import sensor_matrix
 from training.recipe import Recipe
-from training.scenes import sensor_matrix
-from training.streams import Both, Guess, Live, Recorded, Tick
+from training.trainer.streams import Both, Guess, Live, Recorded, Tick
 
 GAMES = 6
 

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +19,12 @@ import torch
 
 from sims.breakout import BALL, LIFE, PADDLE, Breakout
 from sims.errors import UserError
-from training.dataset import Dataset
-from training.evaluate import evaluate
-from training.recipe import Recipe, load, to_json
-from training.train import schedule, train
-from training.weights import build, fit, load_model, start_from
+from training.data.dataset import Dataset
+from training.evaluation.evaluate import evaluate
+from training.recipe import Recipe, Train, from_json, load, to_json
+from training.trainer.checkpoints import build, fit, load_model, start_from
+from training.trainer.divergence import Watch
+from training.trainer.train import schedule, train
 
 SMALL = {
     "channels": 16,
@@ -31,6 +34,7 @@ SMALL = {
     "landmarks": [{"x": "ball.0", "y": "ball.1", "present": "ball_present"}],
 }
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow  # All of it trains.
 KEYS = {"sim": "s", "data": "d", "train": "t"}
 
 
@@ -69,10 +73,10 @@ def test_training_learns_and_writes_all_that_made_it(
     metrics = evaluate(tmp_path, Breakout, recipe)
     rows = {row["name"]: row["values"] for row in metrics["rows"]}
     baselines = ["last frame repeated", "action zeroed", "no carried state"]
-    assert list(rows) == ["recurrent", *baselines, "the sim's frames, as read"]
+    assert list(rows) == ["object_laws", *baselines, "the sim's frames, as read"]
     keys = [column["key"] for column in metrics["columns"]]
-    assert all(set(rows[name]) == set(keys) for name in ("recurrent", *baselines))
-    for table, players in (("events", list(rows)), ("autonomy", ["recurrent", baselines[2]])):
+    assert all(set(rows[name]) == set(keys) for name in ("object_laws", *baselines))
+    for table, players in (("events", list(rows)), ("autonomy", ["object_laws", baselines[2]])):
         found = metrics[table]
         names = [row["name"] for row in found["rows"]]
         assert names[: len(players)] == players
@@ -80,7 +84,7 @@ def test_training_learns_and_writes_all_that_made_it(
         assert all(set(row["values"]) <= set(keys) for row in found["rows"])
     sim = metrics["autonomy"]["rows"][-1]
     assert sim["name"] == "the sim itself" and sim["values"]["survived"]["mean"] == 100
-    assert set(metrics["autonomy"]["curve"]["series"]) == {"recurrent", baselines[2], sim["name"]}
+    assert set(metrics["autonomy"]["curve"]["series"]) == {"object_laws", baselines[2], sim["name"]}
     assert (tmp_path / metrics["strips"][0]["file"]).is_file()
 
 
@@ -91,7 +95,7 @@ def test_a_killed_run_goes_on_where_it_was(
     script = tmp_path / "run.py"
     script.write_text(
         "import json, sys\nfrom pathlib import Path\nfrom training.recipe import from_json\n"
-        "from sims.breakout import Breakout\nfrom training.train import train\n"
+        "from sims.breakout import Breakout\nfrom training.trainer.train import train\n"
         "recipe = from_json(json.loads(Path(sys.argv[1]).read_text()))\n"
         f"train(recipe, Path(sys.argv[2]), Path(sys.argv[3]), Breakout, keys={KEYS!r})\n"
     )
@@ -116,6 +120,36 @@ def test_a_killed_run_goes_on_where_it_was(
     train(more, tiny_dataset, out, Breakout, keys=KEYS)
     assert json.loads((out / "provenance.json").read_text())["steps"] == saved + 3
     load_model(out)
+
+
+def test_training_recovers_from_an_explosion_and_says_so(
+    tiny_recipe: Recipe,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = small(tiny_recipe, steps=150, batch=4, unroll=1, teacher_share=1.0)
+    learned = {}
+    for name, watches in (("watched", True), ("alone", False)):
+        steps = iter(range(10**6))
+
+        def exploding(plan: Train, progress: float, steps: Iterator[int] = steps) -> Any:
+            rate, horizon = schedule(plan, progress)
+            return (3000.0 if 110 <= next(steps) < 114 else rate), horizon
+
+        with monkeypatch.context() as patch:
+            patch.setattr("training.trainer.train.schedule", exploding)
+            if not watches:
+                patch.setattr(Watch, "exploded", lambda self, loss: False)
+            train(recipe, tiny_dataset, tmp_path / name, Breakout, keys=KEYS)
+        said = capsys.readouterr().err
+        assert ("the loss exploded; back to the weights before it, at 50 %" in said) == watches
+        learned[name] = json.loads((tmp_path / name / "curve.json").read_text())[-1]
+    # Without help it is still lost, or no number at all.
+    print(learned)
+    assert learned["watched"]["sensor_loss"] < 1.0
+    assert not learned["alone"]["sensor_loss"] < 5 * learned["watched"]["sensor_loss"]
 
 
 def test_fine_tuning_starts_from_the_nearest_weights(
@@ -145,8 +179,8 @@ def test_fine_tuning_starts_from_the_nearest_weights(
 def test_edited_colours_are_told_apart(tiny_dataset: Path) -> None:
     dataset = Dataset.open(tiny_dataset)
     arrays = dataset.load("train")
-    recipe = load(ROOT / "recipes" / "breakout" / "recurrent.toml")
-    shipped = ROOT / "weights" / "breakout" / "recurrent"
+    recipe = load(ROOT / "recipes" / "breakout" / "object_laws.toml")
+    shipped = ROOT / "weights" / "breakout" / "object_laws"
     # Three colours become others, and with that all of them may stand in another order.
     edits = {BALL: (3, 200, 7), PADDLE: (250, 251, 1), LIFE: (9, 9, 9)}
     now = [edits.get(tuple(c), tuple(c)) for c in arrays.palette.tolist()]
@@ -183,10 +217,13 @@ def test_a_model_key_that_is_not_there_is_named(tiny_recipe: Recipe, tiny_datase
     def asked(**model: object) -> None:
         build(dataclasses.replace(tiny_recipe, model=model), arrays, dataset.spec)
 
-    with pytest.raises(UserError, match=r"unknown key model\.chanels\. Known keys: blocks"):
-        asked(chanels=3)
-    with pytest.raises(UserError, match=r"model\.landmarks: unknown key z. Known keys: x, y"):
-        asked(landmarks=[{"z": "ball.0"}])
+    def read(**model: object) -> None:
+        from_json(to_json(tiny_recipe) | {"model": model, "finetune": None})
+
+    with pytest.raises(UserError, match=r"unknown key model\.chanels; nearest is model\.channels"):
+        read(chanels=3)
+    with pytest.raises(UserError, match=r"unknown key model\.landmarks\[0\]\.z; nearest is"):
+        read(landmarks=[{"z": "ball.0"}])
     with pytest.raises(UserError, match=r"no sensor value 'bal\.0'; the sim has ball\.0, ball\.1"):
         asked(landmarks=[{"x": "bal.0"}])
     ball, paddle = {"x": "ball.0", "y": "ball.1"}, {"x": "paddle"}

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sims import breakout
-from training.models.laws import DOUBT, GIVEN
-from training.models.recurrent import Config, Model
+from training.families.object_laws.laws import DOUBT, GIVEN
+from training.families.object_laws.model import Config, Model
 
 PALETTE = tuple(tuple(int(v) for v in colour) for colour in breakout.PALETTE)
 BALL, PADDLE = (0, 1, 6, 0.0, 0.0), (4, -1, -1, 6.5, 59.0)

@@ -6,9 +6,9 @@ import torch
 from numpy.typing import NDArray
 
 from sims.breakout import PALETTE, Breakout
-from training.models.units import Units, find_units
-from training.palette import colour_codes, index_by_code
-from training.scenes import rgba
+from training.data.palette import colour_codes, index_by_code
+from training.evaluation.starts import rgba
+from training.families.object_laws.units import Units, find_units
 
 BACKGROUND, BRICK = 0, 1
 

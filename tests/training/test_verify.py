@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from builder.cache import tree_hash
+from builder.project.cache import tree_hash
 from sims.driving import Driving
 from sims.errors import UserError
-from training import verify
-from training.dataset import Dataset
-from training.reading import layout
+from training.data import verify
+from training.data.dataset import Dataset
+from training.data.dataset_manifest import hash_of, seal
+from training.data.files import layout
 
 Change = Callable[[Path], None]
 
@@ -45,7 +46,9 @@ def rewrite(file: Path, change: Callable[[pa.Table, int], pa.Table], honest: boo
     if honest:
         home = file.parents[2]
         told = json.loads((home / "meta/wmsite/recording.json").read_text())
-        told["files"][str(file.relative_to(home))] = file.stat().st_size
+        name = str(file.relative_to(home))
+        told["files"][name], told["hashes"][name] = file.stat().st_size, hash_of(file)
+        told["seal"] = seal(told)
         (home / "meta/wmsite/recording.json").write_text(json.dumps(told))
 
 
@@ -125,6 +128,7 @@ def remove(path: Path) -> None:
 ALL = -1  # Nothing is spoilt: a modality is left out, or a count is not believed.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said", "spoilt"),
     [
@@ -207,3 +211,74 @@ def test_damaged_pixels_spoil_their_episode(copy: Path) -> None:
 def test_a_whole_dataset_has_no_faults(tiny_drives: Path, tiny_dataset: Path) -> None:
     for path in (tiny_drives, tiny_dataset):
         assert verify.everything(Dataset.open(path, skip_bad=True)) == []
+
+
+def aged(path: Path) -> None:
+    """Make of a dataset one that was recorded before files had hashes."""
+    file = path / "meta/wmsite/recording.json"
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps({k: v for k, v in told.items() if k not in ("hashes", "seal")}))
+
+
+@pytest.mark.slow
+def test_one_flipped_bit_anywhere_is_found(copy: Path) -> None:
+    names = sorted(str(p.relative_to(copy)) for p in copy.rglob("*") if p.is_file())
+    chance = np.random.default_rng(1)
+    for name in names:
+        kept = (copy / name).read_bytes()
+        for place in {0, len(kept) - 1, *chance.integers(0, len(kept), 2).tolist()}:
+            data = bytearray(kept)
+            data[place] ^= 1 << int(chance.integers(8))
+            (copy / name).write_bytes(data)
+            try:
+                faults = verify.everything(Dataset.open(copy, skip_bad=True), frames=False)
+                said = "; ".join(map(str, faults))
+            except UserError as error:
+                said = str(error)
+            assert name.rpartition("/")[2] in said, f"{name}, byte {place}: {said or 'no fault'}"
+            assert "\n" not in said
+        (copy / name).write_bytes(kept)
+    assert verify.everything(Dataset.open(copy, skip_bad=True)) == []
+
+
+def test_flipped_data_spoils_its_episode_alone(copy: Path) -> None:
+    """Without a hash too: each page of the data carries its checksum."""
+    aged(copy)
+    file = files(copy)[0]
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    names = [group.column(i).path_in_schema for i in range(group.num_columns)]
+    for name in ("timestamp", "next.reward", "action.list.element"):
+        place = group.column(names.index(name))
+        data = bytearray(kept := file.read_bytes())
+        data[place.data_page_offset + place.total_compressed_size // 2 + 12] ^= 4
+        file.write_bytes(data)
+        faults = verify.everything(Dataset.open(copy, skip_bad=True))
+        assert [fault.episodes for fault in faults] == [(0,)], name
+        assert "can't be read" in str(faults[0])
+        file.write_bytes(kept)
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("meta/tasks.parquet", 300, "meta/tasks.parquet: can't be read"),
+        ("meta/stats.json", 50, "meta/stats.json: can't be read"),
+        ("meta/wmsite/episodes.parquet", 200, "its meta can't be read"),
+        ("meta/wmsite/recording.json", 0, "meta/wmsite/recording.json: is empty"),
+        ("meta/wmsite/recording.json", -1, "meta/wmsite/recording.json: holds nothing"),
+        ("meta/wmsite/recording.json", 90, "meta/wmsite/recording.json: is damaged"),
+    ],
+)
+def test_a_cut_file_of_meta_is_named(
+    copy: Path, name: str, size: int, said: str, old: bool
+) -> None:
+    if old:
+        aged(copy)
+    (copy / name).write_bytes((copy / name).read_bytes()[:size] if size >= 0 else b"{}")
+    try:
+        text = "; ".join(map(str, verify.everything(Dataset.open(copy, skip_bad=True))))
+    except UserError as error:
+        text = str(error)
+        assert "Run: " in text
+    assert said in text

@@ -1,0 +1,87 @@
+"""Driving's model: each observation a second ahead beside the last one repeated; memory to train.
+
+The errors are those of the committed weights, on the same held-out rollouts. The memory is that of
+a process which trains a few steps on all recorded steps, decoding them first.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from bench.table import ROOT, Figure
+from builder.project import steps
+from builder.project.entries import Entry
+from builder.project.worlds import Project
+from sims.errors import UserError
+
+# What each figure of the measure `response` must be: at least, at most (issue 23).
+ASKED = {"sign": (100.0, None), "gain": (0.85, 1.15), "delay": (-1.0, 1.0)}
+WORLD, FAMILY, REPEATED = "driving", "latent", "last observation repeated"
+# Run in a separate process: train a few steps, and print the peak of its memory in bytes.
+TRAIN = """
+import dataclasses, resource, sys
+from pathlib import Path
+from builder.project.entries import Entry
+from builder.project.worlds import Project
+from training.trainer.train import train
+folder, out = map(Path, sys.argv[1:])
+entry = Entry(Project.open(Path(".")).world("driving"), "latent")
+asked, sim = entry.recipe, entry.world.load()
+short = dataclasses.replace(asked, train=dataclasses.replace(asked.train, steps=20))
+train(short, folder, out, sim, keys={})
+print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def measure() -> list[Figure]:
+    """Compare the committed model with baseline and sim, and measure a training's memory."""
+    return [*_ahead(), *_controls(), _memory()]
+
+
+def _controls() -> list[Figure]:
+    """Return how the model obeys the controls, beside what is asked of a driving model."""
+    told = json.loads((ROOT / "weights" / WORLD / FAMILY / "metrics.json").read_text())
+    table = told["measures"]["response"]
+    found = []
+    for column in table["columns"]:
+        figure = table["rows"][0]["values"][column["key"]]
+        low, high = ASKED[column["key"].partition("@")[0]]
+        said = f"{WORLD}/{FAMILY}, {column['label']}"
+        value, unit = figure and figure["mean"], column["unit"]
+        found.append(Figure(said, value, unit, at_least=low, at_most=high))
+    return found
+
+
+def _ahead() -> list[Figure]:
+    """Return how far each figure is on the better side of the baseline's, a second ahead."""
+    file = ROOT / "weights" / WORLD / FAMILY / "metrics.json"
+    told = json.loads(file.read_text())
+    rows = {row["name"]: row["values"] for row in told["rows"]}
+    second = round(Project.open(ROOT).world(WORLD).spec.rate)
+    found = []
+    for column in (c for c in told["columns"] if c["step"] == second):
+        mine, still = (rows[name][column["key"]]["mean"] for name in (FAMILY, REPEATED))
+        better = mine - still if column["better"] == "high" else still - mine
+        said = f"{WORLD}/{FAMILY} at {second} steps, {column['label']}: better than repeated by"
+        note = f"{mine:.4g}, repeated {still:.4g} {column['unit']}"
+        # More than nothing: an equal figure is no better one.
+        found.append(Figure(said, better, column["unit"], at_least=1e-9, note=note))
+    return found
+
+
+def _memory() -> Figure:
+    entry = Entry(Project.open(ROOT).world(WORLD), FAMILY)
+    folder = steps.dataset(entry)
+    shutil.rmtree(folder / "decoded", ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="wmsite-bench-") as out:
+        command = [sys.executable, "-c", TRAIN, str(folder), out]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise UserError("bench driving: the training failed. Run: the same, and look")
+    peak = int(done.stdout.split()[-1]) / 1e9
+    told = f"{entry.recipe.data.steps:,} recorded steps of {WORLD} while training: peak memory"
+    return Figure(told, peak, "GB", at_most=3.0, note="decoding them included")

@@ -1,0 +1,1 @@
+"""The code that only `wmsite serve` needs: the server, and the stream of changes."""

@@ -1,0 +1,343 @@
+"""The server of `wmsite serve`: the site as a good host sends it, and a stream of changes.
+
+The page gets all messages over that stream from the same origin; the site holds none of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import html
+import ipaddress
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from builder import chromium
+from builder.project import cache
+from sims.errors import UserError
+
+HASHED = re.compile(r"-[0-9a-f]{12}/")
+LIVE = "__wmsite/"
+LIVE_JS = Path(__file__).with_name("live.js")
+PORTS = 20
+LONGEST = 4096  # characters of an address
+SILENT = 30.0  # seconds after which a silent connection is dropped
+CONNECTIONS = 64  # connections at a time, one thread for each
+STREAMS = 32  # of them, pages that listen to the stream
+OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass
+class State:
+    """The messages for the pages, and the way to wake the pages."""
+
+    version: str = ""  # the version of the site
+    error: str | None = None  # the error of the last edit
+    training: dict[str, Any] | None = None  # the progress of the model of the last edit
+    edits: int = 0  # the number of changes of a sim's files
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    number: int = 0
+
+    def tell(self, **news: Any) -> None:
+        """Change the given values and wake every page, if a value is new."""
+        with self.changed:
+            if all(getattr(self, name) == value for name, value in news.items()):
+                return
+            for name, value in news.items():
+                setattr(self, name, value)
+            self.number += 1
+            self.changed.notify_all()
+
+
+def version_of(out: Path) -> str:
+    """Return the version of the site in a folder, or ""."""
+    told = cache.read_json(out / "wm" / "site.json", dict)
+    return str(told.get("version", "")) if told else ""
+
+
+def injected(page: bytes, base: str, version: str) -> bytes:
+    """Return a page with the live reload, which knows the version of the page."""
+    src = html.escape(f"{base}{LIVE}live.js")
+    tag = f'<script src="{src}" data-version="{version}" defer></script></body>'
+    return page.replace(b"</body>", tag.encode(), 1)
+
+
+def adjusted(out: Path, base: str) -> bytes:
+    """Return site.json in agreement with the served pages, which contain the live reload."""
+    told = json.loads((out / "wm" / "site.json").read_bytes())
+    for entry in told["files"]:
+        if entry["url"].endswith(".html"):
+            page = (out / "wm" / entry["url"]).resolve().read_bytes()
+            page = injected(page, base, told["version"])
+            entry |= {"sha256": cache.sha256(page), "bytes": len(page)}
+    told["version"] = cache.key(served=told["version"], base=base)[:12]
+    return json.dumps(told).encode()
+
+
+def listen(
+    out: Path,
+    base: str,
+    state: State,
+    host: str,
+    port: int | None,
+    sims: Callable[[], Mapping[str, Mapping[str, str]]] = dict,
+) -> ThreadingHTTPServer:
+    """Return a server on the requested port, or on the first free port from 8000.
+
+    `base` is the path that the site is served under, in the form of an address. `sims` returns the
+    current files of each world's sim.
+    """
+    told = {"out": out, "base": base, "state": state, "names": names_of(host)}
+    handler = type("Handler", (_Handler,), {**told, "sims": staticmethod(sims)})
+    for candidate in [port] if port is not None else range(8000, 8000 + PORTS):
+        try:
+            return _Server((host, candidate), handler)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise UserError(f"serve: can't listen on {host}:{candidate}; {error}") from None
+    tried = f"port {port} is" if port is not None else f"ports 8000 to {7999 + PORTS} are"
+    raise UserError(f"serve: {tried} busy. Run: wmsite serve --port with a free one")
+
+
+def names_of(host: str) -> frozenset[str] | None:
+    """Return the names that a request may call this server by; None: any numeric address.
+
+    Another site could point its own name at this address; requests from its pages use that name.
+    """
+    if host in ("", "0.0.0.0", "::"):
+        return None
+    return frozenset({*OWN_NAMES, host.strip("[]").lower()})
+
+
+def called(header: str) -> str:
+    """Return the name in a Host header, without the port and brackets."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]+)(?::\d{1,5})?", header.strip())
+    return found[1].strip("[]").lower() if found else ""
+
+
+class _Server(ThreadingHTTPServer):
+    """One thread for each connection, up to a limit: the longest silent connection makes room."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 2 * CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        self.room = threading.BoundedSemaphore(CONNECTIONS)
+        self.streams = threading.BoundedSemaphore(STREAMS)
+        self.waiting: dict[socket.socket, float] = {}  # waiting for a request, since when
+        self.guard = threading.Lock()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own, after there is room."""
+        if not self.room.acquire(blocking=False):
+            self._drop_longest()
+            if not self.room.acquire(timeout=1):
+                self.shutdown_request(request)
+                return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # No thread can be started.
+            self.room.release()
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection to its end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.room.release()
+
+    def wait(self, request: socket.socket, waits: bool) -> None:
+        """Note that a connection waits for a request, or has one."""
+        with self.guard:
+            if waits:
+                self.waiting[request] = time.monotonic()
+            else:
+                self.waiting.pop(request, None)
+
+    def _drop_longest(self) -> None:
+        with self.guard:
+            if not self.waiting:
+                return
+            longest = min(self.waiting, key=self.waiting.__getitem__)
+            del self.waiting[longest]
+            with contextlib.suppress(OSError):  # It has ended by itself.
+                longest.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing if a browser has gone away."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Serve files as a good static host does, and the event stream of the live reload."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = SILENT
+    server: _Server
+    out: Path
+    base: str
+    state: State
+    sims: Callable[[], Mapping[str, Mapping[str, str]]]
+    names: frozenset[str] | None
+
+    def handle_one_request(self) -> None:
+        """Answer one request; until all of it has arrived, this connection may be dropped."""
+        self.server.wait(self.connection, True)
+        try:
+            super().handle_one_request()
+        finally:
+            self.server.wait(self.connection, False)
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        self.server.wait(self.connection, False)
+        if not self._welcome():
+            self._refuse(HTTPStatus.FORBIDDEN, "serve answers to its own names alone: see --host")
+            return
+        try:
+            path = unquote(urlsplit(self.path).path)
+        except ValueError:
+            path = "\0"
+        if len(self.path) > LONGEST or CONTROL.search(path):
+            self._refuse(HTTPStatus.BAD_REQUEST, "no address of a site")
+            return
+        base = unquote(self.base)
+        if not path.startswith(base):
+            if path == "/" or f"{path}/" == base:
+                self._reply(HTTPStatus.FOUND, b"", "text/plain", {"Location": self.base})
+            else:
+                self._missing()
+            return
+        inner = path[len(base) :]
+        if inner == f"{LIVE}live.js":
+            self._reply(HTTPStatus.OK, LIVE_JS.read_bytes(), chromium.content_type("live.js"))
+        elif inner == f"{LIVE}sims.json":
+            data = json.dumps(self.sims()).encode()
+            self._reply(HTTPStatus.OK, data, chromium.content_type("sims.json"))
+        elif inner == f"{LIVE}events":
+            self._events()
+        else:
+            self._file(inner)
+
+    do_HEAD = do_GET
+
+    def _welcome(self) -> bool:
+        name = called(self.headers.get("Host", ""))
+        if self.names is not None:
+            return name in self.names
+        try:
+            return name in OWN_NAMES or bool(ipaddress.ip_address(name))
+        except ValueError:
+            return False
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        self.close_connection = True
+        self._reply(status, f"{status.value}: {why}\n".encode(), "text/plain; charset=utf-8")
+
+    def _file(self, inner: str) -> None:
+        try:
+            file = (self.out / inner).resolve()
+            if self.out != file and self.out not in file.parents:
+                self._missing()
+                return
+            if file.is_dir():
+                if inner and not inner.endswith("/"):
+                    where = {"Location": f"{self.base}{quote(inner)}/"}
+                    self._reply(HTTPStatus.FOUND, b"", "text/plain", where)
+                    return
+                file /= "index.html"
+            data = file.read_bytes()
+        except (OSError, RuntimeError):  # Missing, a loop of links, a name of 300 characters.
+            self._missing()
+            return
+        self._send(HTTPStatus.OK, data, file.suffix, inner)
+
+    def _missing(self) -> None:
+        try:
+            data = (self.out / "404.html").read_bytes()
+        except OSError:
+            data = b"not found"
+        self._send(HTTPStatus.NOT_FOUND, data, ".html", "404.html")
+
+    def _send(self, status: HTTPStatus, data: bytes, suffix: str, inner: str) -> None:
+        from builder.site.plugin import POLICY
+
+        policy = POLICY.format(scripts="")
+        if suffix == ".html":
+            found = re.search(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', data)
+            policy = found[1].decode() if found else policy
+            data = injected(data, self.base, version_of(self.out))
+        elif inner == "wm/site.json":
+            data = adjusted(self.out, self.base)
+        immutable = bool(HASHED.search(inner))
+        self._reply(
+            status,
+            data,
+            chromium.content_type(f"file{suffix}"),
+            {
+                "Content-Security-Policy": policy,
+                "Cache-Control": "public, max-age=31536000, immutable" if immutable else "no-store",
+            },
+        )
+
+    def _reply(
+        self, status: HTTPStatus, data: bytes, kind: str, headers: dict[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        for name, value in (headers or {"Cache-Control": "no-store"}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def _events(self) -> None:
+        """Send every change to one page, while it listens."""
+        if self.command == "HEAD":
+            self._reply(HTTPStatus.OK, b"", "text/event-stream")
+        elif not self.server.streams.acquire(blocking=False):
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many pages listen")
+        else:
+            try:
+                self._stream()
+            finally:
+                self.server.streams.release()
+
+    def _stream(self) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        seen = -1
+        while True:
+            with self.state.changed:
+                if self.state.number == seen:
+                    self.state.changed.wait(15)
+                fresh = self.state.number != seen
+                seen = self.state.number
+                names = ("version", "error", "training", "edits")
+                told = json.dumps({name: getattr(self.state, name) for name in names})
+            self.wfile.write(f"data: {told}\n\n".encode() if fresh else b": still here\n\n")
+            self.wfile.flush()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the terminal for builds."""

@@ -1,0 +1,134 @@
+"""Keep recorded moments beside a model whose world has no simulator: its page starts from them.
+
+They lie with the figures in the weights folder, so that a site can be built where the recording is
+not. `Starts` in builder/site/manifest.py says what the file holds.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builder.project import cache
+from builder.site import manifest
+from sims import canvas
+from sims.contract import Array
+from sims.errors import UserError
+from training import contained
+
+if TYPE_CHECKING:
+    from training.data.dataset import Arrays
+
+FILE = "figures/starts.bin"
+MOMENTS = 8
+LARGEST = 1_000_000  # Bytes; a larger file gets fewer moments.
+AHEAD = 2.0  # Seconds: a moment is not so close to the end of its episode, if there is another.
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Recorded moments: all arrays have the leading dimensions [moments, frames of each].
+
+    frames: uint8 [..., cameras, H, W, 3]. sensors: float32, all of the spec one after the other.
+    actions and chances: float32, of the steps between the frames.
+    """
+
+    frames: Array
+    sensors: Array
+    actions: Array
+    chances: Array
+
+    def packed(self) -> bytes:
+        """Return them as the page reads them."""
+        parts = [np.array(self.frames.shape[:2], "<i4"), self.frames]
+        parts += [part.astype("<f4") for part in (self.sensors, self.actions, self.chances)]
+        return zlib.compress(b"".join(np.ascontiguousarray(part).tobytes() for part in parts), 9)
+
+
+def choose(arrays: Arrays, spec: Mapping[str, Any], history: int, count: int = MOMENTS) -> Moments:
+    """Return up to `count` moments of some episodes, evenly spread, each after `history` frames."""
+    ahead = round(AHEAD * spec["rate"])
+    found = next((w for a in (ahead, 1, 0) if len(w := arrays.windows(history - 1 + a))), None)
+    if found is None:
+        raise UserError(
+            f"world {spec['name']!r}: none of its held-out episodes has {history} frames, so that "
+            "a page could start from it. Run: record longer episodes"
+        )
+    count = min(count, len(found))
+    firsts = found[np.linspace(0, len(found) - 1, count + 2).round().astype(int)[1:-1]]
+    rows = firsts[:, None] + np.arange(history)
+    sensors = [
+        np.asarray(arrays.sensors[s["name"]][rows.ravel()], np.float32).reshape(count, history, -1)
+        for s in spec["sensors"]
+    ]
+    none = np.zeros((count, history, 0), np.float32)
+    return Moments(
+        arrays.rgba(rows.ravel())[..., :3].reshape(
+            count, history, *canvas.size(spec["cameras"]), 3
+        ),
+        np.concatenate([none, *sensors], -1),
+        arrays.actions[rows[:, :-1]],
+        arrays.chances[rows[:, :-1]],
+    )
+
+
+def write(weights: Path, dataset: Path, spec: Mapping[str, Any]) -> None:
+    """Write a model's moments from the episodes of its dataset that it did not learn from."""
+    from training.data.dataset import Dataset
+
+    told = cache.read_json(weights / "graphs" / "model.json") or {}
+    opened = Dataset.open(dataset)
+    splits = opened.info["splits"]
+    split = next((name for name in ("test", "val") if name in splits), None)
+    held = opened.load(split, rgb=True)
+    for count in range(MOMENTS, 0, -1):
+        data = choose(held, spec, told["history"], count).packed()
+        if len(data) <= LARGEST:
+            break
+    cache.write(weights / FILE, data)
+
+
+def of(models: list[tuple[manifest.Model, Path]]) -> tuple[manifest.Model, Path]:
+    """Return the model that looks back on the most frames, and the file of its moments.
+
+    `models` pairs each with its folder of graphs. The other models start from the same moments.
+    """
+    model, graphs = max(models, key=lambda pair: pair[0].history)
+    file = contained.inside(graphs.parent, FILE, f"weights {graphs.parent}")
+    if not file.is_file():
+        raise UserError(
+            f"weights {graphs.parent}: {FILE} is missing, the recorded moments from which the page "
+            "starts. Run: wmsite train --full, to make it"
+        )
+    return model, file
+
+
+def told(models: list[tuple[manifest.Model, Path]]) -> manifest.Starts:
+    """Return the moments' part of the manifest: `_ship` of world_folder.py copies the file."""
+    model, file = of(models)
+    data = file.read_bytes()
+    count = int.from_bytes(zlib.decompressobj().decompress(data, 4), "little")
+    return manifest.Starts(
+        url=f"{model.family}/{FILE}", sha256=cache.sha256(data), bytes=len(data), count=count
+    )
+
+
+def unpack(data: bytes, spec: Mapping[str, Any]) -> Array:
+    """Return the frames of `Moments.packed`; UserError for other bytes."""
+    try:
+        whole = zlib.decompress(data)
+        count, history = (int(n) for n in np.frombuffer(whole, "<i4", 2))
+        shape = (count, history, *canvas.size(spec["cameras"]), 3)
+        frames = np.frombuffer(whole, np.uint8, math.prod(shape), 8).reshape(shape)
+    except (zlib.error, ValueError) as error:
+        raise UserError(
+            f"world {spec['name']!r}: its {FILE} is damaged ({error}). "
+            f"Run: wmsite train {spec['name']}"
+        ) from None
+    return frames

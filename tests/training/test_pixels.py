@@ -1,0 +1,151 @@
+"""The family `pixels`: cells, their contents, a step, and a small training of Breakout."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from builder.export.export import export
+from builder.export.runtimes import open_session
+from sims.breakout import Breakout
+from sims.contract import Array
+from sims.errors import UserError
+from training.data.dataset import Dataset
+from training.families.pixels.cells import Contents, cells_of, read, written
+from training.families.pixels.loss import loss, source
+from training.families.pixels.model import Config, Model
+from training.recipe import Recipe
+from training.trainer.checkpoints import build, load_model
+from training.trainer.train import train
+
+RNG = np.random.default_rng(0)
+PALETTE = ((0, 0, 0), (255, 255, 255), (200, 30, 30))
+
+
+def frames(n: int = 6, cameras: int = 2) -> Array:
+    return RNG.integers(0, len(PALETTE), (n, cameras, 8, 12), dtype=np.uint8)
+
+
+def small(**changes: Any) -> Model:
+    contents = RNG.integers(0, len(PALETTE), (5, 16), dtype=np.uint8)
+    told: dict[str, Any] = {
+        "palette": PALETTE, "actions": 2, "chance": 1, "cameras": 2, "height": 8, "width": 12,
+        "channels": 8, "blocks": 3, "contents": written(contents),
+    }  # fmt: skip
+    return Model(Config(**(told | changes))).eval()
+
+
+def all_contents() -> Array:
+    return RNG.integers(0, len(PALETTE), (40, 16), dtype=np.uint8)
+
+
+def shown(games: int = 3) -> dict[str, torch.Tensor]:
+    palette = np.array([[*colour, 255] for colour in PALETTE], np.uint8)
+    return {"frame": torch.from_numpy(palette[frames(games)]), "sensors": torch.zeros(games, 0)}
+
+
+def test_contents_are_numbered_once_and_told_back() -> None:
+    seen, contents = frames(), Contents(4)
+    first, again = contents.number(seen), contents.number(seen[::-1].copy())
+    assert first.shape == (6, 12) and np.array_equal(first[::-1], again)
+    assert np.array_equal(contents.told[first], cells_of(seen, 4))
+    assert len(np.unique(contents.told, axis=0)) == len(contents.told)
+    assert np.array_equal(read(written(contents.told)), contents.told)
+
+
+def test_a_world_of_too_many_shapes_is_sent_to_another_family() -> None:
+    with pytest.raises(UserError, match=r"more than 20 different squares .* 'latent' learns"):
+        Contents(4).number(frames(), most=20)
+
+
+def test_a_cell_that_stays_keeps_what_no_recording_shows() -> None:
+    model, first = small(), shown()
+    state = model.initial(first)
+    with torch.no_grad():
+        model.write.bias[0] = 1000.0  # type: ignore[index]
+        frame, after, heads = model.step(state, torch.rand(3, 2), torch.rand(3, 1))
+        assert torch.equal(frame, first["frame"]) and heads["reward"].shape == (3,)
+        assert set(after) == set(state) and not torch.equal(after["memory"], state["memory"])
+        # Whatever it draws is one of its contents.
+        model.write.bias[0] = -1000.0  # type: ignore[index]
+        frame, *_ = model.step(state, torch.rand(3, 2), torch.rand(3, 1))
+    index = (frame[..., None, :3] == torch.tensor(PALETTE)).all(-1).int().argmax(-1)
+    drawn = cells_of(index.numpy().astype(np.uint8), 4).reshape(-1, 16)
+    known = read(model.config.contents)
+    assert (drawn[:, None] == known[None]).all(-1).any(1).all()
+
+
+def test_its_memory_follows_what_is_shown_and_not_what_it_drew() -> None:
+    model, first, other = small(), shown(), shown()
+    action, chance = torch.rand(3, 2), torch.rand(3, 1)
+    with torch.no_grad():
+        _, after, _ = model.step(model.initial(first), action, chance)
+        model.prior.weight.add_(torch.randn_like(model.prior.weight))
+        _, drawn_otherwise, _ = model.step(model.initial(first), action, chance)
+        _, elsewhere, _ = model.step(model.initial(other), action, chance)
+    assert torch.equal(after["memory"], drawn_otherwise["memory"])
+    assert not torch.equal(after["memory"], elsewhere["memory"])
+
+
+def test_a_drawn_latent_repeats_and_differs_from_step_to_step() -> None:
+    model, first = small(contents=written(all_contents())).warmer(1.0), shown(1)
+    with torch.no_grad():
+        model.write.bias[0] = -1000.0  # type: ignore[index]
+        model.tell.weight.mul_(100.0)  # What is drawn is the latent's alone.
+        games = [[model.initial(first)], [model.initial(first)]]
+        for states in games:
+            for _ in range(6):
+                still = states[-1] | {"frame": first["frame"], "memory": states[0]["memory"]}
+                states.append(model.step(still, torch.zeros(1, 2), torch.zeros(1, 1))[1])
+    one, again = (torch.stack([state["frame"] for state in states[1:]]) for states in games)
+    assert torch.equal(one, again)
+    # The frame, memory and action were the same at each step.
+    assert len(one.flatten(1).unique(dim=0)) > 1
+
+
+@pytest.mark.slow
+def test_it_learns_what_moves_and_loads_again(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    plan = dataclasses.replace(
+        tiny_recipe.train, minutes=60.0, steps=40, batch=4, unroll=4, teacher_share=0.5
+    )
+    recipe = dataclasses.replace(tiny_recipe, family="pixels", model={"size": "small"}, train=plan)
+    train(recipe, tiny_dataset, tmp_path, Breakout, keys={})
+    model = load_model(tmp_path)
+    dataset = Dataset.open(tiny_dataset)
+    arrays = dataset.load("train")
+    fresh = build(recipe, arrays, dataset.spec)
+    assert model.config == fresh.config and model.config.channels == 48
+    losses = []
+    for one in (fresh, model):
+        torch.manual_seed(0)
+        games = source(arrays, Breakout, recipe, 16, 0, one)
+        losses.append(float(loss(one, games, None, plan, 0.0)[0].detach()))
+    assert losses[1] < 0.7 * losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_its_graph_draws_the_same_frames(temperature: float, tmp_path: Path) -> None:
+    model = small().warmer(temperature)
+    with torch.no_grad():
+        # It draws every cell anew.
+        model.write.bias[0] = -1000.0  # type: ignore[index]
+    graph = open_session(export(model, tmp_path, {}))
+    state = model.initial({name: value[:1] for name, value in shown().items()})
+    first = state["frame"]
+    with torch.no_grad():
+        for _ in range(4):
+            action, chance = torch.rand(1, 2), torch.rand(1, 1)
+            fed = {f"state_{name}": value.numpy() for name, value in state.items()}
+            fed |= {"action": action.numpy(), "chance": chance.numpy()}
+            drawn = graph.run(["frame"], fed)[0]
+            frame, state, _ = model.step(state, action, chance)
+            assert np.array_equal(drawn, frame.numpy())
+    assert not torch.equal(frame, first)

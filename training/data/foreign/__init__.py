@@ -1,0 +1,1 @@
+"""Datasets that another tool recorded: read them, and make datasets of ours from them."""

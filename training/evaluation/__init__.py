@@ -1,0 +1,1 @@
+"""The evaluation of a model: starts, players, metrics and intervals."""

@@ -1,0 +1,1 @@
+"""`denoiser`: a frame out of noise, from the earlier frames."""

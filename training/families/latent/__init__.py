@@ -1,0 +1,1 @@
+"""`latent`: every observation encoded into one grid, a gated transition on it, and decoders."""

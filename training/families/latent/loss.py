@@ -1,0 +1,115 @@
+"""The loss of `latent`: every observation, some steps after the model went on alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sims.contract import Sim
+from training.data.dataset import Arrays
+from training.evaluation.players import tensors
+from training.families.base import State
+from training.likeness import likeness
+from training.recipe import Recipe, Train
+from training.trainer.loss import Tally
+from training.trainer.windows import Windows
+
+SHARP = 0.1  # of a picture's loss is the absolute error, the rest the squared error in tenths
+ALIKE = 0.2  # weight of structural similarity
+APART = 3  # pixels between its windows
+NEAR = 0.1  # differences of numbers, in parts of a typical one, below which they are squared
+HITS = 0.2  # weight of whether a ray comes back
+
+
+@dataclass
+class Carried:
+    """A batch on its way: its window on the device, the step that comes next, and the state."""
+
+    window: dict[str, Any]
+    at: int
+    state: State
+
+
+def source(
+    arrays: Arrays, sim_class: type[Sim] | None, recipe: Recipe, size: int, seed: int, model: Any
+) -> Windows:
+    """Return the windows that training reads: a history, then the longest dream."""
+    length = model.config.history - 1 + max(1, recipe.train.dream)
+    return Windows(arrays, size, length, recipe.train, seed)
+
+
+def loss(
+    model: Any, source: Windows, carried: Carried | None, plan: Train, progress: float
+) -> tuple[Tensor, dict[str, float], Carried | None]:
+    """Play up to `unroll` steps of a batch of windows; return loss, figures, and the batch.
+
+    The model sees the recorded observations of the history, then its own. `progress` is not used.
+    """
+    history = model.config.history
+    if carried is None:
+        window = tensors(vars(source.next()), next(model.parameters()).device)
+        carried = Carried(window, 0, model.initial(_shown(model, window, 0)))
+    window, state, tally = carried.window, carried.state, Tally()
+    most = window["actions"].shape[1]
+    last = min(most, history - 1 + max(1, source.horizon))
+    # The steps through the history belong to the first steps alone.
+    stop = min(last, carried.at + plan.unroll + (history - 1 if carried.at == 0 else 0))
+    total, counted = torch.zeros((), device=window["actions"].device), stop - carried.at
+    for t in range(carried.at, stop):
+        state, told = model.advance(state, window["actions"][:, t], window["chances"][:, t])
+        true = _shown(model, window, t + 1)
+        total = total + _errors(model, state, told, true, window, t, plan, tally)
+        if t + 1 < history:
+            state = {**true, "latent": state["latent"]}
+    ahead = Carried(window, stop, {name: value.detach() for name, value in state.items()})
+    return total / max(1, counted), tally.means(), None if stop >= last else ahead
+
+
+def _shown(model: Any, window: dict[str, Any], t: int) -> State:
+    """Return the recorded observations at step `t`, as `advance` takes them."""
+    shown = {name: value[:, t] for name, value in window["shown"].items()}
+    return shown | {"frame": model.opened(shown["frame"])}
+
+
+def _errors(
+    model: Any, made: State, told: State, true: State, window: dict[str, Any], t: int,
+    plan: Train, tally: Tally,
+) -> Tensor:  # fmt: skip
+    """Return the sum of the errors of one step's observations, reward and end."""
+    c = model.config
+    # What is far ahead is hard to know: its errors count in parts of how far it may have changed.
+    ahead = min(c.second, 1 + max(0, t + 1 - c.history)) / c.second
+    gap = made["frame"] - true["frame"]
+    frame = SHARP * gap.abs().mean() + 10 * (1 - SHARP) * gap.square().mean()
+    x, y = (part["frame"].mean(2).flatten(0, 1)[:, None] for part in (made, true))
+    frame = frame + ALIKE * (1 - likeness(x, y, 1.0, APART).mean())
+    sensors = made["frame"].new_zeros(())
+    steps = dict(zip((name for name, *_ in c.large), c.large_step, strict=True))
+    if made["sensors"].shape[1]:
+        unit = model.unit[: made["sensors"].shape[1]] * ahead
+        sensors = sensors + apart(made["sensors"] / unit, true["sensors"] / unit).mean()
+    for name, kind, *_ in c.large:
+        mine, real = (part[name] / (steps[name] * ahead) for part in (made, true))
+        if kind == "scan":
+            hit = (true[name] > 0).float()
+            both = hit * (made[name] > 0)
+            off = apart(mine, real) * both
+            sensors = sensors + off.sum() / both.sum().clamp_min(1.0)
+            back = F.binary_cross_entropy_with_logits(told[name], hit)
+            sensors = sensors + HITS * back
+        else:
+            sensors = sensors + apart(mine, real).mean()
+    head = F.smooth_l1_loss(told["reward"], window["rewards"][:, t] / c.reward_unit)
+    head = head + F.binary_cross_entropy_with_logits(told["ends"], window["ends"][:, t])
+    for name, one in (("frame_loss", frame), ("sensor_loss", sensors), ("head_loss", head)):
+        tally.add(name, one)
+    return frame + 0.3 * plan.sensor_weight * sensors + plan.head_weight * head
+
+
+def apart(mine: Tensor, real: Tensor) -> Tensor:
+    """Return the absolute difference, rounded near 0: what may jump is drawn where it likely is."""
+    return F.smooth_l1_loss(mine, real, reduction="none", beta=NEAR)

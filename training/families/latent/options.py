@@ -1,0 +1,19 @@
+"""The keys of a recipe for `latent`; its `Config` holds the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from training.keys import Key
+
+
+@dataclass(frozen=True)
+class Options:
+    """Keys of `[model]`: this family reads and predicts every observation of a world."""
+
+    patch: Annotated[int, Key("pixels along one side of a cell; even, it divides the frame", 2, 32)]
+    channels: Annotated[int, Key("channels a cell", 8, 512)]
+    detail: Annotated[int, Key("channels of a half cell, where pictures are drawn", 4, 256)]
+    blocks: Annotated[int, Key("3x3 convolutions of the transition", 1, 32)]
+    history: Annotated[int, Key("observations watched before the model goes on alone", 2, 64)]

@@ -1,0 +1,1 @@
+"""`object_laws`: sensors, landmarks and laws, carried from step to step."""

@@ -1,0 +1,243 @@
+"""`pixels`: from frames and actions alone; each frame is chosen as a whole.
+
+A frame is a grid of cells, squares of a few pixels. All that the model knows is in one grid of
+features: what each cell shows and has shown in the two frames before, the carried memory, the
+action and chance. Residual 3x3 convolutions
+mix it, and one pooling over the whole frame tells each cell what happens elsewhere. A gate (as in a
+GRU; Cho et al., 2014, arXiv:1406.1078) writes the memory. It depends on what was seen alone, so a
+frame of the sim can take the place of the model's own at any step.
+
+The next frame is drawn in two parts. First a latent is chosen, one of a few values: where a thing
+goes if it may go one way or the other. Then each cell stays as it is, or takes one of the contents
+that the recordings show. Without the latent, a thing that may be in either of two places is best
+drawn in neither, or torn. The values are few, so training needs no sampling: it is a mixture, and
+its likelihood sums over them (Jacobs et al., 1991, "Adaptive Mixtures of Local Experts",
+doi:10.1162/neco.1991.3.1.79). `prior` says how likely each value is before the next frame is seen.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from training.families.base import State, WorldConfig, WorldModel, nearest
+from training.families.pixels.cells import read
+from training.families.pixels.options import CLASSES, PATCH, PATCHES
+
+SUMMARY = 16  # channels of what the whole frame is told
+MIXED = 0.01  # of the latent's distribution is uniform
+STAYS = 4.0  # how sure, at first, that a cell stays as it is (log odds)
+TURNS = 64  # steps after which the drawn noise repeats
+
+
+@dataclass(frozen=True)
+class Config(WorldConfig):
+    """Sizes of one `pixels` model; in the checkpoint and in the ONNX metadata.
+
+    `contents` are the squares of pixels that a cell can change to, as `cells.written` writes them.
+    """
+
+    size: str = "base"
+    channels: int = 64
+    blocks: int = 6
+    patch: int = PATCH
+    patches: int = PATCHES
+    contents: tuple[str, ...] = ()
+    classes: int = CLASSES
+    temperature: float = 0.0
+    history: int = 8
+
+
+class Model(WorldModel):
+    """The world as cells of a few contents; see the module's docstring.
+
+    Inside, a frame is palette indices [B, rows, columns], all cameras one below the other. `memory`
+    is what is carried, [B, channels, rows / patch, columns / patch]; so are `near` and `far`, which
+    tell the next step, and the one after it, what this frame shows.
+    """
+
+    config: Config
+    palette: Tensor
+    contents: Tensor
+    noise: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        c, p = config.channels, config.patch
+        self.colours = len(config.palette)
+        self.grid = (config.cameras * config.height // p, config.width // p)
+        given = config.actions + config.chance
+        rgba = torch.tensor([[*colour, 255] for colour in config.palette], dtype=torch.float32)
+        self.register_buffer("palette", rgba)
+        told = torch.from_numpy(read(config.contents)).float().reshape(-1, p * p)
+        self.register_buffer("contents", told, persistent=False)
+        # A graph can't draw random numbers: it has a table of them, and turns its pages.
+        generator = torch.Generator().manual_seed(0)
+        uniform = torch.rand(TURNS, config.classes, generator=generator).clamp(1e-6, 1 - 1e-6)
+        self.register_buffer("noise", -torch.log(-torch.log(uniform)), persistent=False)
+
+        self.read = nn.Conv2d(self.colours * p * p, 3 * c, 1)
+        self.recall = nn.Conv2d(c, c, 1, bias=False)
+        self.drive = nn.Linear(given, c)
+        self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
+        self.layers = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.blocks))
+        self.summary = nn.Conv2d(c, SUMMARY, 1)
+        self.spread = nn.Linear(2 * SUMMARY + given, c)
+        self.gate, self.new = nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 1)
+        self.prior = nn.Linear(2 * c, config.classes)
+        self.open = nn.Conv2d(c, 2 * c, 1)
+        self.tell = nn.Linear(config.classes, 2 * c, bias=False)
+        self.write = nn.Conv2d(2 * c, 1 + len(config.contents), 1)
+        self.heads = nn.Sequential(
+            nn.Linear(2 * SUMMARY + given, 2 * c), nn.ReLU(), nn.Linear(2 * c, 2)
+        )
+        self.summary_drawn = nn.Conv2d(2 * c, SUMMARY, 1)
+        with torch.no_grad():
+            self.write.weight.mul_(0.3)
+            nn.init.normal_(self.tell.weight)
+            nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
+            self.write.bias[0] = STAYS  # type: ignore[index]
+            nn.init.constant_(self.gate.bias, 1.0)  # type: ignore[arg-type]
+
+    def kernels(self) -> list[nn.Parameter]:
+        """Return the weights of hidden layers, which Muon trains."""
+        hidden = [*self.layers, self.recall, self.gate, self.new]
+        return [layer.weight for layer in hidden]
+
+    def initial(self, shown: State) -> State:
+        """Return the state that starts a game: its first frame, RGBA uint8; no sensors are used."""
+        frame = shown["frame"]
+        blank = self.blank_memory(len(frame)).to(frame.device)
+        state = {"frame": frame, "near": blank, "far": blank, "memory": blank}
+        if self.config.temperature:
+            state["turn"] = torch.zeros(len(frame), 1, device=frame.device)
+        return state
+
+    def blank_memory(self, games: int) -> Tensor:
+        """Return the memory of games that have just begun."""
+        return torch.zeros(games, self.config.channels, *self.grid)
+
+    def step(
+        self, state: State, action: Tensor, chance: Tensor
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        """Advance one tick: (frame uint8, next state, {"reward", "terminated"} float32 [B])."""
+        c = self.config
+        cells = self.cells(state["frame"])
+        given = torch.cat([action, chance], 1)
+        now, one, two = self.read(self.one_hot(cells)).chunk(3, 1)
+        u, memory = self.think(now + state["near"], state["memory"], given)
+        odds = self.log_odds(u)
+        after = {"memory": memory, "near": one + state["far"], "far": two}
+        if c.temperature:
+            odds = odds + c.temperature * self.noise[state["turn"][:, 0].long()]
+            turn = state["turn"] + 1
+            after["turn"] = turn - TURNS * torch.floor(turn / TURNS)
+        drawn = self.draw(self.opened(u), self.coded(odds))
+        frame = self.paint(self.put(cells, self.write(drawn).argmax(1)))
+        heads = self.say(drawn, given)
+        out = {
+            "reward": heads[:, 0] * c.reward_scale,
+            "terminated": torch.sigmoid(heads[:, 1]),
+        }
+        return frame, {"frame": frame} | after, out
+
+    def think(self, seen: Tensor, memory: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features of what follows, and the next memory, [B, channels, rows, columns].
+
+        `seen` are the features of the frame and of those before, `given` [B, A + C] action and
+        chance.
+        """
+        u = seen + self.recall(memory) + self.drive(given)[:, :, None, None] + self.place
+        for k, layer in enumerate(self.layers):
+            u = u + layer(torch.relu(even(u)))
+            if k == len(self.layers) // 2:
+                known = torch.cat([self.summed(self.summary(u)), given], 1)
+                u = u + self.spread(known)[:, :, None, None]
+        u_even = torch.relu(even(u))
+        gate = torch.sigmoid(self.gate(u_even))
+        return u, (1 - gate) * memory + gate * torch.tanh(self.new(u_even))
+
+    def opened(self, u: Tensor) -> Tensor:
+        """Return what each cell knows before a latent is chosen, [B, 2 channels, rows, columns]."""
+        return self.open(torch.relu(even(u)))  # type: ignore[no-any-return]
+
+    def draw(self, opened: Tensor, code: Tensor) -> Tensor:
+        """Return what each cell draws from, [B, 2 channels, rows, columns].
+
+        `code` [B, classes] is the chosen latent. `write` makes of it the log odds of each content,
+        0 to stay as it is.
+        """
+        return torch.relu(opened + self.tell(code)[:, :, None, None])
+
+    def say(self, drawn: Tensor, given: Tensor) -> Tensor:
+        """Return the heads [B, 2], of what is drawn: the reward, and log odds of the end."""
+        known = torch.cat([self.summed(self.summary_drawn(drawn)), given], 1)
+        return self.heads(known)  # type: ignore[no-any-return]
+
+    def summed(self, u: Tensor) -> Tensor:
+        """Return the mean and the largest of each channel: [B, C, H, W] -> [B, 2 C]."""
+        u = torch.relu(u)
+        return torch.cat([u.mean((2, 3)), u.amax((2, 3))], 1)
+
+    def log_odds(self, u: Tensor, mixed: float = MIXED) -> Tensor:
+        """Return the log probabilities of the latent's values, [B, classes].
+
+        A share `mixed` of them is uniform: no value is ever impossible.
+        """
+        odds = torch.softmax(self.prior(self.summed(even(u))), 1)
+        return torch.log((1 - mixed) * odds + mixed / self.config.classes)
+
+    def coded(self, odds: Tensor) -> Tensor:
+        """Choose the largest: 1 in its place, [B, classes]."""
+        kinds = torch.arange(self.config.classes, device=odds.device)
+        return (odds.argmax(1, keepdim=True) == kinds).float()
+
+    def cells(self, frames: Tensor) -> Tensor:
+        """Turn RGBA uint8 [B, cams, H, W, 4] into colours of cells, int64 [B, p * p, rows, cols].
+
+        Each pixel gets the nearest colour of the palette.
+        """
+        index, p = nearest(frames, self.palette), self.config.patch
+        split = index.reshape(len(index), self.grid[0], p, self.grid[1], p)
+        return split.permute(0, 2, 4, 1, 3).flatten(1, 2)
+
+    def one_hot(self, cells: Tensor) -> Tensor:
+        """Turn colours of cells into planes, float [B, p * p * colours, rows, columns]."""
+        kinds = torch.arange(self.colours, device=cells.device).view(1, 1, -1, 1, 1)
+        return (cells[:, :, None] == kinds).float().flatten(1, 2)
+
+    def put(self, cells: Tensor, pick: Tensor) -> Tensor:
+        """Put the picked contents [B, rows, columns] into cells; 0 leaves a cell as it is."""
+        contents = self.contents[(pick - 1).clamp_min(0)].permute(0, 3, 1, 2)
+        return torch.where(pick[:, None] > 0, contents.long(), cells)
+
+    def paint(self, cells: Tensor) -> Tensor:
+        """Paint colours of cells as RGBA uint8 [B, cameras, H, W, 4]."""
+        c, p = self.config, self.config.patch
+        index = cells.unflatten(1, (p, p)).permute(0, 3, 1, 4, 2)  # type: ignore[no-untyped-call]
+        whole = index.reshape(len(cells), c.cameras, c.height, c.width)
+        return self.palette[whole].to(torch.uint8)
+
+    def samplers(self) -> dict[str, WorldModel]:
+        """Return the model that draws its latent by chance, to compare with."""
+        if self.config.temperature:
+            return {}
+        return {"latent drawn by chance": self.warmer(1.0)}
+
+    def warmer(self, temperature: float) -> Model:
+        """Return this model with another temperature of its latent."""
+        other = copy.copy(self)
+        other.config = replace(self.config, temperature=temperature)
+        return other
+
+
+def even(u: Tensor) -> Tensor:
+    """Give each cell the same size: divide by the root mean square of its channels.
+
+    Zhang and Sennrich, 2019, arXiv:1910.07467.
+    """
+    return u * torch.rsqrt((u * u).mean(1, keepdim=True) + 1e-4)
