@@ -122,7 +122,7 @@ def build(project: Path, /, quiet: bool, **options: Any) -> None:
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=int, help="The port (default: the first free one from 8000).")
+@click.option("--port", type=int, help="The port (default: a free one, 8000 if it is).")
 @only
 @training
 @site_dir

@@ -59,6 +59,13 @@ class Progress:
             self.bar.initial = self.bar.n = done
             self.bar.refresh()
 
+    def expect(self, amount: float) -> None:
+        """Count `amount` more as left to do."""
+        self.total += amount
+        if self.bar is not None:
+            self.bar.total = self.total
+            self.bar.refresh()
+
     def update(self, amount: float, **metrics: float | str) -> None:
         """Count `amount` more as done, and show these metrics from now on."""
         self.done += amount

@@ -147,7 +147,7 @@ class Evaluate:
     ] = 0.0
     measures: Annotated[
         list[str],
-        Key('more tables of figures: "whole", "response", and the project\'s own', count=(0, 20)),
+        Key('more tables: "whole", "ends", "response", and the project\'s own', count=(0, 20)),
     ] = field(default_factory=list)
 
 

@@ -93,21 +93,21 @@ def listen(
     port: int | None,
     sims: Callable[[], Mapping[str, Mapping[str, str]]] = dict,
 ) -> ThreadingHTTPServer:
-    """Return a server on the requested port, or on the first free port from 8000.
+    """Return a server on the requested port, or on the first free one from 8000, or on any.
 
     `base` is the path that the site is served under, in the form of an address. `sims` returns the
     current files of each world's sim.
     """
     told = {"out": out, "base": base, "state": state, "names": names_of(host)}
     handler = type("Handler", (_Handler,), {**told, "sims": staticmethod(sims)})
-    for candidate in [port] if port is not None else range(8000, 8000 + PORTS):
+    # The system picks a free port for 0.
+    for candidate in [port] if port is not None else [*range(8000, 8000 + PORTS), 0]:
         try:
             return _Server((host, candidate), handler)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise UserError(f"serve: can't listen on {host}:{candidate}; {error}") from None
-    tried = f"port {port} is" if port is not None else f"ports 8000 to {7999 + PORTS} are"
-    raise UserError(f"serve: {tried} busy. Run: wmsite serve --port with a free one")
+    raise UserError(f"serve: port {port} is busy. Run: wmsite serve --port with a free one")
 
 
 def names_of(host: str) -> frozenset[str] | None:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Generator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,14 @@ def test_a_connection_that_says_nothing_is_dropped(state: server.State, tmp_path
         assert silent.recv(1) == b""
         assert time.monotonic() - began < 10
     running.close()
+
+
+def test_busy_ports_leave_another_one(state: server.State, tmp_path: Path) -> None:
+    with ExitStack() as busy:
+        for number in range(8000, 8000 + server.PORTS):
+            holder = busy.enter_context(socket.socket())
+            with suppress(OSError):  # Somebody else holds it, which is as good.
+                holder.bind(("127.0.0.1", number))
+                holder.listen()
+        with server.listen(tmp_path, BASE, state, "127.0.0.1", None) as one:
+            assert one.server_address[1] not in range(8000, 8000 + server.PORTS)

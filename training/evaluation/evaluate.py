@@ -94,7 +94,6 @@ def evaluate(
     total = asked.steps * asked.seeds * (asked.rollouts + others * few)
     if detector:
         total += asked.play_steps * (2 * asked.games) + autonomy.LEAST * min(BASELINE, asked.games)
-    total += len(asked.measures) * 2 * asked.games * asked.play_steps
     with Progress(f"evaluate {recipe.world}/{recipe.family}", total, "frames") as bar:
 
         def counted(player: Player) -> Player:
@@ -113,7 +112,7 @@ def evaluate(
         metrics["strips"] = _strips(player, scenes[0].pick(slice(0, 4)), weights)
         scenes.clear()
         told = Dataset.open(dataset) if dataset else None
-        subject = Subject(model, recipe, sim_class, told, counted)
+        subject = Subject(model, recipe, sim_class, told, counted, bar.expect)
         for name in asked.measures:
             if table := measures.measure(name)(subject):
                 metrics.setdefault("measures", {})[name] = table

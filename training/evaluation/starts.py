@@ -230,9 +230,34 @@ def closing(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int) 
     return _cut(arrays, picked, history, steps)
 
 
-def _cut(arrays: Arrays, starts: Array, history: int, steps: int) -> Scene:
-    """Cut rollouts out of a dataset that start at the rows `starts`, int64 [N]."""
+def whole_games(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int) -> Scene | None:
+    """Cut recorded games from their first frames to their ends, at most `steps` long.
+
+    A game that is over repeats its last frame. None if no game is longer than the history.
+    """
+    games = arrays.episodes[arrays.episodes[:, 1] - arrays.episodes[:, 0] > history]
+    if not len(games):
+        return None
+    rng = np.random.default_rng(seed)
+    picked = games[rng.permutation(len(games))[:rollouts]]
+    longest = int((picked[:, 1] - picked[:, 0]).max()) - history
+    scene = _cut(arrays, picked[:, 0], history, min(steps, longest), picked[:, 1])
+    scene.ends &= scene.alive
+    return scene
+
+
+def _cut(
+    arrays: Arrays, starts: Array, history: int, steps: int, stops: Array | None = None
+) -> Scene:
+    """Cut rollouts out of a dataset that start at the rows `starts`, int64 [N].
+
+    They hold no row from `stops` on, int64 [N]: the last one before is repeated.
+    """
     rows = starts[:, None] + np.arange(history + steps)
+    alive = np.ones((len(starts), steps), np.bool_)
+    if stops is not None:
+        alive = rows[:, history:] < stops[:, None]
+        rows = np.minimum(rows, stops[:, None] - 1)
     frames = arrays.rgba(rows)
     k = history - 1
     return Scene(
@@ -245,7 +270,7 @@ def _cut(arrays: Arrays, starts: Array, history: int, steps: int) -> Scene:
         sensors=arrays.state[rows[:, history:]],
         actions=arrays.actions[rows[:, k:-1]],
         chances=arrays.chances[rows[:, k:-1]],
-        alive=np.ones((len(starts), steps), np.bool_),
+        alive=alive,
         rewards=arrays.rewards[rows[:, k:-1]],
         ends=arrays.dones[rows[:, k:-1]],
         history_large={name: values[rows[:, :history]] for name, values in arrays.large.items()},

@@ -51,8 +51,9 @@ Source = Callable[..., Any]
 class Run:
     """One training run on disk: everything that must survive a kill, and the curve so far."""
 
-    def __init__(self, model: Any, plan: Train, out: Path) -> None:
-        self.model, self.plan, self.out = model, plan, out
+    def __init__(self, model: Any, recipe: Recipe, out: Path) -> None:
+        self.model, self.recipe, self.plan, self.out = model, recipe, recipe.train, out
+        plan = self.plan
         kernels = model.kernels()
         ids = {id(p) for p in kernels}
         rest = [p for p in model.parameters() if id(p) not in ids]
@@ -125,10 +126,11 @@ class Run:
         state = self.watch.back()
         self.eased *= EASED
         if state is None or self.eased < EASED**MOST:
+            world, family = self.recipe.world, self.recipe.family
             raise UserError(
-                "train: the loss explodes again and again, even at "
-                f"{100 * self.eased:.0f} % of the learning rates. Run: the same command, with a "
-                "lower 'learning_rate' and 'kernel_rate' in the recipe"
+                f"train {world}/{family}: the loss explodes again and again, even at "
+                f"{100 * self.eased:.0f} % of the learning rates; lower 'learning_rate' and "
+                f"'kernel_rate' in recipes/{world}/{family}.toml. Run: wmsite train {world}"
             )
         self._restore(copy.deepcopy(state))
 
@@ -267,7 +269,7 @@ def _train(
 ) -> Run:  # fmt: skip
     """Be one of the ranks: all compute the same weights, and the first one reports them."""
     plan, first = recipe.train, ranks.rank == 0
-    run = Run(model.to(device(ranks)), plan, out)
+    run = Run(model.to(device(ranks)), recipe, out)
     resumed = run.resume()
 
     games = ranks.share(plan.batch)

@@ -31,13 +31,18 @@ class Table(TypedDict):
 
 @dataclass
 class Subject:
-    """A model to measure, and the truth: the sim, or the recordings of a world without one."""
+    """A model to measure, and the truth: the sim, or the recordings of a world without one.
+
+    A measure calls `expect` with the frames that it is about to play, so that the time left is
+    right, and `counted` counts those of a player.
+    """
 
     model: Any
     recipe: Recipe
     sim_class: type[Sim] | None
     dataset: Dataset | None
     counted: Callable[[Player], Player]
+    expect: Callable[[int], None] = lambda _: None
 
     def scene(self, seed: int, steps: int, rollouts: int) -> Scene:
         """Return held-out rollouts; `steps` are fewer where no recording is as long."""

@@ -30,7 +30,15 @@ def measure(subject: Subject) -> Table | None:
     if sim_class is None or sim_class.spec.actions:
         return None
     spec = sim_class.spec
-    scene = subject.scene(SEED, STEPS, subject.recipe.evaluate.rollouts)
+    ends = [
+        (k, axis, end)
+        for k, axis in enumerate(spec.axes)
+        for end in (axis.low, axis.high)
+        if end != axis.neutral
+    ]
+    rollouts = subject.recipe.evaluate.rollouts
+    subject.expect(rollouts * (1 + 2 * STEPS * len(ends)))
+    scene = subject.scene(SEED, STEPS, rollouts)
     player = subject.counted(players.Model(subject.model))
     player.watch(scene)
     player.step(scene.actions[:, 0], scene.chances[:, 0])
@@ -41,24 +49,21 @@ def measure(subject: Subject) -> Table | None:
     ranges = np.concatenate([np.full(int(np.prod(s.shape)), s.high - s.low) for s in flat])
     columns: list[dict[str, Any]] = []
     values: dict[str, bootstrap.Figure | None] = {}
-    for k, axis in enumerate(spec.axes):
-        for end in (axis.low, axis.high):
-            if end == axis.neutral:
-                continue
-            mine, true = (
-                play(_held(scene, k, end)) - play(_held(scene, k, axis.neutral))
-                for play in (_model(player, scene), _sim(sim_class, scene))
-            )
-            answers = np.median(np.abs(true[:, -1]) / ranges, 0)
-            for n in np.argsort(-answers, kind="stable")[:SENSORS]:
-                some = np.abs(true[:, -1, n]) >= LEAST * ranges[n]
-                found = _compared(mine[some, :, n], true[some, :, n])
-                name = f"{axis.name} to {end:g}: {names[n]}"
-                for what, (label, unit, better) in FIGURES.items():
-                    key = f"{what}@{name}"
-                    told = {"key": key, "label": f"{name}, {label}", "unit": unit}
-                    columns.append(told | {"better": better})
-                    values[key] = found[what]
+    for k, axis, end in ends:
+        mine, true = (
+            play(_held(scene, k, end)) - play(_held(scene, k, axis.neutral))
+            for play in (_model(player, scene), _sim(sim_class, scene))
+        )
+        answers = np.median(np.abs(true[:, -1]) / ranges, 0)
+        for n in np.argsort(-answers, kind="stable")[:SENSORS]:
+            some = np.abs(true[:, -1, n]) >= LEAST * ranges[n]
+            found = _compared(mine[some, :, n], true[some, :, n])
+            name = f"{axis.name} to {end:g}: {names[n]}"
+            for what, (label, unit, better) in FIGURES.items():
+                key = f"{what}@{name}"
+                told = {"key": key, "label": f"{name}, {label}", "unit": unit}
+                columns.append(told | {"better": better})
+                values[key] = found[what]
     return {
         "title": "How it obeys the controls",
         "note": (

@@ -177,6 +177,8 @@ def measure(subject: Subject) -> Table | None:
         "no carried state": (players.Model(model, carry=False), few),
         "last frame repeated": (players.Still(), few),
     }
+    # A session goes on for longer where rollouts stay whole.
+    subject.expect(sum(games for _, games in cast.values()) * min(steps, LEAST))
     found = {
         name: session(recorded, subject.counted(player), starts, inputs, games, steps)
         for name, (player, games) in cast.items()
