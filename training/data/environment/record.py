@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import connection
@@ -25,6 +25,7 @@ from training.data.dataset_manifest import Book, recording_of
 from training.data.environment import coverage
 from training.data.environment.play import RANDOM, Ask, Game
 from training.data.environment.process import Dropped, Keeper
+from training.data.episodes import Episode
 from training.data.lerobot import Writer
 from training.data.merge import merge
 from training.data.palette import MOST_COLOURS
@@ -89,7 +90,7 @@ def shared_out(data: Data) -> Data:
     """Return what to record in shards: as many as the recipe says, or about 2000 steps in each."""
     if data.shards > 1:
         return data
-    steps = max(SHARD, 4 * data.episode_steps)
+    steps = max(SHARD, data.episode_steps)
     return replace(data, shards=max(1, min(1000, data.steps // steps)))
 
 
@@ -135,21 +136,24 @@ def _record(what: Environment, seed: int, data: Data, folder: Path, count: int) 
 
 
 class _Hand:
-    """One process, and the shard that it plays."""
+    """One process, and the shard that it plays.
+
+    A game is written while the process plays the next one.
+    """
 
     def __init__(
         self, what: Environment, seed: int, data: Data, folder: Path, keeper: Keeper
     ) -> None:
         self.what, self.seed, self.data, self.folder = what, seed, data, folder
         self.keeper = keeper
-        self.shard: Generator[Ask, Game | Dropped, None] | None = None
+        self.shard: Shard | None = None
 
     def next(self, waiting: Iterator[int]) -> None:
         """Begin the next shard that is missing, if there is one."""
         for number in waiting:
             self.shard = _shard(self.what, self.seed, self.data, self.folder, number)
-            if (ask := next(self.shard, None)) is not None:
-                self.keeper.ask((ask, self.what.spec))
+            if (asked := next(self.shard, None)) is not None:
+                self._ask(*asked)
                 return
         self.shard = None
 
@@ -159,12 +163,14 @@ class _Hand:
         game = self.keeper.answer()
         assert isinstance(game, Game | Dropped)
         try:
-            ask = self.shard.send(game)
+            self._ask(*self.shard.send(game))
         except StopIteration:
             self.next(waiting)
-        else:
-            self.keeper.ask((ask, self.what.spec))
         return isinstance(game, Game)
+
+    def _ask(self, ask: Ask, write: Callable[[], None]) -> None:
+        self.keeper.ask((ask, self.what.spec))
+        write()
 
     def close(self) -> None:
         """End the process, and remove an unfinished shard."""
@@ -173,13 +179,22 @@ class _Hand:
             self.shard.close()
 
 
-def _shard(
-    what: Environment, seed: int, data: Data, folder: Path, shard: int
-) -> Generator[Ask, Game | Dropped, None]:
-    """Yield the games of one shard, and write those that come back."""
+# A game to play, and what writes the one before it.
+Shard = Generator[tuple[Ask, Callable[[], None]], Game | Dropped, None]
+
+
+def _shard(what: Environment, seed: int, data: Data, folder: Path, shard: int) -> Shard:
+    """Yield the games of one shard, and what writes those that come back."""
     shares = _shares(data)
     dropped: list[str] = []
     colours: set[int] | None = set()
+
+    def write() -> None:
+        """Write the last game that came back, if it is not written yet."""
+        if games:
+            note(*games.pop(), writer, book)
+
+    games: list[tuple[Episode, str]] = []
     room = 10**6 // data.shards
     with set_aside(shard_folder(folder, shard)) as aside:
         writer, book = Writer(aside, what.spec), Book(what.spec)
@@ -197,7 +212,7 @@ def _shard(
                         f"environment '{what.gym.id}': its games are so short that there are no "
                         "more seeds. Run: ask for fewer data.steps, or fewer data.shards"
                     )
-                game = yield Ask(episode_seed(seed, number, at), behaviour, most)
+                game = yield Ask(episode_seed(seed, number, at), behaviour, most), write
                 if isinstance(game, Dropped):
                     dropped.append(game.why)
                     failed += 1
@@ -205,12 +220,13 @@ def _shard(
                         raise UserError(_stopped(what, folder, game.why))
                     continue
                 failed = 0
-                note(game.episode, split, writer, book)
+                games.append((game.episode, split))
                 length = len(game.episode.columns["action"])
                 had[behaviour] += length
                 left -= length
                 if colours is not None:
                     colours = None if game.colours is None else colours | set(game.colours)
+        write()
         part = {"shard": [shard, data.shards]} if data.shards > 1 else {}
         book.finish(writer, seed, asdict(data), palette=_palette(colours), dropped=dropped, **part)
 
