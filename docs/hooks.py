@@ -58,7 +58,8 @@ def _keys(module: str, name: str, defaults: str = "") -> str:
     from training.keys import Key, say
 
     table = getattr(importlib.import_module(module), name)
-    source = (ROOT / (defaults or f"{module.replace('.', '/')}.py")).read_text(encoding="utf-8")
+    own = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    source = (ROOT / defaults).read_text(encoding="utf-8") if defaults else own
     (node,) = ast.parse(_segment(source, "Config" if defaults else name)).body
     assert isinstance(node, ast.ClassDef)
     had = {ast.unparse(f.target): f.value for f in node.body if isinstance(f, ast.AnnAssign)}
@@ -66,11 +67,12 @@ def _keys(module: str, name: str, defaults: str = "") -> str:
     rows = ["| key | default | what it may be | meaning |", "|---|---|---|---|"]
     for key, hint in get_type_hints(table, include_extras=True).items():
         notes = [note for note in getattr(hint, "__metadata__", ()) if isinstance(note, Key)]
-        if not notes:
+        if not notes or key not in had:  # It is no key, or one of the table that this one extends.
             continue
         value = had[key]
         if isinstance(value, ast.Name):
-            value = ast.parse(_segment(source, value.id)).body[0].value  # type: ignore[attr-defined]
+            where = source if f"\n{value.id} = " in source else own
+            value = ast.parse(_segment(where, value.id)).body[0].value  # type: ignore[attr-defined]
         default = "none" if optional else _default(value)
         rows.append(f"| `{key}` | {default} | {say(hint)} | {notes[0].meaning} |")
     return "\n".join(rows)

@@ -70,38 +70,44 @@ def own_sims() -> Iterator[None]:
     yield from put_back()
 
 
+TINY: dict[str, Any] = {
+    "world": "breakout",
+    "family": "object_laws",
+    "seed": 3,
+    "data": {
+        "steps": 3000,
+        "worlds": 12,
+        "episode_steps": 120,
+        "splits": {"train": 0.6, "val": 0.2, "test": 0.2},
+    },
+    "train": {
+        "minutes": 1.0,
+        "steps": 6,
+        "batch": 4,
+        "unroll": 8,
+        "learning_rate": 1e-3,
+        "validate_games": 4,
+    },
+    "evaluate": {
+        "seeds": 1,
+        "rollouts": 2,
+        "horizons": [1, 10],
+        "steps": 20,
+        "games": 2,
+        "play_steps": 20,
+    },
+    "export": {"variants": ["fp32"], "tolerance": {}, "calibration": 8, "replays": 2},
+}
+
+
 @pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
-    return from_json(
-        {
-            "world": "breakout",
-            "family": "object_laws",
-            "seed": 3,
-            "data": {
-                "steps": 3000,
-                "worlds": 12,
-                "episode_steps": 120,
-                "splits": {"train": 0.6, "val": 0.2, "test": 0.2},
-            },
-            "train": {
-                "minutes": 1.0,
-                "steps": 6,
-                "batch": 4,
-                "unroll": 8,
-                "learning_rate": 1e-3,
-                "validate_games": 4,
-            },
-            "evaluate": {
-                "seeds": 1,
-                "rollouts": 2,
-                "horizons": [1, 10],
-                "steps": 20,
-                "games": 2,
-                "play_steps": 20,
-            },
-            "export": {"variants": ["fp32"], "tolerance": {}, "calibration": 8, "replays": 2},
-        }
-    )
+    return from_json(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_denoiser() -> Recipe:
+    return from_json(TINY | {"family": "denoiser"})
 
 
 @pytest.fixture(scope="session")

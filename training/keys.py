@@ -78,6 +78,8 @@ def _convert(hint: Any, value: Any, where: str, name: str, key: Key) -> Any:
             return None
         hint = next(arg for arg in get_args(hint) if arg is not types.NoneType)
     origin, args = get_origin(hint), get_args(hint)
+    if is_dataclass(hint) and isinstance(value, hint):  # type: ignore[arg-type]
+        return value  # It was read already.
     if is_dataclass(hint) and isinstance(value, dict):
         # A table within a list may lack optional keys.
         return read(hint, value, where, name + ".", partial=name.endswith("]")) or value

@@ -57,7 +57,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Train:
-    """How to train; training ends when either `minutes` or `steps` is spent."""
+    """How to train; training ends when either `minutes` or `steps` is spent.
+
+    A family adds its own keys: `Training` in its `options.py`.
+    """
 
     minutes: Annotated[float, Key("wall-clock budget", 0.01, 100_000)]
     steps: Annotated[int, Key("most optimiser steps", 1, 10**9)]
@@ -94,9 +97,6 @@ class Train:
     dream_share: Annotated[float, Key("share of the games that are dreamt, from then on", 0, 1)] = (
         0.5
     )
-    distil_share: Annotated[
-        float, Key("last share of the budget, in which a denoiser is distilled too", 0, 1)
-    ] = 0.0
     dream: Annotated[
         int, Key("most steps of a dream; it begins at 8 and grows for half the budget", 0, 100_000)
     ] = 200
@@ -106,20 +106,7 @@ class Train:
     draw_share: Annotated[
         float, Key("share of recorded games whose next frame is asked for too", 0, 1)
     ] = 0.25
-    moved_weight: Annotated[
-        float, Key("weight of pixels that change; near them it is 1", 0, 10**6)
-    ] = 5.0
-    static_weight: Annotated[float, Key("weight of pixels far from all that moves", 0, 10**6)] = (
-        0.05
-    )
     head_weight: Annotated[float, Key("weight of reward and termination", 0, 10**6)] = 0.05
-    sensor_weight: Annotated[float, Key("weight of the predicted sensors", 0, 10**6)] = 1.0
-    turned_weight: Annotated[
-        float, Key("times more where no linear forecast of them is right", 0, 10**6)
-    ] = 10.0
-    corruption: Annotated[
-        float, Key("share of pixels given a random colour in one sample of four", 0, 1)
-    ] = 0.0
 
 
 @dataclass(frozen=True)
@@ -353,13 +340,15 @@ def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
             if isinstance(v, dict) and isinstance(part := changed.get(k, {}), dict)
         }
         values["finetune"] = changed | merged
+    family = values.get("family")
+    if isinstance(family, str):
+        training = _training(family, where)
+        for prefix, table in (("", values), ("finetune.", values.get("finetune"))):
+            if isinstance(table, dict) and isinstance(table.get("train"), dict):
+                table["train"] = keys.read(training, table["train"], where, f"{prefix}train.")
     recipe: Recipe = keys.read(Recipe, values, where)
     if "data" not in values:
         raise wrong(where, "missing key data (a table), or dataset (a folder that was recorded)")
-    if recipe.family not in (known := families.names()):
-        near = difflib.get_close_matches(recipe.family, known, n=1, cutoff=0.0)[0]
-        said = f"none of {', '.join(known)}; nearest is '{near}'"
-        raise wrong(where, f"family is {keys.shown(recipe.family)}, {said}")
     options = families.part(recipe.family, "options").Options
     keys.read(options, recipe.model, where, "model.", partial=True)
     _check_gym(recipe.gym, recipe.data, where)
@@ -372,6 +361,16 @@ def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
             said = f"train.ranks is {one.train.ranks}, more than the {one.train.batch}"
             raise wrong(where, f"{said} games of train.batch")
     return recipe
+
+
+def _training(family: str, where: str) -> type[Train]:
+    """Return what holds a family's keys of `[train]`; UserError for an unknown family."""
+    if family not in (known := families.names()):
+        near = difflib.get_close_matches(family, known, n=1, cutoff=0.0)[0]
+        said = f"none of {', '.join(known)}; nearest is '{near}'"
+        raise wrong(where, f"family is {keys.shown(family)}, {said}")
+    found: type[Train] = getattr(families.part(family, "options"), "Training", Train)
+    return found
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:

@@ -125,8 +125,17 @@ def _parts_of(source: str) -> tuple[str, tuple[Import, ...]]:
     return text and cache.sha256(text.encode()), tuple(_bound(tree))
 
 
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it, without what is there for the check of types alone."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        typed = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        for one in child.orelse if typed else [child]:  # type: ignore[attr-defined]
+            yield from _running(one)
+
+
 def _bound(tree: ast.Module) -> Iterator[Import]:
-    for node in ast.walk(tree):
+    for node in _running(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(alias.name, "", alias.asname or alias.name)

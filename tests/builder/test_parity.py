@@ -248,18 +248,16 @@ def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Re
 
 @pytest.mark.slow
 def test_a_denoiser_ships_with_every_number_of_evaluations(
-    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_denoiser: Recipe, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few(monkeypatch)
     sizes = {"channels": 16, "blocks": 1, "offered": [1, 2]}
     # Hardly trained, it decides pixels by hair's breadths, which rounding turns.
     asked = dataclasses.replace(
-        tiny_recipe.export, tolerance={"pixels": 1.0}, rollouts=0, webgpu=False
+        tiny_denoiser.export, tolerance={"pixels": 1.0}, rollouts=0, webgpu=False
     )
-    plan = dataclasses.replace(tiny_recipe.train, steps=20, dream_share=0.0)
-    recipe = dataclasses.replace(
-        tiny_recipe, family="denoiser", model=sizes, export=asked, train=plan
-    )
+    plan = dataclasses.replace(tiny_denoiser.train, steps=20, dream_share=0.0)
+    recipe = dataclasses.replace(tiny_denoiser, model=sizes, export=asked, train=plan)
     train(recipe, tiny_dataset, tmp_path, Breakout, keys={"sim": "s"})
     exported.make_graphs(tmp_path, tiny_dataset, Breakout, recipe, tmp_path / "graphs")
     told = json.loads((tmp_path / "graphs" / "model.json").read_text())

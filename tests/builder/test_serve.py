@@ -48,13 +48,14 @@ def serving(folder: Path, training: str, **environment: str) -> Iterator[Served]
         env=os.environ | environment,
     )
     assert process.stdout is not None
-    port = 0
+    said = []
     for line in process.stdout:
+        said.append(line)
         if found := re.search(r"Serving http://127\.0\.0\.1:(\d+)/r/", line):
-            port = int(found[1])
             break
-    assert port
-    yield Served(folder, process, port)
+    else:
+        pytest.fail(f"serve ended with exit code {process.wait()}: {''.join(said)}")
+    yield Served(folder, process, int(found[1]))
     os.killpg(process.pid, signal.SIGINT)
     process.wait(timeout=30)
 

@@ -118,12 +118,11 @@ def test_what_is_torn_is_in_part_as_it_was_in_the_frame_before() -> None:
 
 @pytest.mark.slow
 def test_it_learns_by_the_recipe_and_is_evaluated_with_every_sampler(
-    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
+    tiny_denoiser: Recipe, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    plan = dataclasses.replace(
-        tiny_recipe.train, batch=8, minutes=5.0, distil_share=0.3, unroll=1, validate_steps=8
-    )
-    recipe = dataclasses.replace(tiny_recipe, family="denoiser", model=SMALL, train=plan)
+    changes = {"batch": 8, "minutes": 5.0, "distil_share": 0.3, "unroll": 1, "validate_steps": 8}
+    plan = dataclasses.replace(tiny_denoiser.train, **changes)
+    recipe = dataclasses.replace(tiny_denoiser, model=SMALL, train=plan)
     right = {}
     for steps in (1, 150):
         out = tmp_path / str(steps)

@@ -11,7 +11,7 @@ from sims.breakout import Breakout
 from sims.errors import UserError
 from training import families, suits
 from training.keys import Key
-from training.recipe import Data, Evaluate, Export, Recipe, Train, from_json, load, to_json
+from training.recipe import Data, Evaluate, Export, Recipe, from_json, load, to_json
 
 GOOD = """
 world = "breakout"
@@ -102,7 +102,8 @@ def test_a_missing_recipe_is_one_line(tmp_path: Path) -> None:
 
 
 TABLES: dict[str, type[Any]] = {
-    "": Recipe, "data": Data, "train": Train, "evaluate": Evaluate, "export": Export,
+    "": Recipe, "data": Data, "evaluate": Evaluate, "export": Export,
+    "train": families.part("object_laws", "options").Training,
     "model": families.part("object_laws", "options").Options,
 }  # fmt: skip
 WRONG = [

@@ -1,10 +1,10 @@
 """The families of world models, one package each, found by convention.
 
 A family is a folder here, or in the `families/` folder of a project. `options.py` holds the keys
-that a recipe may set (`Options`, and `check` if names must fit the world), `model.py` the model
-(`Config`, `Model`), `loss.py` the loss of training (`loss`). A family may have `found.py`, with the
-fields that come from recipe and data (`config`), and `diagram.py`, a drawing for its page
-(`boxes`). Only model and loss import torch.
+that a recipe may set (`Options`; `Training` for keys of `[train]` of its own; `check` if names must
+fit the world), `model.py` the model (`Config`, `Model`), `loss.py` the loss of training (`loss`). A
+family may have `found.py`, with the fields that come from recipe and data (`config`), and
+`diagram.py`, a drawing for its page (`boxes`). Only model and loss import torch.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.families.denoiser.model import PURE, cut, shares
-from training.recipe import Train
 from training.trainer.loss import Tally, corrupt, moving
 from training.trainer.streams import Source
+
+if TYPE_CHECKING:  # Its keys are in the recipe, which counts by itself.
+    from training.families.denoiser.options import Training
 
 WARM_SHARE = 0.8  # of the samples lie on the way from the last frame; the rest, from noise
 FIRST_SHARE = 0.5  # share of those that lie at its beginning
@@ -23,7 +25,7 @@ LOOK = 0.5  # share of windows with a moving middle; without others, all seems t
 
 
 def loss(
-    model: Any, source: Source, carried: None, plan: Train, progress: float
+    model: Any, source: Source, carried: None, plan: Training, progress: float
 ) -> tuple[Tensor, dict[str, float], None]:
     """Denoise one step of many streams; return the loss, figures to log and None.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from training.keys import Key
+from training.recipe import Train
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,21 @@ class Options:
         float, Key("the noise's standard deviation before the last of several", 0.001, 100)
     ]
     history: Annotated[int, Key("frames watched before the model goes on alone", 4, 64)]
+
+
+@dataclass(frozen=True)
+class Training(Train):
+    """Keys of `[train]`: those of every family, and these."""
+
+    moved_weight: Annotated[
+        float, Key("weight of pixels that change; near them it is 1", 0, 10**6)
+    ] = 5.0
+    static_weight: Annotated[float, Key("weight of pixels far from all that moves", 0, 10**6)] = (
+        0.05
+    )
+    corruption: Annotated[
+        float, Key("share of pixels given a random colour in one sample of four", 0, 1)
+    ] = 0.0
+    distil_share: Annotated[
+        float, Key("last share of the budget, in which fewer evaluations are distilled too", 0, 1)
+    ] = 0.0

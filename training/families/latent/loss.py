@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,9 +14,12 @@ from training.data.dataset import Arrays
 from training.evaluation.players import tensors
 from training.families.base import State
 from training.likeness import likeness
-from training.recipe import Recipe, Train
+from training.recipe import Recipe
 from training.trainer.loss import Tally
 from training.trainer.windows import Windows
+
+if TYPE_CHECKING:  # Its keys are in the recipe, which counts by itself.
+    from training.families.latent.options import Training
 
 SHARP = 0.1  # of a picture's loss is the absolute error, the rest the squared error in tenths
 ALIKE = 0.2  # weight of structural similarity
@@ -43,7 +46,7 @@ def source(
 
 
 def loss(
-    model: Any, source: Windows, carried: Carried | None, plan: Train, progress: float
+    model: Any, source: Windows, carried: Carried | None, plan: Training, progress: float
 ) -> tuple[Tensor, dict[str, float], Carried | None]:
     """Play up to `unroll` steps of a batch of windows; return loss, figures, and the batch.
 
@@ -77,7 +80,7 @@ def _shown(model: Any, window: dict[str, Any], t: int) -> State:
 
 def _errors(
     model: Any, made: State, told: State, true: State, window: dict[str, Any], t: int,
-    plan: Train, tally: Tally,
+    plan: Training, tally: Tally,
 ) -> Tensor:  # fmt: skip
     """Return the sum of the errors of one step's observations, reward and end."""
     c = model.config

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from training.keys import Key
+from training.recipe import Train
 
 
 @dataclass(frozen=True)
@@ -17,3 +18,10 @@ class Options:
     detail: Annotated[int, Key("channels of a half cell, where pictures are drawn", 4, 256)]
     blocks: Annotated[int, Key("3x3 convolutions of the transition", 1, 32)]
     history: Annotated[int, Key("observations watched before the model goes on alone", 2, 64)]
+
+
+@dataclass(frozen=True)
+class Training(Train):
+    """Keys of `[train]`: those of every family, and these."""
+
+    sensor_weight: Annotated[float, Key("weight of the predicted sensors", 0, 10**6)] = 1.0

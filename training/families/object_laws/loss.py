@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.families.object_laws.laws import EXPLAINED
-from training.recipe import Train
 from training.trainer.loss import Tally, corrupt, moving
 from training.trainer.streams import Guess, Source
+
+if TYPE_CHECKING:  # Its keys are in the recipe, which counts by itself.
+    from training.families.object_laws.options import Training
 
 LEFT_WEIGHT = 10.0  # of the network's own values
 SPREAD = ((1.0, 0.002), (0.002, 0.02), (0.0001, 0.3))
@@ -30,7 +32,7 @@ class Carried:
 
 
 def loss(
-    model: Any, source: Source, carried: Carried | None, plan: Train, progress: float
+    model: Any, source: Source, carried: Carried | None, plan: Training, progress: float
 ) -> tuple[Tensor, dict[str, float], Carried]:
     """Play `unroll` steps of all streams; return the loss, figures to log and the carried state.
 
@@ -80,7 +82,7 @@ def loss(
 
 
 def sensor_loss(
-    model: Any, now: dict[str, Tensor], choice: Tensor, ways: Tensor, plan: Train, tally: Tally
+    model: Any, now: dict[str, Tensor], choice: Tensor, ways: Tensor, plan: Training, tally: Tally
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of the predicted sensors, and their settled values."""
     true = model.laws.parts(now["state"])
@@ -99,7 +101,7 @@ def sensor_loss(
 
 
 def frame_loss(
-    model: Any, some: dict[str, Tensor], logits: Tensor, told: Tensor, plan: Train, tally: Tally
+    model: Any, some: dict[str, Tensor], logits: Tensor, told: Tensor, plan: Training, tally: Tally
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of frames drawn for the sensors `told`, and the chosen colours, packed."""
     before, after = model.pack(some["seen"]), model.pack(some["target"])

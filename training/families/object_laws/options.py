@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from sims.contract import Spec
 from training.data.components import state_names
 from training.keys import Key, shown, wrong
+from training.recipe import Train
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,25 @@ class Options:
     wide: Annotated[int, Key("units of the layers that predict the sensors", 1, 8192)]
     laws: Annotated[int, Key("linear laws that are found for each sensor", 0, 64)]
     history: Annotated[int, Key("frames watched before the model goes on alone", 1, 64)]
+
+
+@dataclass(frozen=True)
+class Training(Train):
+    """Keys of `[train]`: those of every family, and these."""
+
+    moved_weight: Annotated[
+        float, Key("weight of pixels that change; near them it is 1", 0, 10**6)
+    ] = 5.0
+    static_weight: Annotated[float, Key("weight of pixels far from all that moves", 0, 10**6)] = (
+        0.05
+    )
+    sensor_weight: Annotated[float, Key("weight of the predicted sensors", 0, 10**6)] = 1.0
+    turned_weight: Annotated[
+        float, Key("times more where no linear forecast of them is right", 0, 10**6)
+    ] = 10.0
+    corruption: Annotated[
+        float, Key("share of pixels given a random colour in one sample of four", 0, 1)
+    ] = 0.0
 
 
 def check(model: Mapping[str, Any], spec: Spec, where: str) -> None:
