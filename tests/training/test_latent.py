@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def test_windows_of_one_seed_are_the_same_however_they_are_asked_for(
     tiny_drives: Path, recipe: Recipe
 ) -> None:
     arrays = Dataset.open(tiny_drives).load("train", rgb=True)
-    one, other = (Windows(arrays, 3, 5, recipe.train, 7) for _ in range(2))
+    one, other = (Windows(arrays, 3, 5, 2, recipe.train, 7) for _ in range(2))
     batches = [one.next() for _ in range(3)]
     for number, batch in enumerate(batches):
         again = other.read(number)
@@ -171,13 +172,32 @@ def test_windows_of_one_seed_are_the_same_however_they_are_asked_for(
     assert np.array_equal(arrays.actions[start : start + 5], batches[0].actions[0])
 
 
+def test_windows_reach_the_ends_of_games_and_go_no_further(
+    tiny_drives: Path, recipe: Recipe
+) -> None:
+    """Also of games that are shorter than a window, and seldom end."""
+    arrays = Dataset.open(tiny_drives).load("train", rgb=True)
+    dones = np.zeros_like(arrays.dones)
+    first, stop = arrays.episodes[0]
+    dones[stop - 2 : stop] = True  # The step that ends it, and the frame after the end.
+    arrays = dataclasses.replace(arrays, dones=dones)
+    source = Windows(arrays, 16, int(stop - first) + 10, 2, recipe.train, 7)
+    batches = [source.read(number) for number in range(8)]
+    alive, ends = (np.concatenate([getattr(b, k) for b in batches]) for k in ("alive", "ends"))
+    assert alive[:, :2].all() and not alive.all()
+    ended = (ends * alive).any(1)
+    assert 0.05 < ended.mean() < 0.5
+    # An end is the last step that counts.
+    assert ((ends * alive).argmax(1) == alive.sum(1) - 1)[ended].all()
+
+
 @pytest.mark.slow
 def test_it_learns_and_is_measured_beside_an_unchanging_world(
     tiny_drives: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     train(recipe, tiny_drives, tmp_path, Driving, keys={"sim": "x"})
     model = load_model(tmp_path)
-    assert model.config.second == 20 and [one[0] for one in model.config.large] == [
+    assert model.config.second == 19 and [one[0] for one in model.config.large] == [
         "waypoints", "lidar",
     ]  # fmt: skip
     curve = json.loads((tmp_path / "curve.json").read_text())

@@ -294,6 +294,7 @@ def _train(
     held_out = dataset.load("val", rgb=reads_rgb(recipe))
     board = SummaryWriter(str(out / "tensorboard"))
     title = f"train {recipe.world}/{recipe.family}" + (" (resumed)" if resumed else "")
+    begun = run.step, run.minutes
     saved_at = validated_at = run.minutes
     took = 0.0  # minutes of the last validation
     with Progress(title, total=100.0, unit="%") as bar:
@@ -325,7 +326,10 @@ def _train(
                     if name.startswith("val_"):
                         board.add_scalar(name, value, run.step)
             last = run.curve[-1] if run.curve else {}
-            bar.update(100 * (run.progress - before), **_told(figures, last, recipe))
+            frames = (run.step - begun[0]) * plan.batch * plan.unroll
+            pace = frames / max(60 * (run.minutes - begun[1]), 1e-9)
+            told = {"frames a second": f"{pace:,.0f}"} | _told(figures, last, recipe)
+            bar.update(100 * (run.progress - before), **told)
             if run.minutes - saved_at >= plan.checkpoint_minutes:
                 saved_at = run.minutes
                 run.save()

@@ -18,10 +18,10 @@ LEAST = 1e-3  # the least change that counts, in parts of a sensor's range
 def config(recipe: Recipe, spec: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     """Return fields of the `Config`; `spec` is the sim's, as the dataset holds it."""
     large = [o for o in observations(spec) if o.name in arrays.large and not in_state(o.shape)]
-    later = max(1, round(spec["rate"]))  # a second
+    # A second, or less where most games are shorter.
+    usual = int(np.median(arrays.episodes[:, 1] - arrays.episodes[:, 0]))
+    later = max(1, min(round(spec["rate"]), usual - 1))
     rows = arrays.windows(later)
-    if not len(rows):
-        later, rows = 1, arrays.windows(1)
     rows = np.sort(np.random.default_rng(0).choice(rows, min(LOOKED, len(rows)), replace=False))
     span = np.maximum(arrays.state_range[1] - arrays.state_range[0], 1e-6)
     step = np.maximum(_change(arrays.state, rows, later), LEAST * span)

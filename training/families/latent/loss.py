@@ -41,8 +41,9 @@ def source(
     arrays: Arrays, sim_class: type[Sim] | None, recipe: Recipe, size: int, seed: int, model: Any
 ) -> Windows:
     """Return the windows that training reads: a history, then the longest dream."""
-    length = model.config.history - 1 + max(1, recipe.train.dream)
-    return Windows(arrays, size, length, recipe.train, seed)
+    history = model.config.history
+    length = history - 1 + max(1, recipe.train.dream)
+    return Windows(arrays, size, length, history, recipe.train, seed)
 
 
 def loss(
@@ -50,7 +51,8 @@ def loss(
 ) -> tuple[Tensor, dict[str, float], Carried | None]:
     """Play up to `unroll` steps of a batch of windows; return loss, figures, and the batch.
 
-    The model sees the recorded observations of the history, then its own. `progress` is not used.
+    The model sees the recorded observations of the history, then its own. A game that is over
+    leaves the batch. `progress` is not used.
     """
     history = model.config.history
     if carried is None:
@@ -63,13 +65,25 @@ def loss(
     stop = min(last, carried.at + plan.unroll + (history - 1 if carried.at == 0 else 0))
     total, counted = torch.zeros((), device=window["actions"].device), stop - carried.at
     for t in range(carried.at, stop):
+        alive = window["alive"][:, t]
+        if not alive.any():
+            break
+        if not alive.all():
+            window, state = _rows(window, alive), _rows(state, alive)
         state, told = model.advance(state, window["actions"][:, t], window["chances"][:, t])
         true = _shown(model, window, t + 1)
-        total = total + _errors(model, state, told, true, window, t, plan, tally)
+        errors = _errors(model, state, told, true, window, t, plan, tally)
+        total = total + errors * len(window["alive"]) / source.size
         if t + 1 < history:
             state = {**true, "latent": state["latent"]}
     ahead = Carried(window, stop, {name: value.detach() for name, value in state.items()})
-    return total / max(1, counted), tally.means(), None if stop >= last else ahead
+    over = stop >= last or not window["alive"][:, stop].any()
+    return total / max(1, counted), tally.means(), None if over else ahead
+
+
+def _rows(parts: dict[str, Any], some: Tensor) -> dict[str, Any]:
+    """Return some rows of tensors, and of dicts of them."""
+    return {k: _rows(v, some) if isinstance(v, dict) else v[some] for k, v in parts.items()}
 
 
 def _shown(model: Any, window: dict[str, Any], t: int) -> State:
