@@ -25,6 +25,8 @@ SHARP = 0.1  # of a picture's loss is the absolute error, the rest the squared e
 ALIKE = 0.2  # weight of structural similarity
 APART = 3  # pixels between its windows
 NEAR = 0.1  # differences of numbers, in parts of a typical one, below which they are squared
+CHANGED = 8  # levels by which a pixel differs in a window, if anything happens there
+AROUND = 5  # pixels along one side of what counts as near it
 HITS = 0.2  # weight of whether a ray comes back
 
 
@@ -57,6 +59,7 @@ def loss(
     history = model.config.history
     if carried is None:
         window = tensors(vars(source.next()), next(model.parameters()).device)
+        window["weight"] = _weight(window["shown"]["frame"], plan.static_weight)
         carried = Carried(window, 0, model.initial(_shown(model, window, 0)))
     window, state, tally = carried.window, carried.state, Tally()
     most = window["actions"].shape[1]
@@ -86,6 +89,18 @@ def _rows(parts: dict[str, Any], some: Tensor) -> dict[str, Any]:
     return {k: _rows(v, some) if isinstance(v, dict) else v[some] for k, v in parts.items()}
 
 
+def _weight(frames: Tensor, static: float) -> Tensor:
+    """Return the weight of each pixel of windows, of mean 1: [B, cameras, 1, H, W].
+
+    `frames` are uint8 [B, T, cameras, H, W, 3]. Where nothing changes in a window, it is `static`
+    times as much as elsewhere.
+    """
+    changed = (frames.amax((1, 5)).int() - frames.amin((1, 5)).int()) > CHANGED
+    near = F.max_pool2d(changed.float(), AROUND, 1, AROUND // 2)
+    weight: Tensor = static + (1 - static) * near[:, :, None]
+    return weight / weight.mean()
+
+
 def _shown(model: Any, window: dict[str, Any], t: int) -> State:
     """Return the recorded observations at step `t`, as `advance` takes them."""
     shown = {name: value[:, t] for name, value in window["shown"].items()}
@@ -101,7 +116,8 @@ def _errors(
     # What is far ahead is hard to know: its errors count in parts of how far it may have changed.
     ahead = min(c.second, 1 + max(0, t + 1 - c.history)) / c.second
     gap = made["frame"] - true["frame"]
-    frame = SHARP * gap.abs().mean() + 10 * (1 - SHARP) * gap.square().mean()
+    off = SHARP * gap.abs() + 10 * (1 - SHARP) * gap.square()
+    frame = (window["weight"] * off).mean()
     x, y = (part["frame"].mean(2).flatten(0, 1)[:, None] for part in (made, true))
     frame = frame + ALIKE * (1 - likeness(x, y, 1.0, APART).mean())
     sensors = made["frame"].new_zeros(())

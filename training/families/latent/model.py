@@ -34,6 +34,7 @@ STILL = 4.0  # how sure, at first, that a pixel stays (log odds)
 RIDGE = 1e-5  # of the linear forecast
 USEFUL = 0.9  # a linear forecast that leaves more of a number's change is none
 WIDE = 16  # most cells of a range image along its columns
+TENTS = 16  # parts that the range of each number is told in
 HITS = 4.0  # how sure, at first, that a ray that came back comes back again (log odds)
 
 
@@ -90,7 +91,8 @@ class Model(WorldModel):
         self.place = nn.Parameter(torch.zeros(1, ch, self.rows, width))
 
         self.numbers = len(c.sensor_low) + sum(math.prod(shape) for _, shape, *_ in self.paths)
-        known = self.numbers + c.actions + c.chance
+        given = self.numbers + c.actions + c.chance
+        known = given + TENTS * self.numbers
         self.mix = nn.Conv2d(2 * ch, ch, 1)
         self.told = nn.Sequential(
             nn.Linear(known + 2 * ch, 2 * ch), nn.ReLU(), nn.Linear(2 * ch, ch * c.blocks)
@@ -105,8 +107,11 @@ class Model(WorldModel):
         self.heads = nn.Sequential(
             nn.Linear(known + 2 * ch, 2 * ch), nn.ReLU(), nn.Linear(2 * ch, self.numbers + 2)
         )
+        # Reward and end often follow from where a number is afterwards.
+        self.outcome = nn.Linear(TENTS * self.numbers + 2 * ch, 2)
         # At first, the prediction is no change.
-        for last in (self.draw, self.move, self.heads[2], *self.scan_out.values()):
+        last_layers = (self.draw, self.move, self.heads[2], self.outcome, *self.scan_out.values())
+        for last in last_layers:
             nn.init.zeros_(last.weight)  # type: ignore[arg-type]
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         low, high, step = [*c.sensor_low], [*c.sensor_high], [*c.sensor_step]
@@ -122,7 +127,7 @@ class Model(WorldModel):
         self.register_buffer("low", torch.tensor(low, dtype=torch.float32))
         self.register_buffer("span", span.clamp_min(1e-6))
         self.register_buffer("unit", torch.tensor(step, dtype=torch.float32))
-        self.register_buffer("forecast", torch.zeros(self.numbers, known + 1))
+        self.register_buffer("forecast", torch.zeros(self.numbers, given + 1))
 
     side: int  # pixels along one side of half a cell
     forecast: Tensor  # of each number's change, linear in all numbers, action and chance
@@ -186,9 +191,10 @@ class Model(WorldModel):
         numbers = [seen["sensors"], *(seen[name].flatten(1) for name, *_ in self.paths)]
         values = torch.cat(numbers, 1)
         given = self.given(values, action, chance)
+        known = torch.cat([given, self.tents(values)], 1)
 
         x = self.mix(torch.cat([torch.cat(sides, 3) + self.place, seen["latent"]], 1))
-        shifts = self.told(torch.cat([given, self.summary(x)], 1))[:, :, None, None]
+        shifts = self.told(torch.cat([known, self.summary(x)], 1))[:, :, None, None]
         for block, shift in zip(self.blocks, shifts.chunk(c.blocks, 1), strict=True):
             x = x + block(torch.relu(even(x) + shift))
         x = torch.relu(even(x))
@@ -213,21 +219,32 @@ class Model(WorldModel):
             more = more * more.new_tensor([[[[self.pace[name]]], [[1.0]]]])
             made = self._ranged(value, hit, more, kind, low, high)
             after[name], told[name] = (part.reshape(seen[name].shape) for part in made)
-        heads = self.heads(torch.cat([given, self.summary(x)], 1))
+        summary = self.summary(x)
+        heads = self.heads(torch.cat([known, summary], 1))
         expected = F.linear(given, self.forecast[:, :-1], self.forecast[:, -1])
         values = values + (expected + self.tick * heads[:, 2:]) * self.unit
         # However long it plays alone, no number leaves the range that was recorded.
         values = torch.minimum(torch.maximum(values, self.low), self.low + self.span)
+        outcome = heads[:, :2] + self.outcome(torch.cat([self.tents(values.detach()), summary], 1))
         count = len(c.sensor_low)
         after["sensors"] = values[:, :count]
         for name, shape, *_ in self.paths:
             after[name] = values[:, count : count + math.prod(shape)].reshape(seen[name].shape)
             count += math.prod(shape)
-        return after, told | {"reward": heads[:, 0], "ends": heads[:, 1]}
+        return after, told | {"reward": outcome[:, 0], "ends": outcome[:, 1]}
 
     def given(self, values: Tensor, action: Tensor, chance: Tensor) -> Tensor:
         """Return all numbers that every cell knows, the sensors' in parts of their range."""
         return torch.cat([(values - self.low) / self.span, action, chance], 1)
+
+    def tents(self, values: Tensor) -> Tensor:
+        """Tell each number in `TENTS` parts of its range: how near it is to each, at most 1.
+
+        Whatever follows from a number, a bound that it passes too, is then a sum of parts.
+        """
+        at = (values - self.low) / self.span * (TENTS - 1)
+        places = torch.arange(TENTS, dtype=at.dtype, device=at.device)
+        return torch.relu(1 - (at[:, :, None] - places).abs()).flatten(1)
 
     def readings(self, arrays: Arrays, rows: Array) -> Array:
         """Return the sensors and paths of some rows, float32 [R, numbers]."""
