@@ -97,7 +97,7 @@ def _weight(frames: Tensor, static: float) -> Tensor:
     """
     changed = (frames.amax((1, 5)).int() - frames.amin((1, 5)).int()) > CHANGED
     near = F.max_pool2d(changed.float(), AROUND, 1, AROUND // 2)
-    weight: Tensor = static + (1 - static) * near[:, :, None]
+    weight = static + (1 - static) * near[:, :, None]
     return weight / weight.mean()
 
 
@@ -117,7 +117,7 @@ def _errors(
     ahead = min(c.second, 1 + max(0, t + 1 - c.history)) / c.second
     gap = made["frame"] - true["frame"]
     off = SHARP * gap.abs() + 10 * (1 - SHARP) * gap.square()
-    frame = (window["weight"] * off).mean()
+    frame: Tensor = (window["weight"] * off).mean()
     x, y = (part["frame"].mean(2).flatten(0, 1)[:, None] for part in (made, true))
     frame = frame + ALIKE * (1 - likeness(x, y, 1.0, APART).mean())
     sensors = made["frame"].new_zeros(())
