@@ -14,6 +14,7 @@ from builder.project.worlds import Project
 from training.data.dataset import Dataset
 from training.data.record import record
 from training.families.object_laws.loss import loss as chunk_loss
+from training.families.object_laws.options import Training
 from training.recipe import Recipe, load
 from training.trainer.checkpoints import build
 from training.trainer.ranks import Ranks, launch
@@ -66,7 +67,8 @@ def _time(
     torch.manual_seed(0)
     arrays = dataset.load("train")
     model = build(recipe, arrays, dataset.spec)
-    run = Run(model, recipe.train, out)
+    run, plan = Run(model, recipe, out), recipe.train
+    assert isinstance(plan, Training)
     games = ranks.share(batch)
     source = Both(arrays, sim_class, recipe, games, ranks.rank)
     source.horizon = horizon
@@ -74,7 +76,7 @@ def _time(
     times = []
     for _ in range(WARM + STEPS):
         start = time.perf_counter()
-        loss, _, carried = chunk_loss(model, source, carried, recipe.train, 0.0)
+        loss, _, carried = chunk_loss(model, source, carried, plan, 0.0)
         run.update(loss, 0.1, ranks, 0.0)
         times.append(time.perf_counter() - start)
     return times
