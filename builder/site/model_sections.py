@@ -208,7 +208,8 @@ def measures(model: manifest.Model, weights: Path, home: str) -> str:
     """Show the tables that the recipe asks for by name."""
     told = (cache.read_json(weights / "metrics.json") or {}).get("measures")
     if not told:
-        return ABSENT.format(what="the recipe names no more (<code>evaluate.measures</code>)")
+        what = "the recipe's <code>evaluate.measures</code> names nothing that this world has"
+        return ABSENT.format(what=what)
     return "".join(
         f"<h4>{html.escape(table['title'])}</h4>"
         + tables.figures(table["columns"], table["rows"])
