@@ -188,13 +188,12 @@ def _shard(what: Environment, seed: int, data: Data, folder: Path, shard: int) -
     shares = _shares(data)
     dropped: list[str] = []
     colours: set[int] | None = set()
+    unwritten: list[tuple[Episode, str]] = []  # the last game that came back
 
     def write() -> None:
-        """Write the last game that came back, if it is not written yet."""
-        if games:
-            note(*games.pop(), writer, book)
+        if unwritten:
+            note(*unwritten.pop(), writer, book)
 
-    games: list[tuple[Episode, str]] = []
     room = 10**6 // data.shards
     with set_aside(shard_folder(folder, shard)) as aside:
         writer, book = Writer(aside, what.spec), Book(what.spec)
@@ -220,7 +219,7 @@ def _shard(what: Environment, seed: int, data: Data, folder: Path, shard: int) -
                         raise UserError(_stopped(what, folder, game.why))
                     continue
                 failed = 0
-                games.append((game.episode, split))
+                unwritten.append((game.episode, split))
                 length = len(game.episode.columns["action"])
                 had[behaviour] += length
                 left -= length
