@@ -83,7 +83,9 @@ def make_graphs(
                 count = max(1, replays // one.evaluations)
                 last = head(ending, 2 * count) if ending else None
                 part = head(scene, count)
-                gate = Gate.make(one, full, part, allowed, recipe.world, last, rewards)
+                gate = Gate.make(
+                    one, full, part, allowed, recipe.world, last, rewards, sim_class is not None
+                )
                 bar.update(1)
                 for variant in wanted:
                     graph = full.with_name(full.name.replace("fp32", variant))

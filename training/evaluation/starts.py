@@ -198,11 +198,14 @@ def held_out(dataset: Dataset, history: int, rgb: bool = False) -> Arrays:
 
 
 def recorded(arrays: Arrays, rollouts: int, steps: int, history: int, seed: int) -> Scene:
-    """Cut rollouts out of a dataset, at most `steps` long: shorter where its episodes are.
+    """Cut rollouts out of a dataset, at most `steps` long: shorter where nine games in ten are.
 
     Raises UserError if no episode is longer than the history.
     """
-    longest = int((arrays.episodes[:, 1] - arrays.episodes[:, 0]).max(initial=0))
+    lengths = np.sort(arrays.episodes[:, 1] - arrays.episodes[:, 0])
+    # The few longest games alone would say little of how the others are played.
+    usual = int(lengths[len(lengths) * 9 // 10]) if len(lengths) else 0
+    longest = usual if usual > history else int(lengths.max(initial=0))
     steps = min(steps, longest - history)
     starts = arrays.windows(history - 1 + steps) if steps > 0 else np.zeros(0, np.int64)
     if not len(starts):
