@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -278,3 +279,19 @@ def test_a_denoiser_ships_with_every_number_of_evaluations(
     assert 1.8 * one < two < 2 * one
     bytes_of = [v.step.bytes for v in model.variants]
     assert bytes_of[1] < 1.2 * bytes_of[0]  # The weights stand in it once.
+
+
+@pytest.mark.parametrize(
+    ("simulated", "grounded", "free", "tells"),
+    [(True, 80.0, 100.0, False), (False, 80.0, 100.0, True), (False, 100.0, 80.0, False)],
+)
+def test_ends_are_asked_of_the_frames_that_the_page_has(
+    simulated: bool, grounded: float, free: float, tells: bool
+) -> None:
+    gate: Any = SimpleNamespace(simulated=simulated)
+    shares = {"grounded": grounded, "free": free}
+    told = {
+        f"end_{name} {mode}": v for name in ("recall", "precision") for mode, v in shares.items()
+    }
+    verdict = parity.Verdict("fp32", Path("step.onnx"), gate, figures={"wasm": told})
+    assert verdict.tells_ends is tells

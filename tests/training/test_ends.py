@@ -15,7 +15,7 @@ from training.evaluation import players
 from training.evaluation.heads import Heads
 from training.evaluation.measures import ends
 from training.evaluation.measures.contract import Subject
-from training.evaluation.starts import Scene, whole_games
+from training.evaluation.starts import Scene, recorded, whole_games
 from training.recipe import load
 
 GAMES = 40
@@ -71,14 +71,13 @@ def test_ends_that_come_when_they_should_not(
         assert values[name]["mean"] == (100 if name == other else 0)
 
 
-def test_recorded_games_are_cut_whole() -> None:
-    """One that ends after three steps beside one that is left after six."""
-    lengths, history = (6, 8), 2
-    rows = sum(lengths)
+def arrays_of(lengths: tuple[int, ...]) -> SimpleNamespace:
+    """Recorded games of one pixel, which tells its row; the first one ends."""
+    rows, stops = sum(lengths), np.cumsum(lengths)
     dones = np.zeros(rows, np.bool_)
-    dones[4:6] = True  # The step that ended it, and the frame after the end.
+    dones[lengths[0] - 2 : lengths[0]] = True  # The step that ended it, and the frame after it.
     arrays = SimpleNamespace(
-        episodes=np.array([[0, 6], [6, 14]]),
+        episodes=np.stack([stops - lengths, stops], 1),
         dones=dones,
         rgba=lambda rows: np.broadcast_to(
             rows[..., None, None, None, None], (*rows.shape, 1, 1, 1, 4)
@@ -89,7 +88,15 @@ def test_recorded_games_are_cut_whole() -> None:
         rewards=np.zeros(rows, np.float32),
         large={},
     )
-    scene = whole_games(arrays, 9, 300, history, 0)  # type: ignore[arg-type]
+    arrays.windows = lambda length: np.concatenate(
+        [np.arange(first, stop - length) for first, stop in arrays.episodes]
+    )
+    return arrays
+
+
+def test_recorded_games_are_cut_whole() -> None:
+    """One that ends after four steps beside one that is left after six."""
+    scene = whole_games(arrays_of((6, 8)), 9, 300, 2, 0)  # type: ignore[arg-type]
     assert scene is not None
     first, second = np.argsort(scene.actions[:, 0, 0])
     assert scene.actions[first, :, 0].tolist() == [1, 2, 3, 4, 5, 5]
@@ -97,3 +104,10 @@ def test_recorded_games_are_cut_whole() -> None:
     assert scene.ends[first].tolist() == [False, False, False, True, False, False]
     assert scene.alive[second].all() and not scene.ends[second].any()
     assert scene.frames[first, -1].max() == 5
+
+
+def test_rollouts_are_as_long_as_games_usually_are() -> None:
+    """The longest of ten games is no measure for the others."""
+    for lengths, steps in [((12,) * 9 + (90, 12), 10), ((90,) * 10, 30), ((3, 3, 90), 30)]:
+        scene = recorded(arrays_of(lengths), 20, 30, 2, 0)  # type: ignore[arg-type]
+        assert scene.actions.shape[:2] == (20, steps)
