@@ -16,6 +16,7 @@ from sims.errors import UserError
 
 SHOWN = 3  # the most foreign files that a message names
 JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # from file managers
+COMPILED = "__pycache__"  # Python writes it where somebody imports a published sim.
 
 
 def resolved(folder: Path, what: str) -> Path:
@@ -66,9 +67,16 @@ def _strangers(
             found += [] if name in files or child.name in JUNK else [name]
         elif name in ways:
             found += _strangers(child, f"{name}/", files, whole, ways)
-        elif name not in whole and _holds(child):
+        elif name not in whole and _holds(child) and not _compiled(child):
             found.append(f"{name}/")
     return found
+
+
+def _compiled(folder: Path) -> bool:
+    """Return whether a folder holds only what Python compiled, and compiles again."""
+    return folder.name == COMPILED and all(
+        child.suffix == ".pyc" and not is_folder(child) for child in folder.iterdir()
+    )
 
 
 def _holds(folder: Path) -> bool:

@@ -151,6 +151,15 @@ def test_what_may_be_replaced(root: Path, tmp_path: Path) -> None:
     told = {"key": "", "weights": "", "train": "", "complete": True, "files": {}, "warnings": []}
     stamp.write_text(json.dumps(told | {"sha256": dict.fromkeys(names, "")}))
     build.refuse(tmp_path / "damaged", project)
+    # Somebody has imported a published sim; what else they put there is theirs.
+    compiled = ours / "wm" / "app-1" / "__pycache__"
+    compiled.mkdir()
+    (compiled / "sim.cpython-311.pyc").write_bytes(b"")
+    build.refuse(ours, project)
+    (compiled / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="__pycache__/, which wmsite did not write"):
+        build.refuse(ours, project)
+    (compiled / "thesis.txt").unlink()
     clean.run(root, ours, False, Lines())
     assert not ours.exists()
 
