@@ -17,6 +17,7 @@ from pathlib import Path
 from sims import hazards
 from sims.errors import UserError
 from sims.resolve import Names, Source, base_of, plain, text
+from sims.values import exact_square, is_set, is_single, largest
 
 # Modules whose functions are judged by name: code that passes a whole module on hides the calls.
 TRACKED = frozenset({"numpy", "math", "os", "sys", "builtins", "operator", "statistics"})
@@ -28,11 +29,10 @@ ABSENT = (
     "Run: wmsite new DIR --gym ID"
 )
 IMPORTERS = ("builtins.__import__", "importlib.import_module")
-# Functions that read a set in its order, and methods that make a set from a set.
+# Functions that read a set in its order.
 THROUGH = frozenset(
     ("list", "tuple", "enumerate", "iter", "next", "zip", "map", "filter", "reversed", "sum")
 )
-SETS = frozenset(["union", "intersection", "difference", "symmetric_difference", "copy"])
 
 
 @dataclass(frozen=True)
@@ -291,50 +291,9 @@ class _Reader(Names):
         if last in ("sum", "prod", "cumsum", "cumprod") and not typed:
             self.found(node, "narrow")
 
-    def largest(self, node: ast.AST, depth: int = 0) -> float | None:
-        """Return the largest value of a default integer array; None for anything else."""
-        node = self.only(node)
-        if depth > 16:
-            return None
-        if isinstance(node, ast.Subscript):
-            return self.largest(node.value, depth + 1)
-        if isinstance(node, ast.UnaryOp):
-            return self.largest(node.operand, depth + 1)
-        if isinstance(node, ast.Call):
-            name = self.resolve(node.func)
-            if any(keyword.arg == "dtype" for keyword in node.keywords):
-                return None
-            if name == "numpy.arange" and 1 <= len(node.args) <= 3:
-                values = [self.fold(argument) for argument in node.args]
-                if any(isinstance(value, float) for value in values):
-                    return None
-                return math.inf if None in values else max(abs(v) for v in values if v is not None)
-            if name in ("numpy.array", "numpy.asarray", "numpy.full") and node.args:
-                listed = node.args[-1] if name == "numpy.full" else node.args[0]
-                if len(node.args) > 1 + (name == "numpy.full"):
-                    return None
-                items = [n for n in ast.walk(listed) if isinstance(n, ast.Constant)]
-                if items and all(type(item.value) is int for item in items):
-                    return max(abs(item.value) for item in items if isinstance(item.value, int))
-        if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Div):
-            sides = [self.largest(side, depth + 1) for side in (node.left, node.right)]
-            if sides == [None, None]:
-                return None
-            found = [
-                self.fold(side) if size is None else size
-                for side, size in zip((node.left, node.right), sides, strict=True)
-            ]
-            a, b = found
-            if a is None or b is None or (isinstance(a, float) and not math.isinf(a)):
-                return None
-            if isinstance(b, float) and not math.isinf(b):
-                return None
-            return _grown(node.op, abs(a), abs(b))
-        return None
-
     def visit_BinOp(self, node: ast.BinOp) -> None:
         self._operator(node, node.op, node.left, node.right)
-        large = self.largest(node)
+        large = largest(self, node)
         if large is not None and LARGEST < large < math.inf:
             self.found(node, "integers")
         self.generic_visit(node)
@@ -353,44 +312,16 @@ class _Reader(Names):
         if base is not None and power is not None:
             whole = isinstance(base, int) and isinstance(power, int) and power >= 0
             twos = base > 0 and math.frexp(base)[0] == 0.5 and isinstance(power, int)
-            if not whole and not twos and not (power == 2 and _exact_square(float(base))):
+            if not whole and not twos and not (power == 2 and exact_square(float(base))):
                 self.found(node, "single powers" if power in (2, 0.5) else "powers")
         elif power not in (2, 0.5):
             self.found(node, "powers")
-        elif self._single(left):
+        elif is_single(self, left):
             self.found(node, "single powers")
         else:
             self.found(node, "scalars")
 
-    def _single(self, node: ast.AST) -> bool:
-        """Return whether an expression is certainly one Python float."""
-        node = self.only(node)
-        if isinstance(node, ast.BinOp):
-            sides = (node.left, node.right)
-            return all(self._single(s) or self.fold(s) is not None for s in sides)
-        name = self.resolve(node.func) if isinstance(node, ast.Call) else None
-        return name is not None and (name == "builtins.float" or name.startswith("math."))
-
     # --- Sets -------------------------------------------------------------------------------
-
-    def is_set(self, node: ast.AST, depth: int = 0) -> bool:
-        """Return whether an expression is certainly a set whose order may differ."""
-        node = self.only(node)
-        if depth > 8:
-            return False
-        if isinstance(node, ast.Set):
-            whole = (isinstance(self.fold(item), int) for item in node.elts)
-            return not all(whole)  # Small integers lie in the same order everywhere.
-        if isinstance(node, ast.SetComp):
-            return True
-        if isinstance(node, ast.BinOp):
-            ours = isinstance(node.op, ast.BitOr | ast.BitAnd | ast.BitXor | ast.Sub)
-            return ours and any(self.is_set(s, depth + 1) for s in (node.left, node.right))
-        if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Attribute) and node.func.attr in SETS:
-                return self.is_set(node.func.value, depth + 1)
-            return self.resolve(node.func) in ("builtins.set", "builtins.frozenset")
-        return False
 
     def _sets(self, node: ast.Call, name: str, last: str) -> None:
         """Refuse calls that read a set in its order, and note where a set is made."""
@@ -398,10 +329,10 @@ class _Reader(Names):
             self.found(node, "set order")
         own = name.removeprefix("builtins.")
         through = own in THROUGH or name.startswith("numpy.") or last in ("join", "fromkeys")
-        if through and any(self.is_set(argument) for argument in node.args):
+        if through and any(is_set(self, argument) for argument in node.args):
             self.found(node, "sets")
         popped = node.func.value if isinstance(node.func, ast.Attribute) else node
-        if last == "pop" and not node.args and self.is_set(popped):
+        if last == "pop" and not node.args and is_set(self, popped):
             self.found(node, "sets")
 
     def visit_For(self, node: ast.For) -> None:
@@ -421,29 +352,10 @@ class _Reader(Names):
         self.generic_visit(node)
 
     def _through(self, through: ast.AST) -> None:
-        if self.is_set(through):
+        if is_set(self, through):
             self.found(through, "sets")
 
 
 def _ties(name: str) -> bool:
     """Return whether a function is judged by its arguments, at its call."""
     return name in ("numpy.argsort", ".argsort", ".partition")
-
-
-def _exact_square(value: float) -> bool:
-    top, bottom = value.as_integer_ratio()
-    square = value * value
-    return math.isfinite(square) and square.as_integer_ratio() == (top * top, bottom * bottom)
-
-
-def _grown(op: ast.operator, a: float, b: float) -> float:
-    """Return how large the result of two whole numbers of that size can get."""
-    if isinstance(op, ast.Mult):
-        return a * b
-    if isinstance(op, ast.Add | ast.Sub):
-        return a + b
-    if isinstance(op, ast.Pow | ast.LShift) and math.inf not in (a, b):
-        if b > 64:
-            return math.inf if a > 1 else a
-        return math.pow(a, b) if isinstance(op, ast.Pow) else math.ldexp(a, int(b))
-    return max(a, b) if math.inf not in (a, b) else math.inf

@@ -26,7 +26,7 @@ from sims.errors import UserError
 CORE = frozenset(
     (
         *("__init__", "contract", "detector", "errors", "exact", "host", "gym", "checks"),
-        *("bindings", "determinism", "hazards", "resolve", "source"),
+        *("bindings", "determinism", "hazards", "resolve", "source", "values"),
     )
 )
 
