@@ -25,6 +25,6 @@ class Training(Train):
     """Keys of `[train]`: those of every family, and these."""
 
     static_weight: Annotated[
-        float, Key("weight of pixels where nothing changes; elsewhere it is 1", 0, 10**6)
+        float, Key("weight of pixels where nothing changes; elsewhere it is 1", 0.001, 10**6)
     ] = 0.1
     sensor_weight: Annotated[float, Key("weight of the predicted sensors", 0, 10**6)] = 1.0
