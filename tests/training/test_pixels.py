@@ -18,7 +18,7 @@ from sims.errors import UserError
 from training.data.dataset import Dataset
 from training.families.pixels.cells import Contents, cells_of, read, written
 from training.families.pixels.loss import loss, source
-from training.families.pixels.model import Config, Model
+from training.families.pixels.model import BESIDE, PARTS, Config, Model
 from training.recipe import Recipe
 from training.trainer.checkpoints import build, load_model
 from training.trainer.train import train
@@ -106,6 +106,33 @@ def test_a_drawn_latent_repeats_and_differs_from_step_to_step() -> None:
     assert torch.equal(one, again)
     # The frame, memory and action were the same at each step.
     assert len(one.flatten(1).unique(dim=0)) > 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 48), (20, 28)])
+def test_a_cell_is_drawn_as_training_told_it_beside_what_the_others_took(
+    height: int, width: int
+) -> None:
+    model = small(cameras=1, height=height, width=width)
+    with torch.no_grad():
+        model.write.bias.zero_()  # type: ignore[union-attr]
+        model.beside.weight.mul_(10.0)  # What lies beside it matters.
+        known = torch.randn(8, 16, *model.grid)
+        stays, listed = torch.randn(8, BESIDE, *model.grid), torch.randn(5, BESIDE)
+        picks = model.picked(known, stays, listed)
+        took = listed[(picks - 1).clamp_min(0)].permute(0, 3, 1, 2)
+        took = torch.where(picks[:, None] > 0, took, stays)
+        alone, beside = (
+            model.write(torch.relu(known + told)).argmax(1) for told in (0, model.told(took))
+        )
+    assert torch.equal(picks, beside) and not torch.equal(picks, alone)
+
+
+def test_every_part_of_the_range_of_chance_is_told_apart() -> None:
+    told = small().given(torch.zeros(101, 2), torch.linspace(0, 1, 101)[:, None])
+    assert told.shape == (101, 2 + PARTS)
+    assert torch.allclose(told.sum(1), torch.ones(101))  # how near it is to the parts around it
+    assert len(told.unique(dim=0)) == 101
+    assert small(chance=0).given(torch.zeros(3, 2), torch.zeros(3, 0)).shape == (3, 2)
 
 
 @pytest.mark.slow

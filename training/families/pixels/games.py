@@ -27,7 +27,8 @@ class Step:
 
     seen: Array
     after: Array
-    given: Array
+    action: Array
+    chance: Array
     rewards: Array
     ends: Array
     fresh: Array
@@ -91,7 +92,8 @@ class Games:
         step = Step(
             seen=self.numbers[rows],
             after=self.numbers[rows + 1],
-            given=np.concatenate([a.actions[rows], a.chances[rows]], 1),
+            action=a.actions[rows],
+            chance=a.chances[rows],
             rewards=a.rewards[rows],
             ends=a.dones[rows].astype(np.float32),
             fresh=fresh,

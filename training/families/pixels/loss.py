@@ -62,6 +62,7 @@ def loss(
     read = F.linear(source.planes, model.read.weight.flatten(1), model.read.bias)
     now_read, one_read, two_read = F.pad(read, (0, 0, 0, 1)).chunk(3, 1)
     nothing = len(read)
+    show = F.linear(source.planes, model.show.weight, model.show.bias)
     if carried:
         memory, own, lost = carried.memory.detach(), carried.own, carried.lost
         before = carried.before
@@ -82,25 +83,29 @@ def loss(
         one, two = (torch.where(fresh, nothing, earlier) for earlier in before)
         shown = F.embedding(seen, now_read) + F.embedding(one, one_read)
         shown = _grid(shown + F.embedding(two, two_read), grid)
-        u, memory = model.think(shown, memory, now["given"])
+        given = model.given(now["action"], now["chance"])
+        u, memory = model.think(shown, memory, given)
         before = seen, one
         prior = model.log_odds(u, mixed)
         opened = model.opened(u)
+        # In training, each cell knows what those of earlier turns should show.
+        known = opened + model.told(_grid(F.embedding(after, show), grid))
 
         wanted = torch.where(after == seen, 0, source.kinds[after])
         with torch.no_grad():
-            drawn = _drawn(model, source, opened, model.coded(prior), seen)
+            pick = model.write(model.draw(known, model.coded(prior))).argmax(1).flatten(1)
+            drawn = torch.where(pick > 0, source.content_of[pick], seen)
             changed = (after != true) | (after != seen) | (drawn != after)
             near = F.max_pool2d(changed.float().view(-1, *grid), 2 * NEAR + 1, 1, NEAR).flatten(1)
             asked = torch.maximum(near, (torch.rand_like(near) < ASKED) * STILL / ASKED)
             asked = asked * ((after == seen) | (wanted > 0)) * now["known"][:, None]
         # How likely the next frame is with each value, and each value with the next frame.
-        fits = _fits(model, opened, asked, wanted)
+        fits = _fits(model, known, asked, wanted)
         both = prior + fits
         surprise = -torch.logsumexp(both, 1)
         with torch.no_grad():
             chosen = model.coded(both)
-            own = _drawn(model, source, opened, chosen, seen)
+            own = _drawn(model, source, opened, chosen, seen, show)
             wrong = own != after
             lost = (wrong.sum(1) > WRONG).cpu().numpy()
             some = now["known"][:, None] * (after != true)
@@ -109,7 +114,7 @@ def loss(
             sure = both.softmax(1)
             nats = (sure * (sure.clamp_min(1e-9).log() - prior)).sum(1)
         games_known = now["known"].sum().clamp_min(1)
-        heads = model.say(model.draw(opened, chosen), now["given"])
+        heads = model.say(model.draw(opened, chosen), given)
         head = F.smooth_l1_loss(heads[:, 0], now["rewards"] / model.config.reward_scale)
         head = head + F.binary_cross_entropy_with_logits(heads[:, 1], now["ends"])
         total = total + surprise.sum() / (games_known * UNIT) + plan.head_weight * head
@@ -119,9 +124,16 @@ def loss(
     return total / plan.unroll, tally.means(), Carried(memory, own, before, lost)
 
 
-def _drawn(model: Any, source: Games, opened: Tensor, code: Tensor, seen: Tensor) -> Tensor:
-    """Return the contents [B, cells] that follow `seen` with a chosen latent."""
-    pick = model.write(model.draw(opened, code)).argmax(1).flatten(1)
+def _drawn(
+    model: Any, source: Games, opened: Tensor, code: Tensor, seen: Tensor, show: Tensor
+) -> Tensor:
+    """Return the contents [B, cells] that follow `seen` with a chosen latent.
+
+    `show` [V, BESIDE] is what cells are told of each content beside them.
+    """
+    known = opened + model.tell(code)[:, :, None, None]
+    stays = _grid(F.embedding(seen, show), model.grid)
+    pick = model.picked(known, stays, show[source.content_of[1:]]).flatten(1)
     return torch.where(pick > 0, source.content_of[pick], seen)
 
 

@@ -13,6 +13,10 @@ that the recordings show. Without the latent, a thing that may be in either of t
 drawn in neither, or torn. The values are few, so training needs no sampling: it is a mixture, and
 its likelihood sums over them (Jacobs et al., 1991, "Adaptive Mixtures of Local Experts",
 doi:10.1162/neco.1991.3.1.79). `prior` says how likely each value is before the next frame is seen.
+
+Cells are drawn in three turns. Those of a later turn know what the cells beside them have taken (as
+pixels do in PixelCNN; van den Oord et al., 2016, arXiv:1601.06759): a thing that lies in several
+cells is whole, wherever the first of them puts it.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from training.families.base import State, WorldConfig, WorldModel, nearest
 from training.families.pixels.cells import read
@@ -30,7 +35,13 @@ from training.families.pixels.options import CLASSES, PATCH, PATCHES
 SUMMARY = 16  # channels of what the whole frame is told
 MIXED = 0.01  # of the latent's distribution is uniform
 STAYS = 4.0  # how sure, at first, that a cell stays as it is (log odds)
-TURNS = 64  # steps after which the drawn noise repeats
+NOISES = 64  # steps after which the drawn noise repeats
+PARTS = 32  # parts of 0..1 in which each number of chance is told
+AIMED = 8  # channels in which rows and columns are told of action and chance
+BESIDE = 16  # channels in which a cell is told what a cell beside it takes
+# Cells are drawn in three turns, by whether their row and column are odd. Those of a turn touch at
+# a corner at most, and then cells of earlier turns are between them.
+TURNS = (((0, 0),), ((1, 1),), ((0, 1), (1, 0)))
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,8 @@ class Model(WorldModel):
     palette: Tensor
     contents: Tensor
     noise: Tensor
+    earlier: Tensor  # where a cell's turn is before each turn but the first
+    later: Tensor  # where it is that turn
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -70,19 +83,22 @@ class Model(WorldModel):
         c, p = config.channels, config.patch
         self.colours = len(config.palette)
         self.grid = (config.cameras * config.height // p, config.width // p)
-        given = config.actions + config.chance
+        given = config.actions + PARTS * config.chance
         rgba = torch.tensor([[*colour, 255] for colour in config.palette], dtype=torch.float32)
         self.register_buffer("palette", rgba)
         told = torch.from_numpy(read(config.contents)).float().reshape(-1, p * p)
         self.register_buffer("contents", told, persistent=False)
         # A graph can't draw random numbers: it has a table of them, and turns its pages.
         generator = torch.Generator().manual_seed(0)
-        uniform = torch.rand(TURNS, config.classes, generator=generator).clamp(1e-6, 1 - 1e-6)
+        uniform = torch.rand(NOISES, config.classes, generator=generator).clamp(1e-6, 1 - 1e-6)
         self.register_buffer("noise", -torch.log(-torch.log(uniform)), persistent=False)
 
         self.read = nn.Conv2d(self.colours * p * p, 3 * c, 1)
         self.recall = nn.Conv2d(c, c, 1, bias=False)
         self.drive = nn.Linear(given, c)
+        self.aim_rows = nn.Linear(given, AIMED * self.grid[0])
+        self.aim_columns = nn.Linear(given, AIMED * self.grid[1])
+        self.aim = nn.Conv2d(2 * AIMED, c, 1, bias=False)
         self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
         self.layers = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.blocks))
         self.summary = nn.Conv2d(c, SUMMARY, 1)
@@ -91,6 +107,15 @@ class Model(WorldModel):
         self.prior = nn.Linear(2 * c, config.classes)
         self.open = nn.Conv2d(c, 2 * c, 1)
         self.tell = nn.Linear(config.classes, 2 * c, bias=False)
+        self.show = nn.Linear(self.colours * p * p, BESIDE)
+        self.beside = nn.Conv2d(BESIDE, 2 * c, 3, padding=1, bias=False)
+        turn = torch.zeros(self.grid)
+        for k, places in enumerate(TURNS):
+            for a, b in places:
+                turn[a::2, b::2] = k
+        after_first = torch.arange(1, len(TURNS)).view(-1, 1, 1, 1, 1)
+        self.register_buffer("earlier", (turn < after_first).float(), persistent=False)
+        self.register_buffer("later", (turn == after_first).float(), persistent=False)
         self.write = nn.Conv2d(2 * c, 1 + len(config.contents), 1)
         self.heads = nn.Sequential(
             nn.Linear(2 * SUMMARY + given, 2 * c), nn.ReLU(), nn.Linear(2 * c, 2)
@@ -127,31 +152,42 @@ class Model(WorldModel):
         """Advance one tick: (frame uint8, next state, {"reward", "terminated"} float32 [B])."""
         c = self.config
         cells = self.cells(state["frame"])
-        given = torch.cat([action, chance], 1)
-        now, one, two = self.read(self.one_hot(cells)).chunk(3, 1)
+        given = self.given(action, chance)
+        planes = self.one_hot(cells)
+        now, one, two = self.read(planes).chunk(3, 1)
         u, memory = self.think(now + state["near"], state["memory"], given)
         odds = self.log_odds(u)
         after = {"memory": memory, "near": one + state["far"], "far": two}
         if c.temperature:
             odds = odds + c.temperature * self.noise[state["turn"][:, 0].long()]
             turn = state["turn"] + 1
-            after["turn"] = turn - TURNS * torch.floor(turn / TURNS)
-        drawn = self.draw(self.opened(u), self.coded(odds))
-        frame = self.paint(self.put(cells, self.write(drawn).argmax(1)))
-        heads = self.say(drawn, given)
+            after["turn"] = turn - NOISES * torch.floor(turn / NOISES)
+        known = self.opened(u) + self.tell(self.coded(odds))[:, :, None, None]
+        stays = self.show(planes.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        listed = self.one_hot(self.contents.long()[:, :, None, None])[:, :, 0, 0]
+        frame = self.paint(self.put(cells, self.picked(known, stays, self.show(listed))))
+        heads = self.say(torch.relu(known), given)
         out = {
             "reward": heads[:, 0] * c.reward_scale,
             "terminated": torch.sigmoid(heads[:, 1]),
         }
         return frame, {"frame": frame} | after, out
 
+    def given(self, action: Tensor, chance: Tensor) -> Tensor:
+        """Return what every cell is told: the action, and each number of chance in `PARTS` parts.
+
+        Where a thing appears may follow from such a number: each part is near some of its values.
+        """
+        places = torch.arange(PARTS, dtype=chance.dtype, device=chance.device)
+        near = torch.relu(1 - (chance[:, :, None] * (PARTS - 1) - places).abs())
+        return torch.cat([action, near.flatten(1)], 1)
+
     def think(self, seen: Tensor, memory: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of what follows, and the next memory, [B, channels, rows, columns].
 
-        `seen` are the features of the frame and of those before, `given` [B, A + C] action and
-        chance.
+        `seen` are the features of the frame and of those before, `given` is what `given` returns.
         """
-        u = seen + self.recall(memory) + self.drive(given)[:, :, None, None] + self.place
+        u = seen + self.recall(memory) + self.place + self.driven(given)
         for k, layer in enumerate(self.layers):
             u = u + layer(torch.relu(even(u)))
             if k == len(self.layers) // 2:
@@ -160,6 +196,14 @@ class Model(WorldModel):
         u_even = torch.relu(even(u))
         gate = torch.sigmoid(self.gate(u_even))
         return u, (1 - gate) * memory + gate * torch.tanh(self.new(u_even))
+
+    def driven(self, given: Tensor) -> Tensor:
+        """Return what `given` adds by row and column, [B, channels, rows, columns]."""
+        rows, columns = self.grid
+        down = self.aim_rows(given).view(-1, AIMED, rows, 1).expand(-1, -1, -1, columns)
+        across = self.aim_columns(given).view(-1, AIMED, 1, columns).expand(-1, -1, rows, -1)
+        placed = self.aim(torch.cat([down, across], 1))
+        return placed + self.drive(given)[:, :, None, None]  # type: ignore[no-any-return]
 
     def opened(self, u: Tensor) -> Tensor:
         """Return what each cell knows before a latent is chosen, [B, 2 channels, rows, columns]."""
@@ -172,6 +216,42 @@ class Model(WorldModel):
         0 to stay as it is.
         """
         return torch.relu(opened + self.tell(code)[:, :, None, None])
+
+    def picked(self, known: Tensor, stays: Tensor, listed: Tensor) -> Tensor:
+        """Pick the content of each cell, int64 [B, rows, columns]; 0 if it stays as it is.
+
+        `known` [B, 2 channels, rows, columns] is what each cell knows before the first turn. What
+        the cells beside it are told of it is `stays` [B, BESIDE, rows, columns] if it stays, or
+        `listed` [contents, BESIDE].
+        """
+        rows, columns = self.grid
+        known, stays = paired(known), paired(stays)
+        nothing = torch.zeros_like(stays[:, :, ::2, ::2])
+        taken: dict[tuple[int, int], Tensor] = {}
+        picks: dict[tuple[int, int], Tensor] = {}
+        for turn in TURNS:
+            told = interleaved(taken, nothing)[:, :, :rows, :columns]
+            told = F.pad(told, (1, 1 + columns % 2, 1, 1 + rows % 2))
+            for a, b in turn:
+                here = known[:, :, a::2, b::2]
+                if taken:
+                    height, width = (2 * size + 1 for size in here.shape[2:])
+                    around = told[:, :, a : a + height, b : b + width]
+                    here = here + F.conv2d(around, self.beside.weight, stride=2)
+                pick = self.write(torch.relu(here)).argmax(1)
+                new = listed[(pick - 1).clamp_min(0)].permute(0, 3, 1, 2)
+                picks[a, b] = pick[:, None]
+                taken[a, b] = torch.where(pick[:, None] > 0, new, stays[:, :, a::2, b::2])
+        return interleaved(picks, nothing)[:, 0, :rows, :columns]
+
+    def told(self, after: Tensor) -> Tensor:
+        """Return what each cell is told in its turn, if the cells beside it show what is right.
+
+        after: what is told of the right contents, [B, BESIDE, rows, columns]; the returned value,
+        [B, 2 channels, rows, columns], is added to what a cell knows.
+        """
+        told = self.beside((after * self.earlier).flatten(0, 1)).unflatten(0, (-1, len(after)))
+        return (told * self.later).sum(0)  # type: ignore[no-any-return]
 
     def say(self, drawn: Tensor, given: Tensor) -> Tensor:
         """Return the heads [B, 2], of what is drawn: the reward, and log odds of the end."""
@@ -241,3 +321,20 @@ def even(u: Tensor) -> Tensor:
     Zhang and Sennrich, 2019, arXiv:1910.07467.
     """
     return u * torch.rsqrt((u * u).mean(1, keepdim=True) + 1e-4)
+
+
+def paired(grid: Tensor) -> Tensor:
+    """Add a row or a column of zeros where their number is odd, [B, C, rows, columns]."""
+    return F.pad(grid, (0, grid.shape[3] % 2, 0, grid.shape[2] % 2))
+
+
+def interleaved(parts: dict[tuple[int, int], Tensor], rest: Tensor) -> Tensor:
+    """Put together [B, C, rows, columns] from its even and odd rows and columns.
+
+    `parts` [B, C, rows / 2, columns / 2] by (first row, first column); `rest` is used for missing
+    ones.
+    """
+    four = [parts.get(place, rest) for place in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    b, c, rows, columns = four[0].shape
+    both = torch.stack(four, 2).view(b, c, 2, 2, rows, columns).permute(0, 1, 4, 2, 5, 3)
+    return both.reshape(b, c, 2 * rows, 2 * columns)
