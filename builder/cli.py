@@ -151,6 +151,12 @@ def serve(project: Path, /, host: str, port: int | None, **options: Any) -> None
 @family
 @click.option("--full", is_flag=True, help="Train anew, from nothing.")
 @click.option("--adopt", is_flag=True, help="The edit changed no number: keep the weights.")
+@click.option(
+    "--budget",
+    metavar="NAME",
+    help='One of the recipe\'s budgets, such as "gpu"; "" is the recipe as written. Without it: '
+    "the one of the weights that are there.",
+)
 @wait
 @click.pass_obj
 def train(project: Path, /, world: str, **options: Any) -> None:
@@ -159,6 +165,7 @@ def train(project: Path, /, world: str, **options: Any) -> None:
     \b
     wmsite train breakout
     wmsite train breakout --full        from new weights, although the weights are up to date
+    wmsite train breakout --budget gpu  by the [budget.gpu] of its recipes
     wmsite train breakout --adopt       after a tidied sim or trainer: proved by recording again
 
     If training is killed, the same command resumes it. Needs the `train` extra.

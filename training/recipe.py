@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from training import families, keys
+from training.environment_recipe import SIDE, Gym
 from training.keys import Key, wrong
 
 PRECISIONS = ("fp32", "fp16", "int8")
-SIDE = 96  # pixels of the larger side of a frame of a recording
 
 
 @dataclass(frozen=True)
@@ -166,76 +166,6 @@ class Export:
     ] = True
 
 
-@dataclass(frozen=True)
-class Bound:
-    """What plays one discrete action of an environment, or one of its axes."""
-
-    value: Annotated[int, Key("number of the action, or of the axis from 0", -10_000, 10_000)]
-    keys: Annotated[
-        list[str],
-        Key("KeyboardEvent.code values; of an axis the one that lowers it, and the one that raises "
-            "it", count=(0, 8)),
-    ] = field(default_factory=list)  # fmt: skip
-    touch: Annotated[str, Key("the label of its button on a touch screen; empty: none")] = ""
-    gamepad: Annotated[
-        list[str], Key('buttons and sticks, such as "dpad-left" or "axis0-"', count=(0, 8))
-    ] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Gym:
-    """The Gymnasium environment that a world is recorded from; it runs while recording alone."""
-
-    id: Annotated[str, Key("the registered ID of the environment")]
-    imports: Annotated[
-        list[str], Key("modules that register IDs: installed ones, or files of the project")
-    ] = field(default_factory=list)
-    make: Annotated[dict[str, Any], Key("arguments of its constructor")] = field(
-        default_factory=dict
-    )
-    frames: Annotated[
-        str,
-        Key('what the model sees: "render", "observation" where that is an image, or the name of '
-            "an image in it"),
-    ] = "render"  # fmt: skip
-    crop: Annotated[
-        list[int],
-        Key("the part of the frame that is kept, in its pixels: top, left, height, width; empty: "
-            "all of it", 0, 8192, count=(0, 4)),
-    ] = field(default_factory=list)  # fmt: skip
-    size: Annotated[
-        list[int],
-        Key(f"height and width at which frames are learned; empty: at most {SIDE} pixels a side",
-            8, 1024, count=(0, 2)),
-    ] = field(default_factory=list)  # fmt: skip
-    scaling: Annotated[
-        str,
-        Key("how frames are made smaller: each pixel the mean of what it covers, or one of them",
-            choices=("area", "nearest")),
-    ] = "area"  # fmt: skip
-    skip: Annotated[
-        int, Key("steps of the environment in a step of the world, with the same action", 1, 1000)
-    ] = 1
-    rate: Annotated[
-        float, Key("steps of the world in a second of the page; 0: as the environment says", 0, 240)
-    ] = 0.0
-    vectors: Annotated[bool, Key("whether the numbers that it observes are learned too")] = True
-    info: Annotated[list[str], Key("numbers of its `info` that are learned too")] = field(
-        default_factory=list
-    )
-    actions: Annotated[
-        dict[str, Bound],
-        Key("the names of its actions, with their keys; of discrete ones these alone are played, "
-            "and the first while no key is held"),
-    ] = field(default_factory=dict)  # fmt: skip
-    patience: Annotated[
-        float, Key("seconds of a step or a start after which it counts as hanging", 0.1, 86_400)
-    ] = 60.0
-    licence: Annotated[
-        str, Key("what the page says of its licence; empty: what its package says")
-    ] = ""
-
-
 NOTHING = Data(steps=1, worlds=1, episode_steps=1)  # of a recipe that names a `dataset`
 
 
@@ -247,6 +177,14 @@ class Finetune:
     train: Train
     evaluate: Evaluate
     export: Export
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Another budget of time and data, for a faster machine: the keys that then differ."""
+
+    data: Data
+    train: Train
 
 
 @dataclass(frozen=True)
@@ -274,9 +212,15 @@ class Recipe:
     gym: Gym | None = None
     model: dict[str, Any] = field(default_factory=dict)
     finetune: Finetune | None = None
+    budget: dict[str, Budget] = field(default_factory=dict)
+    spent: Annotated[str, Key("the budget that applies; empty: the recipe as written")] = ""
     follows: Annotated[
         bool, Key("whether it is trained again, unasked, when its sim was edited")
     ] = True
+
+    def by(self, budget: str) -> Recipe:
+        """Return the recipe with another of its budgets; KeyError for one that it does not have."""
+        return replace(self, **vars(self.budget[budget]), spent=budget)
 
     @property
     def tuned(self) -> Recipe:
@@ -331,19 +275,21 @@ def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
         if values.get("data", asdict(NOTHING)) != asdict(NOTHING):
             raise wrong(where, "names a dataset, and in [data] what to record; keep one of them")
         values["data"] = asdict(NOTHING)
-    changed = values.get("finetune")
-    if isinstance(changed, dict):
-        parts = {part.name: values.get(part.name) for part in fields(Finetune)}
-        merged = {
-            k: v | part
-            for k, v in parts.items()
-            if isinstance(v, dict) and isinstance(part := changed.get(k, {}), dict)
+    if isinstance(changed := values.get("finetune"), dict):
+        values["finetune"] = _completed(Finetune, changed, values)
+    budgets = values.get("budget")
+    if isinstance(budgets, dict):
+        budgets = values["budget"] = {
+            name: _completed(Budget, changed, values) if isinstance(changed, dict) else changed
+            for name, changed in budgets.items()
         }
-        values["finetune"] = changed | merged
     family = values.get("family")
     if isinstance(family, str):
         training = _training(family, where)
-        for prefix, table in (("", values), ("finetune.", values.get("finetune"))):
+        tables = {"": values, "finetune.": values.get("finetune")}
+        if isinstance(budgets, dict):
+            tables |= {f"budget.{name}.": table for name, table in budgets.items()}
+        for prefix, table in tables.items():
             if isinstance(table, dict) and isinstance(table.get("train"), dict):
                 table["train"] = keys.read(training, table["train"], where, f"{prefix}train.")
     recipe: Recipe = keys.read(Recipe, values, where)
@@ -352,7 +298,7 @@ def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
     options = families.part(recipe.family, "options").Options
     keys.read(options, recipe.model, where, "model.", partial=True)
     _check_gym(recipe.gym, recipe.data, where)
-    for one in (recipe, recipe.tuned):
+    for one in (recipe, recipe.tuned, *map(recipe.by, recipe.budget)):
         _check_shares(one.data, where)
         if min(one.evaluate.horizons) > one.evaluate.steps:
             said = f"evaluate.horizons are all beyond evaluate.steps, {one.evaluate.steps}"
@@ -361,6 +307,17 @@ def from_json(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
             said = f"train.ranks is {one.train.ranks}, more than the {one.train.batch}"
             raise wrong(where, f"{said} games of train.batch")
     return recipe
+
+
+def _completed(kind: type, changed: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of a dataclass: those of the recipe, with the keys that differ."""
+    merged = {
+        part.name: whole | some
+        for part in fields(kind)
+        if isinstance(whole := values.get(part.name), dict)
+        and isinstance(some := changed.get(part.name, {}), dict)
+    }
+    return changed | merged
 
 
 def _training(family: str, where: str) -> type[Train]:

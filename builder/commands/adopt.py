@@ -26,6 +26,7 @@ def run(root: Path, folder: Path, terminal: Terminal, wait: bool = False) -> Non
             "Run: wmsite adopt FOLDER, with a folder such as weights/breakout/pixels",
             exit_code=2,
         )
-    for entry in entries(root, str(made_by["world"]), str(made_by["family"]), terminal):
+    world, family, spent = (str(made_by.get(name, "")) for name in ("world", "family", "spent"))
+    for entry in entries(root, world, family, terminal, spent):
         with entry.lock(wait):
             adoption.bring(entry, folder, terminal)

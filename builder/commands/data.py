@@ -13,7 +13,7 @@ from builder.project.recorded import MANIFEST, Recorded
 from builder.project.worlds import Project, World
 from builder.terminal import Terminal, size
 from sims.errors import UserError
-from training.recipe import SIDE
+from training.environment_recipe import SIDE
 
 if TYPE_CHECKING:
     from training.data.dataset import Dataset

@@ -15,7 +15,8 @@ from builder.project import environment, own
 from builder.project.environment import Played
 from builder.terminal import Terminal
 from sims.errors import UserError
-from training.recipe import Data, DataRecipe, Gym
+from training.environment_recipe import Gym
+from training.recipe import Data, DataRecipe
 
 STARTER = Path(__file__).parents[1] / "starter_gym"
 MINUTES = 6.0  # of training: with the recording, about ten on two cores

@@ -21,10 +21,11 @@ def run(
     family: str | None = None,
     full: bool = False,
     adopt: bool = False,
+    budget: str | None = None,
     wait: bool = False,
 ) -> None:
     """Bring a world's models up to date; UserError for a world without recipes."""
-    for entry in entries(root, name, family, terminal):
+    for entry in entries(root, name, family, terminal, budget):
         if adopt:
             with entry.lock(wait):
                 adoption.adopt(entry, terminal)
@@ -37,7 +38,9 @@ def run(
             terminal.say(f"model {entry.name}: {due.why}.")
 
 
-def entries(root: Path, name: str, family: str | None, terminal: Terminal) -> list[Entry]:
+def entries(
+    root: Path, name: str, family: str | None, terminal: Terminal, budget: str | None = None
+) -> list[Entry]:
     """Check a world; return its models to work on, or only the one of `family`.
 
     UserError for a model without a recipe.
@@ -57,4 +60,4 @@ def entries(root: Path, name: str, family: str | None, terminal: Terminal) -> li
             exit_code=2,
         )
     check(world, terminal)
-    return [Entry(world, one) for one in ([family] if family else known)]
+    return [Entry(world, one, budget) for one in ([family] if family else known)]

@@ -33,6 +33,7 @@ QUIET = {
     "builder.site.vendor",
     "sims.errors",
     "training.contained",
+    "training.environment_recipe",
     "training.keys",
     "training.locks",
     "training.processes",

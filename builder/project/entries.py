@@ -48,15 +48,24 @@ class Due:
 
 
 class Entry:
-    """One model of one world: its recipe, its keys, and its committed weights folder."""
+    """One model of one world: its recipe, its keys, and its committed weights folder.
 
-    def __init__(self, world: World, family: str) -> None:
+    `budget` is one of the recipe's budgets, or "" for the recipe as written; without it, the one
+    that made the committed weights applies.
+    """
+
+    def __init__(self, world: World, family: str, budget: str | None = None) -> None:
         self.world = world
         self.family = family
         self.name = f"{world.name}/{family}"
         self.stem = f"{world.name}-{family}"
         self.weights = world.weights(family)
         self.home = world.project.cache
+        made_by = self.provenance.get("recipe")
+        spent = made_by.get("spent", "") if isinstance(made_by, dict) else ""
+        # Whether another budget than that of the weights is asked for.
+        self.changes = budget not in (None, spent) and bool(self.provenance)
+        self.budget, self.given = spent if budget is None else budget, budget is not None
         # Whether the weights are, or will be, fine-tuned: that has a recipe and keys of its own.
         self.tuning = bool(self.provenance.get("finetuned_from"))
         self._keys: dict[bool, dict[str, str]] = {}
@@ -98,6 +107,15 @@ class Entry:
             raise UserError(
                 f"recipe {self.world.recipe(self.family)}: the world has no sim in sims/, and this "
                 f"recipe names no dataset. Run: add what {self.world.file.name} has as `dataset`"
+            )
+        if self.budget in loaded.budget:
+            return loaded.by(self.budget)
+        if self.budget and self.given:
+            known = ", ".join(repr(name) for name in loaded.budget) or "none"
+            raise UserError(
+                f"recipe {self.world.recipe(self.family)}: has no budget '{self.budget}'; it has "
+                f"{known}. Run: write [budget.{self.budget}.train] into it, or leave --budget out",
+                exit_code=2,
             )
         return loaded
 

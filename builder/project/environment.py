@@ -21,7 +21,8 @@ from builder.project.recorded import MISNAMED, NAME, Recorded, recipes_with, spe
 from sims.contract import Spec
 from sims.errors import UserError
 from training import keys
-from training.recipe import NOTHING, SIDE, Data, DataRecipe, Gym, Recipe
+from training.environment_recipe import SIDE, Gym
+from training.recipe import NOTHING, Data, DataRecipe, Recipe
 
 LOOK = "training.data.environment.probe"
 RECORD = "training.data.environment.record"

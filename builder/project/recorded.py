@@ -18,7 +18,7 @@ from builder.project import cache
 from sims.contract import Action, Axis, Camera, Sensor, Spec
 from sims.errors import UserError
 from training import contained
-from training.recipe import SIDE
+from training.environment_recipe import SIDE
 
 if TYPE_CHECKING:
     from training.data.foreign.folder import Foreign

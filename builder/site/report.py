@@ -169,6 +169,8 @@ def provenance(model: manifest.Model, weights: Path, home: str) -> str:
         ["Time", f"{told.get('minutes', 0)} minutes on {html.escape(str(told.get('device')))}"],
         ["Versions", html.escape(versions)],
     ]
+    if spent := told.get("recipe", {}).get("spent"):
+        rows.append(["Budget of the recipe", html.escape(str(spent))])
     if told.get("finetuned_from"):
         rows.append(["Fine-tuned from", html.escape(str(told["finetuned_from"]))])
     ships = [

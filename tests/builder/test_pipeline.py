@@ -102,6 +102,24 @@ def test_prose_in_a_recipe_or_sim_is_no_reason(project: Path) -> None:
         adoption.adopt(entry(project), Terminal(quiet=True))
 
 
+def test_another_budget_trains_new_weights_which_then_stay(project: Path) -> None:
+    recipe = project / "recipes" / "catcher" / "object_laws.toml"
+    more = "[budget.gpu.train]\nsteps = 6\n[budget.gpu.data]\nsteps = 3000\n[finetune.train]"
+    edit(recipe, "[finetune.train]", more)
+    assert not entry(project).due()  # The weights are still those of the recipe as written.
+    with pytest.raises(UserError, match=r"has no budget 'gpo'; it has 'gpu'\. Run: "):
+        train.run(project, "catcher", Terminal(quiet=True), budget="gpo")
+    train.run(project, "catcher", Terminal(quiet=True), budget="gpu")
+    told = entry(project).provenance
+    # It is not fine-tuned from the weights of the other budget.
+    assert (told["steps"], told["finetuned_from"]) == (6, None)
+    assert (told["recipe"]["spent"], told["recipe"]["data"]["steps"]) == ("gpu", 3000)
+    assert not entry(project).due()
+    world = Project.open(project).world("catcher")
+    assert "train" in entries.Entry(world, "object_laws", "").due().steps
+    adoption.adopt(entry(project), Terminal(quiet=True))
+
+
 def test_tidied_training_code_asks_for_no_figures_anew(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

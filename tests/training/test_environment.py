@@ -26,8 +26,9 @@ from training.data.dataset import Dataset  # noqa: E402
 from training.data.environment import bindings, controls, coverage, probe, process, record, sheet  # noqa: E402
 from training.data.environment.controls import Hints  # noqa: E402
 from training.data.environment.opened import Opened  # noqa: E402
+from training.environment_recipe import Bound, Gym  # noqa: E402
 from training.progress import Progress  # noqa: E402
-from training.recipe import Bound, Data, DataRecipe, Gym  # noqa: E402
+from training.recipe import Data, DataRecipe  # noqa: E402
 
 NONE = Hints({}, {})
 BALL = Gym("tiny/Ball-v0", ["tiny_env"], size=[48, 64])

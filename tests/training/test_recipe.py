@@ -43,6 +43,10 @@ calibration = 16
 minutes = 0.5
 [finetune.data]
 steps = 200
+[budget.gpu.train]
+batch = 512
+[budget.gpu.data]
+steps = 9000
 """
 
 
@@ -62,6 +66,9 @@ def test_a_recipe_is_read_whole(tmp_path: Path) -> None:
     assert (tuned.train.minutes, tuned.train.batch, tuned.data.steps) == (0.5, 4, 200)
     assert (tuned.evaluate, tuned.export) == (recipe.evaluate, recipe.export)
     assert tuned.finetune is None and tuned.tuned == tuned
+    gpu = recipe.by("gpu")
+    assert (gpu.spent, gpu.train.batch, gpu.train.minutes, gpu.data.steps) == ("gpu", 512, 10, 9000)
+    assert from_json(to_json(gpu)) == gpu and type(gpu.train) is type(recipe.train)
     again = from_json(json.loads(json.dumps(to_json(recipe), sort_keys=True)))
     assert again == recipe
 
@@ -70,6 +77,9 @@ def test_a_recipe_is_read_whole(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("learning_rate", "lerning_rate", "unknown key train.lerning_rate; nearest is train.l"),
+        ("batch = 512", "bach = 1", "unknown key budget.gpu.train.bach; nearest is budget.gpu.tr"),
+        ("[budget.gpu.data]", "[budget.gpu.date]", "unknown key budget.gpu.date; nearest is budg"),
+        ("[budget.gpu.data]\nsteps = 9000", "[budget]\ncpu = 1", "budget.cpu is 1; it must be a"),
         ("minutes = 0.5", "minute = 1", "unknown key finetune.train.minute; nearest is finetun"),
         ("[finetune.data]", "[finetune.date]", "unknown key finetune.date; nearest is finetune.d"),
         ("steps = 200\n", "steps = 0\n", "data.steps is 0; it must be a whole number from 1 to"),

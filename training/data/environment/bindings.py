@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sims.contract import Action, Axis, Spec
 from sims.errors import UserError
-from training.recipe import Bound
+from training.environment_recipe import Bound
 
 
 def action_of(name: str, one: Bound) -> Action:

@@ -22,7 +22,7 @@ from sims.errors import UserError
 from training.data.environment.bindings import action_of, bind_axes
 from training.data.environment.labels import unlike
 from training.data.foreign.features import KEYS, STICKS
-from training.recipe import Bound
+from training.environment_recipe import Bound
 
 ARROWS = {"left": "ArrowLeft", "right": "ArrowRight", "up": "ArrowUp", "down": "ArrowDown"}
 FACES = {"left": "◀", "right": "▶", "up": "▲", "down": "▼", "space": "●"}

@@ -14,7 +14,7 @@ from sims.contract import Array, Sensor
 from sims.errors import UserError
 from training.data.environment.labels import unlike
 from training.data.foreign.frames import fitted
-from training.recipe import SIDE, Gym
+from training.environment_recipe import SIDE, Gym
 
 NUMBERS = 1024  # most numbers of one part of an observation
 TAKEN = {"state", "images"}  # `observation.state` is made of all sensors

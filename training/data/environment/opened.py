@@ -19,7 +19,7 @@ from sims.errors import UserError
 from training.data.environment import controls
 from training.data.environment.namespaces import KNOWN, package_of
 from training.data.environment.observations import Broken, Frames, Vectors
-from training.recipe import Gym
+from training.environment_recipe import Gym
 
 MOST_SEED = 2**31 - 1  # that environments written in C take
 

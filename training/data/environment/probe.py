@@ -19,7 +19,7 @@ from training.data.environment.observations import Broken
 from training.data.environment.opened import Opened
 from training.data.environment.play import RANDOM
 from training.data.environment.sheet import Sheet
-from training.recipe import Gym
+from training.environment_recipe import Gym
 
 STEPS = 400  # that are looked at, for ranges and lengths of games
 SECONDS = 8.0

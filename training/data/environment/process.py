@@ -18,7 +18,7 @@ from training.data.environment.observations import Broken
 from training.data.environment.opened import Opened
 from training.data.environment.play import Ask, Colours, Game, play
 from training.data.environment.probe import Looked, look
-from training.recipe import Gym
+from training.environment_recipe import Gym
 
 OPENING = 120.0  # seconds that imports and a constructor may take, at least
 # Without a window, without sound, and on one core.

@@ -30,9 +30,10 @@ from training.data.lerobot import Writer
 from training.data.merge import merge
 from training.data.palette import MOST_COLOURS
 from training.data.record import episode_seed, note, parts, set_aside, shard_folder, whole
+from training.environment_recipe import Gym
 from training.locks import lock
 from training.progress import Progress
-from training.recipe import Data, DataRecipe, Gym, Recipe
+from training.recipe import Data, DataRecipe, Recipe
 
 SHARD = 2000  # steps of a shard, about, where the recipe does not say how many there are
 IN_A_ROW = 5  # games of a shard that fail, one after the other, before the recording stops

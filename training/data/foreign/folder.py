@@ -30,7 +30,7 @@ from training.data.foreign import features
 from training.data.foreign.frames import View, decode, pyav, video
 from training.data.lerobot import DATA_PATH, VERSION
 from training.data.verify import Fault
-from training.recipe import SIDE
+from training.environment_recipe import SIDE
 
 ROWS_AT_ONCE = 64  # rows decoded together; bounds the memory that decoding takes
 FEWEST = 3  # episodes: one to train on, one to validate, one to test

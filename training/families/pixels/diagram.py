@@ -20,7 +20,7 @@ def boxes(config: dict[str, Any]) -> tuple[list[Box], list[tuple[int, int]]]:
         ("mix", f"{c} ch., {blocks} × 3 × 3, pooling", 2, 0.5, "layer"),
         ("gate", "what of the memory is replaced", 3, 2, "layer"),
         ("latent", codes, 3, 1, "layer"),
-        ("draw", f"{2 * c} channels a cell", 3, 0, "layer"),
+        ("draw", "in 3 turns, cell beside cell", 3, 0, "layer"),
         ("next frame", f"a cell stays, or is one of {len(config['contents'])}", 4, 0, "output"),
         ("reward, terminated", "2 numbers", 4, 1, "output"),
         ("next memory", f"{c} channels a cell", 4, 2, "output"),
