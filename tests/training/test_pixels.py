@@ -18,7 +18,7 @@ from sims.errors import UserError
 from training.data.dataset import Dataset
 from training.families.pixels.cells import Contents, cells_of, read, written
 from training.families.pixels.loss import loss, source
-from training.families.pixels.model import BESIDE, PARTS, Config, Model
+from training.families.pixels.model import BESIDE, MORE_STAY, PARTS, Config, Model
 from training.recipe import Recipe
 from training.trainer.checkpoints import build, load_model
 from training.trainer.train import train
@@ -125,6 +125,17 @@ def test_a_cell_is_drawn_as_training_told_it_beside_what_the_others_took(
             model.write(torch.relu(known + told)).argmax(1) for told in (0, model.told(took))
         )
     assert torch.equal(picks, beside) and not torch.equal(picks, alone)
+
+
+def test_when_it_plays_a_cell_stays_where_training_would_hardly_change_it() -> None:
+    model, first = small(), shown(1)
+    with torch.no_grad():
+        model.write.weight.zero_()  # type: ignore[union-attr]
+        model.write.bias.zero_()  # type: ignore[union-attr]
+        for ahead, stays in ((MORE_STAY - 0.1, True), (MORE_STAY + 0.1, False)):
+            model.write.bias[3] = ahead  # type: ignore[index]
+            frame, *_ = model.step(model.initial(first), torch.zeros(1, 2), torch.zeros(1, 1))
+            assert torch.equal(frame, first["frame"]) == stays
 
 
 def test_every_part_of_the_range_of_chance_is_told_apart() -> None:

@@ -34,6 +34,9 @@ from training.families.pixels.options import CLASSES, PATCH, PATCHES
 
 SUMMARY = 16  # channels of what the whole frame is told
 MIXED = 0.01  # of the latent's distribution is uniform
+# Training counts the few cells that change far more than the many that stay (STILL in `loss.py`),
+# so a model expects too many changes. When it plays, staying gets this much more (log odds).
+MORE_STAY = 1.0
 STAYS = 4.0  # how sure, at first, that a cell stays as it is (log odds)
 NOISES = 64  # steps after which the drawn noise repeats
 PARTS = 32  # parts of 0..1 in which each number of chance is told
@@ -165,7 +168,7 @@ class Model(WorldModel):
         known = self.opened(u) + self.tell(self.coded(odds))[:, :, None, None]
         stays = self.show(planes.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         listed = self.one_hot(self.contents.long()[:, :, None, None])[:, :, 0, 0]
-        frame = self.paint(self.put(cells, self.picked(known, stays, self.show(listed))))
+        frame = self.paint(self.put(cells, self.picked(known, stays, self.show(listed), MORE_STAY)))
         heads = self.say(torch.relu(known), given)
         out = {
             "reward": heads[:, 0] * c.reward_scale,
@@ -217,16 +220,19 @@ class Model(WorldModel):
         """
         return torch.relu(opened + self.tell(code)[:, :, None, None])
 
-    def picked(self, known: Tensor, stays: Tensor, listed: Tensor) -> Tensor:
+    def picked(
+        self, known: Tensor, stays: Tensor, listed: Tensor, more_stay: float = 0.0
+    ) -> Tensor:
         """Pick the content of each cell, int64 [B, rows, columns]; 0 if it stays as it is.
 
         `known` [B, 2 channels, rows, columns] is what each cell knows before the first turn. What
         the cells beside it are told of it is `stays` [B, BESIDE, rows, columns] if it stays, or
-        `listed` [contents, BESIDE].
+        `listed` [contents, BESIDE]. `more_stay` is added to the log odds of staying.
         """
         rows, columns = self.grid
         known, stays = paired(known), paired(stays)
         nothing = torch.zeros_like(stays[:, :, ::2, ::2])
+        bonus = F.pad(known.new_full((1, 1, 1), more_stay), (0, 0, 0, 0, 0, len(listed)))
         taken: dict[tuple[int, int], Tensor] = {}
         picks: dict[tuple[int, int], Tensor] = {}
         for turn in TURNS:
@@ -238,7 +244,7 @@ class Model(WorldModel):
                     height, width = (2 * size + 1 for size in here.shape[2:])
                     around = told[:, :, a : a + height, b : b + width]
                     here = here + F.conv2d(around, self.beside.weight, stride=2)
-                pick = self.write(torch.relu(here)).argmax(1)
+                pick = (self.write(torch.relu(here)) + bonus).argmax(1)
                 new = listed[(pick - 1).clamp_min(0)].permute(0, 3, 1, 2)
                 picks[a, b] = pick[:, None]
                 taken[a, b] = torch.where(pick[:, None] > 0, new, stays[:, :, a::2, b::2])
