@@ -57,7 +57,8 @@ def _keys(module: str, name: str, defaults: str = "") -> str:
     """
     from training.keys import Key, say
 
-    table = getattr(importlib.import_module(module), name)
+    told = importlib.import_module(module)
+    table = getattr(told, name)
     own = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
     source = (ROOT / defaults).read_text(encoding="utf-8") if defaults else own
     (node,) = ast.parse(_segment(source, "Config" if defaults else name)).body
@@ -70,12 +71,18 @@ def _keys(module: str, name: str, defaults: str = "") -> str:
         if not notes or key not in had:  # It is no key, or one of the table that this one extends.
             continue
         value = had[key]
-        if isinstance(value, ast.Name):
-            where = source if f"\n{value.id} = " in source else own
-            value = ast.parse(_segment(where, value.id)).body[0].value  # type: ignore[attr-defined]
+        if isinstance(value, ast.Name) and (file := _holder(value.id, source, own)):
+            value = ast.parse(_segment(file, value.id)).body[0].value  # type: ignore[attr-defined]
+        elif isinstance(value, ast.Name):  # Imported from another file.
+            value = ast.parse(repr(getattr(told, value.id)), mode="eval").body
         default = "none" if optional else _default(value)
         rows.append(f"| `{key}` | {default} | {say(hint)} | {notes[0].meaning} |")
     return "\n".join(rows)
+
+
+def _holder(name: str, *sources: str) -> str | None:
+    """Return the first source that assigns a name at its top."""
+    return next((one for one in sources if f"\n{name} = " in one), None)
 
 
 def _names_of(module: str, name: str) -> str:
