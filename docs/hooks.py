@@ -59,8 +59,8 @@ def _keys(module: str, name: str, defaults: str = "") -> str:
 
     told = importlib.import_module(module)
     table = getattr(told, name)
-    own = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
-    source = (ROOT / defaults).read_text(encoding="utf-8") if defaults else own
+    file = defaults or f"{module.replace('.', '/')}.py"
+    source = (ROOT / file).read_text(encoding="utf-8")
     (node,) = ast.parse(_segment(source, "Config" if defaults else name)).body
     assert isinstance(node, ast.ClassDef)
     had = {ast.unparse(f.target): f.value for f in node.body if isinstance(f, ast.AnnAssign)}
@@ -71,18 +71,13 @@ def _keys(module: str, name: str, defaults: str = "") -> str:
         if not notes or key not in had:  # It is no key, or one of the table that this one extends.
             continue
         value = had[key]
-        if isinstance(value, ast.Name) and (file := _holder(value.id, source, own)):
-            value = ast.parse(_segment(file, value.id)).body[0].value  # type: ignore[attr-defined]
-        elif isinstance(value, ast.Name):  # Imported from another file.
+        if isinstance(value, ast.Name) and f"\n{value.id} = " in source:
+            value = ast.parse(_segment(source, value.id)).body[0].value  # type: ignore[attr-defined]
+        elif isinstance(value, ast.Name):
             value = ast.parse(repr(getattr(told, value.id)), mode="eval").body
         default = "none" if optional else _default(value)
         rows.append(f"| `{key}` | {default} | {say(hint)} | {notes[0].meaning} |")
     return "\n".join(rows)
-
-
-def _holder(name: str, *sources: str) -> str | None:
-    """Return the first source that assigns a name at its top."""
-    return next((one for one in sources if f"\n{name} = " in one), None)
 
 
 def _names_of(module: str, name: str) -> str:

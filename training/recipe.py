@@ -213,7 +213,7 @@ class Recipe:
     model: dict[str, Any] = field(default_factory=dict)
     finetune: Finetune | None = None
     budget: dict[str, Budget] = field(default_factory=dict)
-    spent: Annotated[str, Key("the budget that applies; empty: the recipe as written")] = ""
+    spent: str = ""  # the budget that applies, see `by`; a file can't say so
     follows: Annotated[
         bool, Key("whether it is trained again, unasked, when its sim was edited")
     ] = True
@@ -242,7 +242,10 @@ class DataRecipe:
 def load(path: Path) -> Recipe:
     """Read a recipe; UserError naming the file and the key for anything wrong in it."""
     where = f"recipe '{path}'"
-    return from_json(_read(path, where), where)
+    values = _read(path, where)
+    if "spent" in values:
+        raise wrong(where, "unknown key spent; give [budget] tables, and train with --budget")
+    return from_json(values, where)
 
 
 def load_data(path: Path) -> DataRecipe:

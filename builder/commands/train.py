@@ -43,7 +43,8 @@ def entries(
 ) -> list[Entry]:
     """Check a world; return its models to work on, or only the one of `family`.
 
-    UserError for a model without a recipe.
+    With a `budget`, only those whose recipes have it. UserError for a model without a recipe, and
+    where no recipe has the budget.
     """
     world = Project.open(root).world(name)
     known = world.families
@@ -60,4 +61,15 @@ def entries(
             exit_code=2,
         )
     check(world, terminal)
-    return [Entry(world, one, budget) for one in ([family] if family else known)]
+    found = [Entry(world, one, budget) for one in ([family] if family else known)]
+    if not budget:
+        return found
+    if having := [entry for entry in found if budget in entry.asked.budget]:
+        return having
+    names = sorted({name for entry in found for name in entry.asked.budget})
+    raise UserError(
+        f"world {name!r}: no recipe of its models has a budget {budget!r}; they have "
+        f"{', '.join(names) or 'none'}. Run: leave --budget out, or write [budget.{budget}.train] "
+        "into a recipe",
+        exit_code=2,
+    )

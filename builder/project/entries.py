@@ -50,8 +50,8 @@ class Due:
 class Entry:
     """One model of one world: its recipe, its keys, and its committed weights folder.
 
-    `budget` is one of the recipe's budgets, or "" for the recipe as written; without it, the one
-    that made the committed weights applies.
+    `budget` is one of the recipe's budgets, or "" for the recipe as written; without it, the budget
+    that made the committed weights applies (`spent`), as long as the recipe has it.
     """
 
     def __init__(self, world: World, family: str, budget: str | None = None) -> None:
@@ -62,10 +62,8 @@ class Entry:
         self.weights = world.weights(family)
         self.home = world.project.cache
         made_by = self.provenance.get("recipe")
-        spent = made_by.get("spent", "") if isinstance(made_by, dict) else ""
-        # Whether another budget than that of the weights is asked for.
-        self.changes = budget not in (None, spent) and bool(self.provenance)
-        self.budget, self.given = spent if budget is None else budget, budget is not None
+        self.spent = str(made_by.get("spent", "")) if isinstance(made_by, dict) else ""
+        self.budget = self.spent if budget is None else budget
         # Whether the weights are, or will be, fine-tuned: that has a recipe and keys of its own.
         self.tuning = bool(self.provenance.get("finetuned_from"))
         self._keys: dict[bool, dict[str, str]] = {}
@@ -76,7 +74,7 @@ class Entry:
 
     @cached_property
     def asked(self) -> Any:
-        """The recipe as written; UserError for an unusable recipe."""
+        """The recipe by its budget, not for fine-tuning; UserError for an unusable recipe."""
         from training import recipe
 
         self.world.project.activate()
@@ -108,16 +106,7 @@ class Entry:
                 f"recipe {self.world.recipe(self.family)}: the world has no sim in sims/, and this "
                 f"recipe names no dataset. Run: add what {self.world.file.name} has as `dataset`"
             )
-        if self.budget in loaded.budget:
-            return loaded.by(self.budget)
-        if self.budget and self.given:
-            known = ", ".join(repr(name) for name in loaded.budget) or "none"
-            raise UserError(
-                f"recipe {self.world.recipe(self.family)}: has no budget '{self.budget}'; it has "
-                f"{known}. Run: write [budget.{self.budget}.train] into it, or leave --budget out",
-                exit_code=2,
-            )
-        return loaded
+        return loaded.by(self.budget) if self.budget in loaded.budget else loaded
 
     def suit(self, *work: str) -> None:
         """Refuse a recipe that does not fit its world, or whose `work` takes too much memory."""
@@ -133,7 +122,7 @@ class Entry:
 
     @property
     def recipe(self) -> Any:
-        """The recipe that applies now: as written, or for fine-tuning."""
+        """The recipe that applies now: as asked, or for fine-tuning."""
         return self.asked.tuned if self.tuning else self.asked
 
     @property

@@ -78,7 +78,7 @@ def _tunes(entry: Entry) -> bool:
     other = entry.tuning or entry.made.get("data") != entry.keys["data"]
     return (
         other
-        and not entry.changes
+        and entry.budget == entry.spent
         and not entry.world.recorded
         and entry.asked.finetune is not None
         and entry.trained

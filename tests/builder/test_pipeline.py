@@ -107,7 +107,7 @@ def test_another_budget_trains_new_weights_which_then_stay(project: Path) -> Non
     more = "[budget.gpu.train]\nsteps = 6\n[budget.gpu.data]\nsteps = 3000\n[finetune.train]"
     edit(recipe, "[finetune.train]", more)
     assert not entry(project).due()  # The weights are still those of the recipe as written.
-    with pytest.raises(UserError, match=r"has no budget 'gpo'; it has 'gpu'\. Run: "):
+    with pytest.raises(UserError, match=r"has a budget 'gpo'; they have gpu\. Run: "):
         train.run(project, "catcher", Terminal(quiet=True), budget="gpo")
     train.run(project, "catcher", Terminal(quiet=True), budget="gpu")
     told = entry(project).provenance

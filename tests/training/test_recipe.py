@@ -77,6 +77,7 @@ def test_a_recipe_is_read_whole(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("learning_rate", "lerning_rate", "unknown key train.lerning_rate; nearest is train.l"),
+        ('world = "', 'spent = "gpu"\nworld = "', "unknown key spent; give [budget] tables, and"),
         ("batch = 512", "bach = 1", "unknown key budget.gpu.train.bach; nearest is budget.gpu.tr"),
         ("[budget.gpu.data]", "[budget.gpu.date]", "unknown key budget.gpu.date; nearest is budg"),
         ("[budget.gpu.data]\nsteps = 9000", "[budget]\ncpu = 1", "budget.cpu is 1; it must be a"),

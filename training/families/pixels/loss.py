@@ -93,7 +93,8 @@ def loss(
 
         wanted = torch.where(after == seen, 0, source.kinds[after])
         with torch.no_grad():
-            pick = model.write(model.draw(known, model.coded(prior))).argmax(1).flatten(1)
+            likely = torch.relu(model.chosen(known, model.coded(prior)))
+            pick = model.write(likely).argmax(1).flatten(1)
             drawn = torch.where(pick > 0, source.content_of[pick], seen)
             changed = (after != true) | (after != seen) | (drawn != after)
             near = F.max_pool2d(changed.float().view(-1, *grid), 2 * NEAR + 1, 1, NEAR).flatten(1)
@@ -114,7 +115,7 @@ def loss(
             sure = both.softmax(1)
             nats = (sure * (sure.clamp_min(1e-9).log() - prior)).sum(1)
         games_known = now["known"].sum().clamp_min(1)
-        heads = model.say(model.draw(opened, chosen), given)
+        heads = model.say(model.chosen(opened, chosen), given)
         head = F.smooth_l1_loss(heads[:, 0], now["rewards"] / model.config.reward_scale)
         head = head + F.binary_cross_entropy_with_logits(heads[:, 1], now["ends"])
         total = total + surprise.sum() / (games_known * UNIT) + plan.head_weight * head
@@ -131,9 +132,8 @@ def _drawn(
 
     `show` [V, BESIDE] is what cells are told of each content beside them.
     """
-    known = opened + model.tell(code)[:, :, None, None]
     stays = _grid(F.embedding(seen, show), model.grid)
-    pick = model.picked(known, stays, show[source.content_of[1:]]).flatten(1)
+    pick = model.picked(model.chosen(opened, code), stays, show[source.content_of[1:]]).flatten(1)
     return torch.where(pick > 0, source.content_of[pick], seen)
 
 

@@ -165,11 +165,11 @@ class Model(WorldModel):
             odds = odds + c.temperature * self.noise[state["turn"][:, 0].long()]
             turn = state["turn"] + 1
             after["turn"] = turn - NOISES * torch.floor(turn / NOISES)
-        known = self.opened(u) + self.tell(self.coded(odds))[:, :, None, None]
+        known = self.chosen(self.opened(u), self.coded(odds))
         stays = self.show(planes.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         listed = self.one_hot(self.contents.long()[:, :, None, None])[:, :, 0, 0]
         frame = self.paint(self.put(cells, self.picked(known, stays, self.show(listed), MORE_STAY)))
-        heads = self.say(torch.relu(known), given)
+        heads = self.say(known, given)
         out = {
             "reward": heads[:, 0] * c.reward_scale,
             "terminated": torch.sigmoid(heads[:, 1]),
@@ -188,7 +188,7 @@ class Model(WorldModel):
     def think(self, seen: Tensor, memory: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of what follows, and the next memory, [B, channels, rows, columns].
 
-        `seen` are the features of the frame and of those before, `given` is what `given` returns.
+        `seen` are the features of the frame and of those before; see `given` for the last one.
         """
         u = seen + self.recall(memory) + self.place + self.driven(given)
         for k, layer in enumerate(self.layers):
@@ -212,13 +212,13 @@ class Model(WorldModel):
         """Return what each cell knows before a latent is chosen, [B, 2 channels, rows, columns]."""
         return self.open(torch.relu(even(u)))  # type: ignore[no-any-return]
 
-    def draw(self, opened: Tensor, code: Tensor) -> Tensor:
-        """Return what each cell draws from, [B, 2 channels, rows, columns].
+    def chosen(self, opened: Tensor, code: Tensor) -> Tensor:
+        """Return what each cell knows with a chosen latent, [B, 2 channels, rows, columns].
 
-        `code` [B, classes] is the chosen latent. `write` makes of it the log odds of each content,
-        0 to stay as it is.
+        `code` [B, classes] is that latent. `write` makes of what is above 0 in it the log odds of
+        each content, 0 to stay as it is.
         """
-        return torch.relu(opened + self.tell(code)[:, :, None, None])
+        return opened + self.tell(code)[:, :, None, None]  # type: ignore[no-any-return]
 
     def picked(
         self, known: Tensor, stays: Tensor, listed: Tensor, more_stay: float = 0.0
@@ -232,7 +232,6 @@ class Model(WorldModel):
         rows, columns = self.grid
         known, stays = paired(known), paired(stays)
         nothing = torch.zeros_like(stays[:, :, ::2, ::2])
-        bonus = F.pad(known.new_full((1, 1, 1), more_stay), (0, 0, 0, 0, 0, len(listed)))
         taken: dict[tuple[int, int], Tensor] = {}
         picks: dict[tuple[int, int], Tensor] = {}
         for turn in TURNS:
@@ -244,7 +243,8 @@ class Model(WorldModel):
                     height, width = (2 * size + 1 for size in here.shape[2:])
                     around = told[:, :, a : a + height, b : b + width]
                     here = here + F.conv2d(around, self.beside.weight, stride=2)
-                pick = (self.write(torch.relu(here)) + bonus).argmax(1)
+                odds = self.write(torch.relu(here))
+                pick = torch.cat([odds[:, :1] + more_stay, odds[:, 1:]], 1).argmax(1)
                 new = listed[(pick - 1).clamp_min(0)].permute(0, 3, 1, 2)
                 picks[a, b] = pick[:, None]
                 taken[a, b] = torch.where(pick[:, None] > 0, new, stays[:, :, a::2, b::2])
@@ -259,10 +259,10 @@ class Model(WorldModel):
         told = self.beside((after * self.earlier).flatten(0, 1)).unflatten(0, (-1, len(after)))
         return (told * self.later).sum(0)  # type: ignore[no-any-return]
 
-    def say(self, drawn: Tensor, given: Tensor) -> Tensor:
-        """Return the heads [B, 2], of what is drawn: the reward, and log odds of the end."""
-        known = torch.cat([self.summed(self.summary_drawn(drawn)), given], 1)
-        return self.heads(known)  # type: ignore[no-any-return]
+    def say(self, known: Tensor, given: Tensor) -> Tensor:
+        """Return the heads [B, 2], of what cells know: the reward, and log odds of the end."""
+        drawn = self.summary_drawn(torch.relu(known))
+        return self.heads(torch.cat([self.summed(drawn), given], 1))  # type: ignore[no-any-return]
 
     def summed(self, u: Tensor) -> Tensor:
         """Return the mean and the largest of each channel: [B, C, H, W] -> [B, 2 C]."""
