@@ -52,6 +52,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project / "site"
 
 
+@pytest.fixture
+def deployed(site: Path, tmp_path: Path) -> Path:
+    """A copy of the built site, to be changed as deployments change it."""
+    return shutil.copytree(site, tmp_path / "deployed")
+
+
 @pytest.fixture(scope="session")
 def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This repository's own site, all of its pages. To read only."""

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drive import WORLD
 
 from builder.site import site_files
 
 ROOT = Path(__file__).parents[2]
 AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
 BASE = "/some/repo/"
-WORLD = "document.querySelector('wm-world')"
 VIOLATIONS = """async (rules) => (
     await axe.run(document, {resultTypes: ['violations'], ...(rules && {runOnly: rules})})
   ).violations.map((v) => [v.id, v.help, ...v.nodes.map((n) => n.html.slice(0, 99))].join(" ; "))"""
