@@ -91,6 +91,14 @@ class Train:
     validate_steps: Annotated[
         int, Key("most steps of the held-out games that are played to validate", 1, 100_000)
     ] = 100
+    select: Annotated[
+        str,
+        Key(
+            "which weights are kept: the last ones, or those of the try on held-out games whose "
+            "rollouts stay whole longest",
+            choices=("last", "whole"),
+        ),
+    ] = "last"
     teacher_share: Annotated[
         float, Key("share of the budget before any step on the model's own frames", 0, 1)
     ] = 0.5

@@ -118,7 +118,7 @@ def curves(model: manifest.Model, weights: Path, home: str) -> str:
         "frame_loss": ("Loss of the frame", "nats"),
         "sensor_loss": ("Loss of the sensors", ""),
         "val_moved_right": ("Moved pixels right, held out", "share"),
-        "val_whole_frames": ("Whole frames right, held out", "share"),
+        "val_whole": ("Steps alone that look like recorded ones, held out, median", "steps"),
     }
     drawn = [
         chart(
@@ -158,6 +158,8 @@ def provenance(model: manifest.Model, weights: Path, home: str) -> str:
     """Show how the model was made, and in which precisions it ships."""
     told = cache.read_json(weights / "provenance.json") or {}
     versions = ", ".join(f"{k} {v}" for k, v in sorted(told.get("versions", {}).items()))
+    steps = told.get("steps", 0)
+    kept = told.get("kept_step", steps)
     rows = [
         ["Sim", f"<code>{html.escape(str(told.get('keys', {}).get('sim', ''))[:12])}</code>"],
         [
@@ -165,7 +167,10 @@ def provenance(model: manifest.Model, weights: Path, home: str) -> str:
             f"<code>{html.escape(str(told.get('keys', {}).get('train', ''))[:12])}</code>",
         ],
         ["Seed", html.escape(str(told.get("seed", "")))],
-        ["Optimiser steps", f"{told.get('steps', 0):,}"],
+        [
+            "Optimiser steps",
+            f"{steps:,}" + (f"; weights of step {kept:,} are kept" if kept < steps else ""),
+        ],
         ["Time", f"{told.get('minutes', 0)} minutes on {html.escape(str(told.get('device')))}"],
         ["Versions", html.escape(versions)],
     ]

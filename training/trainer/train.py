@@ -28,11 +28,7 @@ from sims.contract import Sim
 from sims.detector import detector_of
 from sims.errors import UserError
 from training import families
-from training.data.components import observations
 from training.data.dataset import Arrays, Dataset
-from training.evaluation import observed, players
-from training.evaluation.agreement import pixel_figures
-from training.evaluation.starts import Scene, recorded
 from training.progress import Progress
 from training.recipe import Recipe, Train, to_json
 from training.trainer.checkpoints import build, fit, reads_rgb, start_from
@@ -40,6 +36,7 @@ from training.trainer.divergence import EASED, MOST, Watch
 from training.trainer.muon import Muon
 from training.trainer.ranks import Ranks, device, launch
 from training.trainer.streams import Both
+from training.trainer.validation import validate, wholeness
 
 CHECKPOINT = "checkpoint.pt"
 MOVED = "moving pixels right"
@@ -66,6 +63,8 @@ class Run:
         self.eased = 1.0  # the share of the rates that explosions have left
         self.watch = Watch()
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        # The averages that stayed whole longest so far, for how many steps, and when; {} for none.
+        self.kept: dict[str, Any] = {}
         self.step = 0
         self.minutes = 0.0
         self.curve: list[dict[str, float]] = []
@@ -144,6 +143,7 @@ class Run:
                 "minutes": self.minutes,
                 "eased": self.eased,
                 "curve": self.curve,
+                "kept": self.kept,
             },
             aside,
         )
@@ -158,7 +158,20 @@ class Run:
         self._restore(saved)
         self.step, self.minutes, self.curve = saved["step"], saved["minutes"], saved["curve"]
         self.eased = saved["eased"]
+        self.kept = saved["kept"]
         return True
+
+    def averaged(self) -> Any:
+        """Return a model with the average of the weights."""
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(self.average)
+        return model
+
+    def choose(self, whole: float) -> None:
+        """Keep the averages if none before stayed whole for longer; `whole` is in steps."""
+        if whole >= self.kept.get("whole", 0.0):
+            average = {name: value.clone() for name, value in self.average.items()}
+            self.kept = {"average": average, "whole": whole, "step": self.step}
 
 
 def schedule(plan: Train, progress: float) -> tuple[float, int]:
@@ -173,60 +186,6 @@ def schedule(plan: Train, progress: float) -> tuple[float, int]:
         return rate, 0
     grown = min(1.0, (progress - plan.teacher_share) / 0.5)
     return rate, round(8 * (max(8, plan.dream) / 8) ** grown)
-
-
-def _skills(scene: Scene, mine: dict[str, Any], spec: dict[str, Any]) -> dict[str, float]:
-    """Return how much of the error of "last observation repeated" is gone, 0..1, by kind.
-
-    It is counted over all steps of a scene; below 0, repeating is better.
-    """
-    still = {
-        name: np.broadcast_to(value[:, -1:], scene.shown[name].shape)
-        for name, value in scene.history_shown.items()
-    }
-    found: dict[str, list[float]] = {}
-    seen = observations(spec)
-    kinds = {o.name: o.kind for o in seen}
-    theirs = observed.figures(seen, scene.shown, still)
-    for key, values in observed.figures(seen, scene.shown, mine).items():
-        name, _, measure = key.rpartition(".")
-        if measure in ("error", "ssim"):
-            whole = 1.0 if measure == "ssim" else 0.0
-            mine_off, still_off = (np.nanmean(np.abs(whole - v)) for v in (values, theirs[key]))
-            if still_off > 0:  # Otherwise nothing changed.
-                skill = 1 - float(mine_off / still_off)
-                found.setdefault(f"val_{kinds[name]}", []).append(skill)
-    return {name: float(np.mean(some)) for name, some in found.items()}
-
-
-def validate(run: Run, arrays: Arrays, world: str, spec: dict[str, Any]) -> dict[str, float]:
-    """Play held-out windows open loop on the averaged weights; shares 0..1 of what is right.
-
-    They are `validate_steps` long, or shorter if no held-out game is as long; {} without any.
-    `val_moved_right` counts pixels that have moved, over all steps; with a detector, its figures of
-    shares follow, at steps 30 and 100 (`val_ball_held_30`).
-    """
-    model, plan, history = run.model, run.plan, run.model.config.history
-    longest = int((arrays.episodes[:, 1] - arrays.episodes[:, 0]).max(initial=0))
-    if longest <= history:  # The dataset has no held-out episodes.
-        return {}
-    scene = recorded(arrays, plan.validate_games, plan.validate_steps, history, 0)
-    live = {k: v.clone() for k, v in model.state_dict().items()}
-    model.load_state_dict(run.average)
-    frames, _, shown = players.perform(players.Model(model), scene)
-    model.load_state_dict(live)
-    if not model.palette_frames:
-        return _skills(scene, {"frame": frames} | shown, spec)
-    out = {"val_moved_right": float(np.nanmean(pixel_figures(scene, frames)["moved"]))}
-    if detector := detector_of(world):
-        for after in (30, 100):
-            if after > frames.shape[1]:
-                break
-            mine, true = (detector.read(part[:, after - 1, 0]) for part in (frames, scene.frames))
-            for name, values in detector.compare(mine, true).items():
-                if detector.labels[name][1] == "%":
-                    out[f"val_{name}_{after}"] = float(np.nanmean(values))
-    return out
 
 
 def train(
@@ -292,6 +251,7 @@ def _train(
                 source, carried = begin()
         return run
     held_out = dataset.load("val", rgb=reads_rgb(recipe))
+    judge = wholeness(recipe, arrays, held_out, model.config.history)
     board = SummaryWriter(str(out / "tensorboard"))
     title = f"train {recipe.world}/{recipe.family}" + (" (resumed)" if resumed else "")
     begun = run.step, run.minutes
@@ -320,7 +280,12 @@ def _train(
                 validated_at = run.minutes
                 point = {"step": float(run.step), "minutes": run.minutes, **figures}
                 point["dream_steps"] = source.mean_dream()
-                run.curve.append(point | validate(run, held_out, recipe.world, dataset.spec))
+                average = run.averaged()
+                point |= validate(average, plan, held_out, recipe.world, dataset.spec)
+                if judge:
+                    point["val_whole"] = judge.median(average)
+                    run.choose(point["val_whole"])
+                run.curve.append(point)
                 took = (time.monotonic() - clock) / 60
                 for name, value in run.curve[-1].items():
                     if name.startswith("val_"):
@@ -347,16 +312,20 @@ def _told(figures: dict[str, float], last: dict[str, float], recipe: Recipe) -> 
     if detector := detector_of(recipe.world):
         names[f"val_{detector.held}_30"] = f"{detector.labels[detector.held][0]} at step 30"
     names |= {f"val_{k}": f"{k}: error less than repeated" for k in KINDS}
-    return told | {
+    told |= {
         text: f"{100 * last[key]:.0f} %"
         for key, text in names.items()
         if not math.isnan(last.get(key, math.nan))
     }
+    if "val_whole" in last:
+        told["steps alone that look like recorded ones, median"] = f"{last['val_whole']:.0f}"
+    return told
 
 
 def finish(run: Run, recipe: Recipe, keys: dict[str, str], init: Path | None) -> None:
-    """Write the averaged weights and their provenance, and delete the checkpoint."""
-    weights = {k: v.contiguous().cpu() for k, v in run.average.items()}
+    """Write the chosen weights and their provenance, and delete the checkpoint."""
+    chosen = run.kept.get("average", run.average)
+    weights = {k: v.contiguous().cpu() for k, v in chosen.items()}
     provenance = {
         "keys": keys,
         "recipe": to_json(recipe),
@@ -364,6 +333,7 @@ def finish(run: Run, recipe: Recipe, keys: dict[str, str], init: Path | None) ->
         "config": run.model.config.to_json(),
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "steps": run.step,
+        "kept_step": run.kept.get("step", run.step),
         "minutes": round(run.minutes, 2),
         "device": str(next(run.model.parameters()).device),
         "finetuned_from": init.name if init else None,

@@ -15,11 +15,12 @@ themselves must pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from sims.contract import Array
+from training.data.dataset import Arrays
 from training.evaluation import bootstrap, players
 from training.evaluation.measures.contract import Subject, Table
 from training.evaluation.players import Player
@@ -228,12 +229,17 @@ def measure(subject: Subject) -> Table | None:
 
 def learned(subject: Subject) -> Recorded:
     """Return what the training recordings show, or the sim plays, tried on held-out games."""
+    return learned_from(_training(subject), _games(subject.scene(JUDGED, LENGTH, TOGETHER)))
+
+
+def learned_from(games: Iterable[Array], held_out: Iterable[Array]) -> Recorded:
+    """Return what games show, tried on others; each is uint32 [T, cameras, H, W], see `coded`."""
     recorded = Recorded()
-    for game in _training(subject):
+    for game in games:
         recorded.see(game)
         if recorded.frames >= RECORDED:
             break
-    recorded.trust([*_games(subject.scene(JUDGED, LENGTH, TOGETHER))])
+    recorded.trust(list(held_out))
     return recorded
 
 
@@ -275,7 +281,11 @@ def _training(subject: Subject) -> Iterator[Array]:
         for seed in range(FIRST, JUDGED):
             yield from _games(subject.scene(seed, LENGTH, TOGETHER))
         return
-    arrays = subject.dataset.load("train", rgb=reads_rgb(subject.recipe))
+    yield from episodes(subject.dataset.load("train", rgb=reads_rgb(subject.recipe)))
+
+
+def episodes(arrays: Arrays) -> Iterator[Array]:
+    """Yield the frames of each recorded game, as `coded` returns them."""
     for first, stop in arrays.episodes:
         yield coded(arrays.rgba(np.arange(first, stop)))
 
