@@ -86,7 +86,7 @@ class Model(WorldModel):
         c, p = config.channels, config.patch
         self.colours = len(config.palette)
         self.grid = (config.cameras * config.height // p, config.width // p)
-        given = config.actions + (PARTS + 1) * config.chance
+        given = config.actions + PARTS * config.chance
         rgba = torch.tensor([[*colour, 255] for colour in config.palette], dtype=torch.float32)
         self.register_buffer("palette", rgba)
         told = torch.from_numpy(read(config.contents)).float().reshape(-1, p * p)
@@ -101,9 +101,7 @@ class Model(WorldModel):
         self.drive = nn.Linear(given, c)
         self.aim_rows = nn.Linear(given, AIMED * self.grid[0])
         self.aim_columns = nn.Linear(given, AIMED * self.grid[1])
-        self.span = nn.Parameter(torch.ones(2, config.chance))
-        self.start = nn.Parameter(torch.zeros(2, config.chance))
-        self.aim = nn.Conv2d(2 * AIMED + 4 * p * config.chance, c, 1, bias=False)
+        self.aim = nn.Conv2d(2 * AIMED, c, 1, bias=False)
         self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
         self.layers = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.blocks))
         self.summary = nn.Conv2d(c, SUMMARY, 1)
@@ -179,14 +177,13 @@ class Model(WorldModel):
         return frame, {"frame": frame} | after, out
 
     def given(self, action: Tensor, chance: Tensor) -> Tensor:
-        """Return what every cell is told: the action, and each number of chance.
+        """Return what every cell is told: the action, and each number of chance in `PARTS` parts.
 
-        What happens may follow from such a number in any way, so it is told in `PARTS` parts as
-        well: each part is near some of its values.
+        Where a thing appears may follow from such a number: each part is near some of its values.
         """
         places = torch.arange(PARTS, dtype=chance.dtype, device=chance.device)
         near = torch.relu(1 - (chance[:, :, None] * (PARTS - 1) - places).abs())
-        return torch.cat([action, near.flatten(1), chance], 1)
+        return torch.cat([action, near.flatten(1)], 1)
 
     def think(self, seen: Tensor, memory: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of what follows, and the next memory, [B, channels, rows, columns].
@@ -208,28 +205,8 @@ class Model(WorldModel):
         rows, columns = self.grid
         down = self.aim_rows(given).view(-1, AIMED, rows, 1).expand(-1, -1, -1, columns)
         across = self.aim_columns(given).view(-1, AIMED, 1, columns).expand(-1, -1, rows, -1)
-        told = [down, across]
-        if chances := self.config.chance:
-            told += self.spots(given[:, -chances:])
-        placed = self.aim(torch.cat(told, 1))
+        placed = self.aim(torch.cat([down, across], 1))
         return placed + self.drive(given)[:, :, None, None]  # type: ignore[no-any-return]
-
-    def spots(self, chance: Tensor) -> list[Tensor]:
-        """Return where each number of chance points to: by row, by column, [B, F, rows, columns].
-
-        Where a thing appears often follows from such a number: at first, 0 points to the first
-        pixel and 1 to the last; `start` and `span` are trained. A cell is told of all places in it,
-        two a pixel, how near they are. So what is learned of one place is known of all.
-        """
-        rows, columns = self.grid
-        p, numbers, maps = self.config.patch, self.config.chance, []
-        for axis, cells in enumerate(self.grid):
-            pointed = (chance * self.span[axis] + self.start[axis]) * (p * cells - 1)
-            places = torch.arange(2 * p * cells, dtype=chance.dtype, device=chance.device) / 2
-            near = torch.relu(1 - 2 * (pointed[:, :, None] - places).abs())
-            near = near.view(-1, numbers, cells, 2 * p).transpose(2, 3).flatten(1, 2)
-            maps.append(near[:, :, None] if axis else near[:, :, :, None])
-        return [one.expand(-1, -1, rows, columns) for one in maps]
 
     def opened(self, u: Tensor) -> Tensor:
         """Return what each cell knows before a latent is chosen, [B, 2 channels, rows, columns]."""
