@@ -94,8 +94,8 @@ class Train:
     select: Annotated[
         str,
         Key(
-            "which weights are kept: the last ones, or those of the try on held-out games whose "
-            "rollouts stay whole longest",
+            "which weights are kept: the last ones, or the last whose rollouts on held-out games "
+            "stay whole at least half as long as the best did",
             choices=("last", "whole"),
         ),
     ] = "last"

@@ -40,6 +40,9 @@ from training.trainer.validation import validate, wholeness
 
 CHECKPOINT = "checkpoint.pt"
 MOVED = "moving pixels right"
+# Of few rollouts, chance alone makes one figure half as high again as another. Where that is all,
+# later weights are better.
+AS_GOOD = 0.5
 KINDS = ("image", "scan", "path", "field", "vector")  # of observations, in the bar
 # (arrays, sim class, recipe, games, seed, model) -> the source of the recorded steps
 Source = Callable[..., Any]
@@ -63,7 +66,7 @@ class Run:
         self.eased = 1.0  # the share of the rates that explosions have left
         self.watch = Watch()
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        # The averages that stayed whole longest so far, for how many steps, and when; {} for none.
+        # The averages that are kept, their step, and the most steps that any stayed whole; or {}.
         self.kept: dict[str, Any] = {}
         self.step = 0
         self.minutes = 0.0
@@ -168,10 +171,12 @@ class Run:
         return model
 
     def choose(self, whole: float) -> None:
-        """Keep the averages if none before stayed whole for longer; `whole` is in steps."""
-        if whole >= self.kept.get("whole", 0.0):
+        """Keep the averages, unless others stayed whole for much longer; `whole` is in steps."""
+        best = max(whole, self.kept.get("best", 0.0))
+        if whole >= AS_GOOD * best:
             average = {name: value.clone() for name, value in self.average.items()}
-            self.kept = {"average": average, "whole": whole, "step": self.step}
+            self.kept = {"average": average, "step": self.step}
+        self.kept["best"] = best
 
 
 def schedule(plan: Train, progress: float) -> tuple[float, int]:

@@ -1,7 +1,7 @@
 """How a model does on held-out games while it trains, and which weights are kept.
 
-Where a recipe says so, those are kept whose rollouts stay whole longest. A loss says little of
-that: one that draws nothing where it is unsure has a low loss.
+Where a recipe says so, that follows from how long rollouts stay whole. A loss says little of that:
+a model that draws nothing where it is unsure has a low loss.
 """
 
 from __future__ import annotations
