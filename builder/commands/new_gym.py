@@ -65,38 +65,36 @@ class Asked:
 
 @dataclass(frozen=True)
 class Choice:
-    """What learns an environment, what was found of it, and the size of the squares it reads."""
+    """What learns an environment: how it is recorded, what was found, squares that are read."""
 
     family: str
+    gym: Gym
     looked: dict[str, Any]
-    scaling: str
     patch: int
 
 
 def chosen(asked: Asked, root: Path) -> Choice:
     """Choose what learns an environment: `pixels` where its shapes and colours are few."""
-    looked = played(asked, root).looked
+    gym = asked.gym
+    looked = played(asked, root, gym).looked
     if few := looked["few"]:
-        size = [few["height"], few["width"]]
-        again = played(asked, root, size=size, scaling="nearest").looked
+        small = replace(gym, size=[few["height"], few["width"]], scaling="nearest")
+        again = played(asked, root, small).looked
         if again["lost"] < LOST:
-            return Choice("pixels", again, "nearest", few["patch"])
-        looked = played(asked, root).looked  # The sheet shows what is learned.
+            return Choice("pixels", small, again, few["patch"])
+        looked = played(asked, root, gym).looked  # The sheet shows what is learned.
     camera = looked["spec"]["cameras"][0]
     sides = camera["height"], camera["width"]
     patch = next((p for p in (8, 4, 2) if not any(side % p for side in sides)), 2)
-    return Choice("latent", looked, "area", patch)
+    return Choice("latent", gym, looked, patch)
 
 
-def played(asked: Asked, root: Path, **changes: Any) -> Played:
-    """Return the environment of a project that has no recipe of it yet; UserError without one.
-
-    `changes` are keys of `[gym]`.
-    """
+def played(asked: Asked, root: Path, gym: Gym) -> Played:
+    """Return the environment of a project that has no recipe of it yet; UserError without one."""
     if not environment.installed("gymnasium"):
         raise environment.absent(f"--gym {asked.id}")
     data = Data(steps=1, worlds=1, episode_steps=1, behaviours={RANDOM: 1.0})
-    return Played(root, asked.world, root, replace(asked.gym, **changes), data)
+    return Played(root, asked.world, root, gym, data)
 
 
 def plan(looked: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +115,7 @@ def plan(looked: dict[str, Any]) -> dict[str, Any]:
 
 def recipe(asked: Asked, choice: Choice) -> str:
     """Return the text of a recipe for an environment that was looked at."""
-    looked, gym = choice.looked, asked.gym
+    looked, gym = choice.looked, choice.gym
     spec, about = looked["spec"], looked["about"]
     numbers = plan(looked)
     values = {name: str(value) for name, value in numbers.items()}
@@ -131,7 +129,7 @@ def recipe(asked: Asked, choice: Choice) -> str:
         "actions": _actions(spec, looked),
         "repeats": "gives the same frames again" if about["repeats"] else "does not repeat itself",
         "family": choice.family,
-        "scaling": choice.scaling,
+        "scaling": gym.scaling,
         "patch": str(choice.patch),
         "measures": json.dumps(MEASURES[choice.family]),
     }
@@ -207,13 +205,14 @@ def record(
     terminal: Terminal,
 ) -> None:  # fmt: skip
     """Record an environment as a dataset, in a folder of its own."""
-    one = played(asked, root.resolve())
-    numbers = plan(one.looked)
-    warn(one.looked, terminal)
+    choice = chosen(asked, root.resolve())
+    numbers = plan(choice.looked)
+    warn(choice.looked, terminal)
     folder = own.resolved(out or root / "tapes" / asked.world, "--out")
     data = Data(steps=steps or numbers["steps"], worlds=PROCESSES,
                 episode_steps=numbers["episode_steps"])  # fmt: skip
-    recipe = DataRecipe(asked.world, SEED, data, asked.gym)
+    recipe = DataRecipe(asked.world, SEED, data, choice.gym)
+    one = played(asked, root.resolve(), choice.gym)
     verb.refuse(folder)
     made = one.record(recipe, folder.parent, folder.name, processes)
     verb.say(made, terminal)

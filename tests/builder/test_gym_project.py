@@ -86,8 +86,8 @@ def test_discrete_actions_are_written_with_their_keys() -> None:
         "about": {"frame": [90, 120], "repeats": False},
         "lengths": [30], "pace": 100.0, "values": [3],
     }  # fmt: skip
-    choice = new_gym.Choice("latent", looked, "area", 4)
-    text = new_gym.recipe(new_gym.Asked("a/Ball-v0"), choice)
+    asked = new_gym.Asked("a/Ball-v0")
+    text = new_gym.recipe(asked, new_gym.Choice("latent", asked.gym, looked, 4))
     assert 'go = { value = 3, keys = ["Space"], touch = "●", gamepad = ["south"] }' in text
     assert "patch = 4" in text and "size = [60, 80]" in text and 'world = "ball"' in text
 
