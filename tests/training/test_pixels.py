@@ -93,20 +93,6 @@ def test_its_memory_follows_what_is_shown_and_not_what_it_drew() -> None:
     assert not torch.equal(after["memory"], elsewhere["memory"])
 
 
-def test_a_number_of_chance_points_to_a_place_that_all_cells_are_told_alike() -> None:
-    model = small()
-    rows, columns = model.grid
-    for axis, cells in enumerate((rows, columns)):
-        chance = torch.arange(cells) * 4 / (4 * cells - 1)  # the first pixel of each cell
-        with torch.no_grad():
-            told = model.spots(chance[:, None])[axis]
-        assert told.shape == (cells, 8, rows, columns)
-        told = told.amax(3 - axis)  # [chance, features, cells along this axis]
-        for k in range(cells):
-            assert torch.allclose(told[k, :, k], told[0, :, 0], atol=1e-5)
-            assert told[k].sum().item() == pytest.approx(1, abs=1e-4)
-
-
 def test_a_drawn_latent_repeats_and_differs_from_step_to_step() -> None:
     model, first = small(contents=written(all_contents())).warmer(1.0), shown(1)
     with torch.no_grad():
