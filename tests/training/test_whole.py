@@ -147,6 +147,16 @@ def test_a_shaded_world_is_judged_by_what_can_be(recorded: Recorded) -> None:
     assert noise.size == 0 and not len(noise.colours)
 
 
+def test_a_game_of_a_single_frame_is_read_too() -> None:
+    rng = np.random.default_rng(0)
+    game = coded(rng.integers(0, 2, (9, 1, 8, 8, 4), dtype=np.uint8))
+    seen = Recorded()
+    for part in (game[:1], game):
+        seen.see(part)
+    seen.trust([game[:1], game])
+    assert seen.frames == 10 and seen.size == 8 and len(seen.colours)
+
+
 def played(
     subject: Subject, recorded: Recorded, player: Broken | players.Real
 ) -> tuple[Array, Array]:

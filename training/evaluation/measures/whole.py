@@ -78,7 +78,7 @@ class Recorded:
             for colour in range(len(self.colours)):
                 self.amounts[colour, counts[:, colour]] = True
                 self.away[colour] = max(self.away[colour], _longest(counts[:, colour] == 0))
-        same = (game[1:] == game[:-1]).reshape(len(game) - 1, -1).all(1)
+        same = (game[1:] == game[:-1]).reshape(len(game) - 1, game[0].size).all(1)
         self.still = max(self.still, _longest(same))
         self.frames, self.longest = self.frames + len(game), max(self.longest, len(game))
 
