@@ -99,7 +99,7 @@ def test_an_environment_of_few_shapes_is_learned_by_pixels(tmp_path: Path) -> No
     assert world.families == ["pixels"]
     asked = entries.Entry(world, "pixels").recipe
     assert asked.gym and asked.gym.scaling == "nearest" and asked.gym.size == [64, 64]
-    assert asked.model["patch"] == 4 and asked.train.select == "whole"
+    assert asked.model["patch"] == 16 and asked.train.select == "whole"
     assert "recipes/frozenlake/pixels.toml" in (root / "docs/index.md").read_text()
     build.check(world, Terminal(quiet=True))
 

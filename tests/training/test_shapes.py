@@ -14,14 +14,14 @@ RNG = np.random.default_rng(0)
 
 
 def board(side: int = 8, tile: int = 32) -> Array:
-    """A board of tiles of four kinds, each a frame around another colour."""
-    kinds = RNG.integers(0, 4, (side, side))
+    """A board of tiles of six kinds, each a frame around another colour."""
+    kinds = RNG.integers(0, 6, (side, side))
     small = np.zeros((side * tile, side * tile, 3), np.uint8)
     for y in range(side):
         for x in range(side):
             square = small[y * tile : (y + 1) * tile, x * tile : (x + 1) * tile]
-            square[:] = 40
-            square[4:-4, 4:-4] = 60 * kinds[y, x]
+            square[:] = 255
+            square[tile // 8 : -tile // 8, tile // 8 : -tile // 8] = 40 * kinds[y, x]
     return small
 
 
@@ -33,11 +33,11 @@ def seen(frames: list[Array]) -> dict[str, int] | None:
 
 
 def test_a_board_is_scaled_to_whole_pixels() -> None:
-    found = {"height": 64, "width": 64, "patch": 4}
+    found = {"height": 64, "width": 64, "patch": 8}  # a tile
     assert seen([board() for _ in range(FEWEST)]) == found
     assert seen([board() for _ in range(FEWEST - 1)]) is None
     # A frame that is small enough stays as it is.
-    assert seen([board(10, 8) for _ in range(FEWEST)]) == {"height": 80, "width": 80, "patch": 4}
+    assert seen([board(10, 8) for _ in range(FEWEST)]) == {"height": 80, "width": 80, "patch": 8}
 
 
 def test_squares_divide_what_is_seen() -> None:
