@@ -32,10 +32,11 @@ def run(folder: Path, terminal: Terminal, gym: new_gym.Asked | None = None) -> P
         config.write_text(
             config.read_text(encoding="utf-8").replace("SITE_NAME", f'"{title}"'), encoding="utf-8"
         )
-        family = new_gym.write(gym, made, terminal) if gym else ""
+        if gym:
+            new_gym.write(gym, made, terminal)
         cache.swap(made, folder)
     if gym:
-        terminal.say(f"Made {folder}: recipes/{gym.world}/{family}.toml says what is recorded.")
+        terminal.say(f"Made {folder}: recipes/{gym.world}/latent.toml says what is recorded.")
         terminal.say(f"Frames before and after: .wmsite/environments/{gym.world}.png there.")
         terminal.say(f"Run: cd {folder} && wmsite build")
     else:

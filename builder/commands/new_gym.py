@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -27,8 +27,6 @@ PROCESSES = 16  # most that record at once
 SEED = 1
 RANDOM = "random"
 LONGEST = 30.0  # seconds of a game
-# Of the families: whether a game ends when it should, whether frames are like recorded ones.
-MEASURES = {"latent": ["ends"], "pixels": ["ends", "whole"]}
 
 
 @dataclass(frozen=True)
@@ -63,38 +61,12 @@ class Asked:
         return stem if re.match("[a-z]", stem) else f"world-{stem}".rstrip("-")
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What learns an environment: how it is recorded, what was found, squares that are read."""
-
-    family: str
-    gym: Gym
-    looked: dict[str, Any]
-    patch: int
-
-
-def chosen(asked: Asked, root: Path) -> Choice:
-    """Choose what learns an environment: `pixels` where its shapes and colours are few."""
-    gym = asked.gym
-    looked = played(asked, root, gym).looked
-    if few := looked["few"]:
-        small = replace(gym, size=[few["height"], few["width"]], scaling="nearest")
-        again = played(asked, root, small).looked
-        if again["lost"] < LOST:
-            return Choice("pixels", small, again, few["patch"])
-        looked = played(asked, root, gym).looked  # The sheet shows what is learned.
-    camera = looked["spec"]["cameras"][0]
-    sides = camera["height"], camera["width"]
-    patch = next((p for p in (8, 4, 2) if not any(side % p for side in sides)), 2)
-    return Choice("latent", gym, looked, patch)
-
-
-def played(asked: Asked, root: Path, gym: Gym) -> Played:
+def played(asked: Asked, root: Path) -> Played:
     """Return the environment of a project that has no recipe of it yet; UserError without one."""
     if not environment.installed("gymnasium"):
         raise environment.absent(f"--gym {asked.id}")
     data = Data(steps=1, worlds=1, episode_steps=1, behaviours={RANDOM: 1.0})
-    return Played(root, asked.world, root, gym, data)
+    return Played(root, asked.world, root, asked.gym, data)
 
 
 def plan(looked: dict[str, Any]) -> dict[str, Any]:
@@ -107,16 +79,17 @@ def plan(looked: dict[str, Any]) -> dict[str, Any]:
     horizon = max(2, min(round(2 * rate), usual - 6, 40))
     horizons = sorted({1, max(1, horizon // 4), max(1, horizon // 2), horizon})
     camera = spec["cameras"][0]
+    sides = camera["height"], camera["width"]
+    patch = next((p for p in (8, 4, 2) if not any(side % p for side in sides)), 2)
     return {
         "steps": steps, "episode_steps": most, "horizon": horizon, "horizons": horizons,
-        "height": camera["height"], "width": camera["width"], "minutes": MINUTES,
+        "height": sides[0], "width": sides[1], "patch": patch, "minutes": MINUTES,
     }  # fmt: skip
 
 
-def recipe(asked: Asked, choice: Choice) -> str:
+def recipe(asked: Asked, looked: dict[str, Any]) -> str:
     """Return the text of a recipe for an environment that was looked at."""
-    looked, gym = choice.looked, choice.gym
-    spec, about = looked["spec"], looked["about"]
+    spec, about, gym = looked["spec"], looked["about"], asked.gym
     numbers = plan(looked)
     values = {name: str(value) for name, value in numbers.items()}
     values |= {
@@ -128,17 +101,8 @@ def recipe(asked: Asked, choice: Choice) -> str:
         "rate": f"{spec['rate']:g}",
         "actions": _actions(spec, looked),
         "repeats": "gives the same frames again" if about["repeats"] else "does not repeat itself",
-        "family": choice.family,
-        "scaling": gym.scaling,
-        "patch": str(choice.patch),
-        "measures": json.dumps(MEASURES[choice.family]),
     }
-    values["learned"] = _filled(f"{choice.family}.toml", values)
-    return _filled("recipe.toml", values)
-
-
-def _filled(name: str, values: dict[str, str]) -> str:
-    return Template((STARTER / name).read_text(encoding="utf-8")).substitute(values)
+    return Template((STARTER / "recipe.toml").read_text(encoding="utf-8")).substitute(values)
 
 
 def _actions(spec: dict[str, Any], looked: dict[str, Any]) -> str:
@@ -160,16 +124,15 @@ def _actions(spec: dict[str, Any], looked: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(asked: Asked, choice: Choice) -> str:
+def page(asked: Asked, looked: dict[str, Any]) -> str:
     """Return the text of the world's page."""
-    title = choice.looked["spec"]["title"]
-    return _filled("index.md", {"world": asked.world, "title": title, "family": choice.family})
+    spec = looked["spec"]
+    values = {"world": asked.world, "title": spec["title"], "id": asked.id}
+    return Template((STARTER / "index.md").read_text(encoding="utf-8")).substitute(values)
 
 
-def write(asked: Asked, made: Path, terminal: Terminal) -> str:
-    """Write the recipe and the page of a new project, and return the family that is to learn it.
-
-    Raises UserError where nothing can be recorded.
+def write(asked: Asked, made: Path, terminal: Terminal) -> None:
+    """Write the recipe and the page of a new project; UserError where nothing can be recorded.
 
     Modules that register its ID and lie in the current folder are copied.
     """
@@ -177,15 +140,14 @@ def write(asked: Asked, made: Path, terminal: Terminal) -> str:
     for name in environment.own_sources(here, asked.gym.imports):
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(here / name, made / name)
-    choice = chosen(asked, made)
+    looked = played(asked, made).looked
     folder = made / "recipes" / asked.world
     folder.mkdir(parents=True)
-    (folder / f"{choice.family}.toml").write_text(recipe(asked, choice), encoding="utf-8")
-    environment.find(made, ())[asked.world].keep(choice.looked)
-    warn(choice.looked, terminal)
+    (folder / "latent.toml").write_text(recipe(asked, looked), encoding="utf-8")
+    environment.find(made, ())[asked.world].keep(looked)
+    warn(looked, terminal)
     (made / "docs").mkdir()
-    (made / "docs" / "index.md").write_text(page(asked, choice), encoding="utf-8")
-    return choice.family
+    (made / "docs" / "index.md").write_text(page(asked, looked), encoding="utf-8")
 
 
 def warn(looked: dict[str, Any], terminal: Terminal) -> None:
@@ -205,14 +167,13 @@ def record(
     terminal: Terminal,
 ) -> None:  # fmt: skip
     """Record an environment as a dataset, in a folder of its own."""
-    choice = chosen(asked, root.resolve())
-    numbers = plan(choice.looked)
-    warn(choice.looked, terminal)
+    one = played(asked, root.resolve())
+    numbers = plan(one.looked)
+    warn(one.looked, terminal)
     folder = own.resolved(out or root / "tapes" / asked.world, "--out")
     data = Data(steps=steps or numbers["steps"], worlds=PROCESSES,
                 episode_steps=numbers["episode_steps"])  # fmt: skip
-    recipe = DataRecipe(asked.world, SEED, data, choice.gym)
-    one = played(asked, root.resolve(), choice.gym)
+    recipe = DataRecipe(asked.world, SEED, data, asked.gym)
     verb.refuse(folder)
     made = one.record(recipe, folder.parent, folder.name, processes)
     verb.say(made, terminal)

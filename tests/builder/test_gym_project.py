@@ -86,22 +86,9 @@ def test_discrete_actions_are_written_with_their_keys() -> None:
         "about": {"frame": [90, 120], "repeats": False},
         "lengths": [30], "pace": 100.0, "values": [3],
     }  # fmt: skip
-    asked = new_gym.Asked("a/Ball-v0")
-    text = new_gym.recipe(asked, new_gym.Choice("latent", asked.gym, looked, 4))
+    text = new_gym.recipe(new_gym.Asked("a/Ball-v0"), looked)
     assert 'go = { value = 3, keys = ["Space"], touch = "●", gamepad = ["south"] }' in text
     assert "patch = 4" in text and "size = [60, 80]" in text and 'world = "ball"' in text
-
-
-@pytest.mark.slow
-def test_an_environment_of_few_shapes_is_learned_by_pixels(tmp_path: Path) -> None:
-    root = new.run(tmp_path / "lake", Terminal(quiet=True), new_gym.Asked("FrozenLake-v1"))
-    world = Project.open(root).world("frozenlake")
-    assert world.families == ["pixels"]
-    asked = entries.Entry(world, "pixels").recipe
-    assert asked.gym and asked.gym.scaling == "nearest" and asked.gym.size == [64, 64]
-    assert asked.model["patch"] == 16 and asked.train.select == "whole"
-    assert "recipes/frozenlake/pixels.toml" in (root / "docs/index.md").read_text()
-    build.check(world, Terminal(quiet=True))
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ from training.data.environment.controls import Held
 from training.data.environment.observations import Broken
 from training.data.environment.opened import Opened
 from training.data.environment.play import RANDOM
-from training.data.environment.shapes import Shapes
 from training.data.environment.sheet import Sheet
 from training.environment_recipe import Gym
 
@@ -38,8 +37,7 @@ class Looked:
 
     values: the environment's numbers of discrete actions. about: what is said of it (id, package,
     version, licence, frame, repeats). lengths: of random games. pace: steps a second, with frames.
-    lost: the share of changes that the scaled frames do not show (`Sheet`). few: the size at which
-    shapes and colours are few, if they are (`Shapes`).
+    lost: the share of changes that the scaled frames do not show (`Sheet`).
     """
 
     spec: Spec
@@ -49,7 +47,6 @@ class Looked:
     pace: float
     left_out: list[str]
     lost: float
-    few: dict[str, int] | None
 
 
 def look(
@@ -80,12 +77,11 @@ def _look(opened: Opened, name: str, behaviours: tuple[str, ...], sheet: Sheet) 
     lengths: list[int] = []
     length = steps = 0
     seed = 0
-    held, shapes = Held(opened.controls, rate, random), Shapes()
+    held = Held(opened.controls, rate, random)
     seen = opened.reset(seed)
     low = {name: values.copy() for name, values in seen.sensors.items()}
     high = {name: values.copy() for name, values in seen.sensors.items()}
     sheet.see(opened.frames.last, seen.frame, True)
-    shapes.see(opened.frames.last)
     began = time.monotonic()
     while steps < STEPS and (steps < REPEATED or time.monotonic() - began < SECONDS):
         seen, _, terminated, truncated = opened.step(held.act())
@@ -97,7 +93,6 @@ def _look(opened: Opened, name: str, behaviours: tuple[str, ...], sheet: Sheet) 
             held = Held(opened.controls, rate, random)
             seen = opened.reset(seed)
             sheet.see(opened.frames.last, seen.frame, True)
-        shapes.see(opened.frames.last)
         for sensor, values in seen.sensors.items():
             np.minimum(low[sensor], values, out=low[sensor])
             np.maximum(high[sensor], values, out=high[sensor])
@@ -117,7 +112,7 @@ def _look(opened: Opened, name: str, behaviours: tuple[str, ...], sheet: Sheet) 
     )
     about = _about(opened) | {"repeats": _played(opened, rate) == _played(opened, rate)}
     return Looked(spec, [*opened.controls.values], about, lengths, pace,
-                  opened.vectors.left_out, sheet.lost, shapes.found)  # fmt: skip
+                  opened.vectors.left_out, sheet.lost)  # fmt: skip
 
 
 def _played(opened: Opened, rate: float) -> str:
