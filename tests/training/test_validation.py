@@ -52,6 +52,21 @@ def test_weights_are_not_kept_whose_rollouts_are_whole_for_much_shorter(
     assert judge and judge.median(kept) == last["val_whole"]
 
 
+def test_where_it_cannot_be_told_how_long_frames_are_whole_training_says_so(
+    tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # No held-out game is longer than the history.
+    model, plan = (
+        {**tiny_recipe.model, "history": 500},
+        dataclasses.replace(tiny_recipe.train, select="whole", steps=1),
+    )
+    recipe = dataclasses.replace(tiny_recipe, model=model, train=plan)
+    train(recipe, tiny_dataset, tmp_path, Breakout, keys={})
+    assert "the last weights are kept" in capsys.readouterr().err
+    told = json.loads((tmp_path / "provenance.json").read_text())
+    assert told["kept_step"] == told["steps"]
+
+
 def test_weights_are_the_last_ones_unless_the_recipe_selects(
     tiny_recipe: Recipe, tiny_dataset: Path, tmp_path: Path
 ) -> None:

@@ -256,7 +256,6 @@ def _train(
                 source, carried = begin()
         return run
     held_out = dataset.load("val", rgb=reads_rgb(recipe))
-    judge = wholeness(recipe, arrays, held_out, model.config.history)
     board = SummaryWriter(str(out / "tensorboard"))
     title = f"train {recipe.world}/{recipe.family}" + (" (resumed)" if resumed else "")
     begun = run.step, run.minutes
@@ -264,6 +263,12 @@ def _train(
     took = 0.0  # minutes of the last validation
     with Progress(title, total=100.0, unit="%") as bar:
         bar.resume(100 * run.progress)
+        judge = wholeness(recipe, arrays, held_out, model.config.history)
+        if plan.select == "whole" and judge is None:
+            bar.say(
+                'select = "whole": no held-out game is long enough, or the frames are too varied '
+                "to tell; the last weights are kept"
+            )
         clock = time.monotonic()
         while run.progress < 1.0:
             rate, source.horizon = schedule(plan, run.progress)

@@ -72,8 +72,8 @@ def _skills(scene: Scene, mine: dict[str, Any], spec: dict[str, Any]) -> dict[st
     for key, values in observed.figures(seen, scene.shown, mine).items():
         name, _, measure = key.rpartition(".")
         if measure in ("error", "ssim"):
-            whole = 1.0 if measure == "ssim" else 0.0
-            mine_off, still_off = (np.nanmean(np.abs(whole - v)) for v in (values, theirs[key]))
+            best = 1.0 if measure == "ssim" else 0.0
+            mine_off, still_off = (np.nanmean(np.abs(best - v)) for v in (values, theirs[key]))
             if still_off > 0:  # Otherwise nothing changed.
                 skill = 1 - float(mine_off / still_off)
                 found.setdefault(f"val_{kinds[name]}", []).append(skill)
