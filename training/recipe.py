@@ -142,7 +142,10 @@ class Evaluate:
     ] = 0.0
     measures: Annotated[
         list[str],
-        Key('more tables: "whole", "ends", "response", and the project\'s own', count=(0, 20)),
+        Key(
+            'more tables: "whole", "ends", "response", "returns", and the project\'s own',
+            count=(0, 20),
+        ),
     ] = field(default_factory=list)
 
 

@@ -26,6 +26,7 @@ from training.recipe import NOTHING, Data, DataRecipe, Recipe
 
 LOOK = "training.data.environment.probe"
 RECORD = "training.data.environment.record"
+AGENT = ".zip"  # a file of an agent that plays, as in `training.data.environment.policies`
 
 
 class Played(Recorded):
@@ -103,9 +104,12 @@ class Played(Recorded):
         )  # fmt: skip
 
     def sources(self, behaviours: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Return what it is made of: versions of packages, and hashes of the project's modules."""
+        """Return what it is made of: versions of packages, and hashes of the project's files."""
+        agents = [name for name in behaviours if name.endswith(AGENT)]
         players = [name.partition(":")[0] for name in behaviours if ":" in name]
         own = own_sources(self.root, [*self.gym.imports, *_module_of(self.gym.id), *players])
+        own |= {name: cache.sha256(file.read_bytes()) for name in agents
+                if (file := self.root / name).is_file()}  # fmt: skip
         return {"versions": versions(self.gym, self.root), "own": own}
 
     @cached_property

@@ -146,7 +146,7 @@ def measure(entry: Entry, work: Path) -> dict[str, Any]:
     from training.evaluation import evaluate
 
     if entry.world.recorded:
-        return evaluate.evaluate(work, None, entry.recipe, dataset(entry))
+        return evaluate.evaluate(work, None, entry.recipe, dataset(entry), entry.world.project.root)
     return evaluate.evaluate(work, entry.world.load(), entry.recipe)
 
 

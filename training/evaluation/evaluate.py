@@ -73,11 +73,13 @@ class Counted:
 
 
 def evaluate(
-    weights: Path, sim_class: type[Sim] | None, recipe: Recipe, dataset: Path | None = None
-) -> dict[str, Any]:
+    weights: Path, sim_class: type[Sim] | None, recipe: Recipe, dataset: Path | None = None,
+    root: Path = Path(),
+) -> dict[str, Any]:  # fmt: skip
     """Evaluate a weights folder; write metrics.json and figures/ into it and return the metrics.
 
-    Without a sim, the held-out episodes of the `dataset` are the truth.
+    Without a sim, the held-out episodes of the `dataset` are the truth. `root` is the project's
+    folder, where agents lie that have played.
 
     The JSON holds tables, each with `columns` (the measures) and `rows` (the model, then its
     baselines): by horizon at the top, then `heads`, `events`, `autonomy` and `measures`; `curves`
@@ -112,7 +114,7 @@ def evaluate(
         metrics["strips"] = _strips(player, scenes[0].pick(slice(0, 4)), weights)
         scenes.clear()
         told = Dataset.open(dataset) if dataset else None
-        subject = Subject(model, recipe, sim_class, told, counted, bar.expect)
+        subject = Subject(model, recipe, sim_class, told, counted, bar.expect, root)
         for name in asked.measures:
             if table := measures.measure(name)(subject):
                 metrics.setdefault("measures", {})[name] = table

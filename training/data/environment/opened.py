@@ -41,7 +41,8 @@ class Opened:
     """
 
     def __init__(self, gym: Gym, root: Path, touched: Callable[[], None] = lambda: None) -> None:
-        self.gym, self.where, self.touched = gym, f"environment '{gym.id}'", touched
+        self.gym, self.root, self.touched = gym, root, touched
+        self.where = f"environment '{gym.id}'"
         _register(gym, root, self.where)
         self.env = _made(gym, self.where)
         try:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from sims.contract import Array, Spec
-from sims.errors import UserError
 from training.data import episodes
 from training.data.environment.controls import Held
 from training.data.environment.observations import Broken
 from training.data.environment.opened import Opened, Seen, one_line
+from training.data.environment.policies import RANDOM, policy
 from training.data.images import encode_png
 from training.data.palette import MOST_COLOURS, colour_codes
-
-RANDOM = "random"
-Player = Callable[[Any, Any, np.random.Generator], Any]
 
 
 @dataclass(frozen=True)
@@ -37,25 +32,6 @@ class Game:
 
     episode: episodes.Episode
     colours: list[int] | None
-
-
-def player(name: str, where: str) -> Player:
-    """Return a user's function "module:function"; UserError where there is none."""
-    module, colon, function = name.partition(":")
-    try:
-        if not colon:
-            raise ValueError("no colon")
-        found = getattr(importlib.import_module(module), function)
-        if not callable(found):
-            raise ValueError("it is no function")
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"{where}: data.behaviours names {name!r}, which can't be used; {one_line(error)}. It "
-            f"is {RANDOM!r}, or the module and the name of a function, 'players:steady'. "
-            "Run: mend that, then the same command again"
-        ) from error
-    made: Player = found
-    return made
 
 
 class Colours:
@@ -138,11 +114,11 @@ def _player(
     if ask.behaviour == RANDOM:
         held = Held(opened.controls, spec.rate, random)
         return lambda seen: held.act()
-    function = player(ask.behaviour, opened.where)
+    choose = policy(ask.behaviour, opened.root, opened.where, opened.env)
 
     def act(seen: Seen) -> Array:
         try:
-            return opened.controls.told(function(seen.observation, opened.env, random))
+            return opened.controls.told(choose(seen.observation, opened.env, random))
         except Exception as error:
             raise Broken(f"{ask.behaviour} fails; {one_line(error)}") from error
 

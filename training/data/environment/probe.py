@@ -14,10 +14,11 @@ import numpy as np
 
 from sims.contract import Camera, Spec
 from sims.errors import UserError
+from training.data.environment import space_json
 from training.data.environment.controls import Held
 from training.data.environment.observations import Broken
 from training.data.environment.opened import Opened
-from training.data.environment.play import RANDOM
+from training.data.environment.policies import RANDOM
 from training.data.environment.sheet import Sheet
 from training.environment_recipe import Gym
 
@@ -156,6 +157,9 @@ def _about(opened: Opened) -> dict[str, Any]:
         "licence": licence or "not told",
         "gymnasium": importlib.metadata.version("gymnasium"),
         "frame": list(opened.frames.there),
+        "observes": space_json.to_json(opened.env.observation_space),
+        "takes": space_json.to_json(opened.env.action_space),
+        "values": [*opened.controls.values],
     }
 
 

@@ -23,7 +23,8 @@ from sims.errors import UserError
 from training import processes
 from training.data.dataset_manifest import Book, recording_of
 from training.data.environment import coverage
-from training.data.environment.play import RANDOM, Ask, Game
+from training.data.environment.play import Ask, Game
+from training.data.environment.policies import RANDOM
 from training.data.environment.process import Dropped, Keeper
 from training.data.episodes import Episode
 from training.data.lerobot import Writer

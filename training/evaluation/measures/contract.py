@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from sims.contract import Sim
@@ -34,7 +35,7 @@ class Subject:
     """A model to measure, and the truth: the sim, or the recordings of a world without one.
 
     A measure calls `expect` with the frames that it is about to play, so that the time left is
-    right, and `counted` counts those of a player.
+    right, and `counted` counts those of a player. `root` is the project's folder.
     """
 
     model: Any
@@ -43,6 +44,7 @@ class Subject:
     dataset: Dataset | None
     counted: Callable[[Player], Player]
     expect: Callable[[int], None] = lambda _: None
+    root: Path = Path()
 
     def scene(self, seed: int, steps: int, rollouts: int) -> Scene:
         """Return held-out rollouts; `steps` are fewer where no recording is as long."""
