@@ -105,6 +105,26 @@ def record(
     verb.record(project, world, Terminal(), **options)
 
 
+@data.command()
+@click.argument("world")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False),
+    help="The file of the games (default: person.json beside the recipe).",
+)  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port (default: a free one).")
+@click.pass_obj
+def play(project: Path, /, world: str, **options: Any) -> None:
+    """Play the environment of WORLD yourself, in the browser, and keep the games.
+
+    The environment runs here, and the page shows its frames. Name the file of the games under
+    `behaviours` in the recipe, and `wmsite data record WORLD` records them, too.
+    """
+    from builder.commands import data_play
+
+    data_play.run(project, world, terminal=Terminal(), **options)
+
+
 @data.command("list")
 @click.argument("folders", metavar="[FOLDER]...", nargs=-1, type=click.Path(path_type=Path))
 @click.pass_obj

@@ -21,6 +21,7 @@ from builder import lifetime
 from builder.commands.build import Options, base_path, refuse, watched
 from builder.project import cache
 from builder.project.worlds import Project
+from builder.serve import local
 from builder.serve.edits import Edits
 from builder.serve.server import State, listen, version_of
 from builder.terminal import Terminal
@@ -51,9 +52,7 @@ def run(
         state.tell(version=version_of(options.out), error=error)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         edits.start()
-        name = f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{server.server_address[1]}{base}"
-        terminal.say(f"Serving {address}  (Ctrl-C ends it)")
+        terminal.say(f"Serving {local.address(server, host, base)}  (Ctrl-C ends it)")
         terminal.say("Edit sims/, docs/ or recipes/, and the page follows.")
         terminal.say(f"To publish, put the folder {_short(options.out)} on any static host.")
         sys.stdout.flush()

@@ -26,7 +26,8 @@ from training.recipe import NOTHING, Data, DataRecipe, Recipe
 
 LOOK = "training.data.environment.probe"
 RECORD = "training.data.environment.record"
-AGENT = ".zip"  # a file of an agent that plays, as in `training.data.environment.policies`
+# Files of agents, and of games that a person played (`training.data.environment`).
+PLAYERS = (".zip", ".json")
 
 
 class Played(Recorded):
@@ -105,10 +106,10 @@ class Played(Recorded):
 
     def sources(self, behaviours: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return what it is made of: versions of packages, and hashes of the project's files."""
-        agents = [name for name in behaviours if name.endswith(AGENT)]
+        files = [name for name in behaviours if name.endswith(PLAYERS)]
         players = [name.partition(":")[0] for name in behaviours if ":" in name]
         own = own_sources(self.root, [*self.gym.imports, *_module_of(self.gym.id), *players])
-        own |= {name: cache.sha256(file.read_bytes()) for name in agents
+        own |= {name: cache.sha256(file.read_bytes()) for name in files
                 if (file := self.root / name).is_file()}  # fmt: skip
         return {"versions": versions(self.gym, self.root), "own": own}
 

@@ -5,36 +5,25 @@ The page gets all messages over that stream from the same origin; the site holds
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import html
-import ipaddress
 import json
 import re
-import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from builder import chromium
 from builder.project import cache
-from sims.errors import UserError
+from builder.serve import local
 
 HASHED = re.compile(r"-[0-9a-f]{12}/")
 LIVE = "__wmsite/"
 LIVE_JS = Path(__file__).with_name("live.js")
-PORTS = 20
 LONGEST = 4096  # characters of an address
-SILENT = 30.0  # seconds after which a silent connection is dropped
-CONNECTIONS = 64  # connections at a time, one thread for each
-STREAMS = 32  # of them, pages that listen to the stream
-OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -92,162 +81,57 @@ def listen(
     host: str,
     port: int | None,
     sims: Callable[[], Mapping[str, Mapping[str, str]]] = dict,
-) -> ThreadingHTTPServer:
+) -> local.Server:
     """Return a server on the requested port, or on the first free one from 8000, or on any.
 
     `base` is the path that the site is served under, in the form of an address. `sims` returns the
     current files of each world's sim.
     """
-    told = {"out": out, "base": base, "state": state, "names": names_of(host)}
+    told = {"out": out, "base": base, "state": state, "names": local.names_of(host)}
     handler = type("Handler", (_Handler,), {**told, "sims": staticmethod(sims)})
-    # The system picks a free port for 0.
-    for candidate in [port] if port is not None else [*range(8000, 8000 + PORTS), 0]:
-        try:
-            return _Server((host, candidate), handler)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise UserError(f"serve: can't listen on {host}:{candidate}; {error}") from None
-    raise UserError(f"serve: port {port} is busy. Run: wmsite serve --port with a free one")
+    return local.opened(handler, host, port, "serve")
 
 
-def names_of(host: str) -> frozenset[str] | None:
-    """Return the names that a request may call this server by; None: any numeric address.
-
-    Another site could point its own name at this address; requests from its pages use that name.
-    """
-    if host in ("", "0.0.0.0", "::"):
-        return None
-    return frozenset({*OWN_NAMES, host.strip("[]").lower()})
-
-
-def called(header: str) -> str:
-    """Return the name in a Host header, without the port and brackets."""
-    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]+)(?::\d{1,5})?", header.strip())
-    return found[1].strip("[]").lower() if found else ""
-
-
-class _Server(ThreadingHTTPServer):
-    """One thread for each connection, up to a limit: the longest silent connection makes room."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 2 * CONNECTIONS
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        if ":" in address[0]:
-            self.address_family = socket.AF_INET6
-        self.room = threading.BoundedSemaphore(CONNECTIONS)
-        self.streams = threading.BoundedSemaphore(STREAMS)
-        self.waiting: dict[socket.socket, float] = {}  # waiting for a request, since when
-        self.guard = threading.Lock()
-        super().__init__(address, handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own, after there is room."""
-        if not self.room.acquire(blocking=False):
-            self._drop_longest()
-            if not self.room.acquire(timeout=1):
-                self.shutdown_request(request)
-                return
-        try:
-            super().process_request(request, client_address)
-        except RuntimeError:  # No thread can be started.
-            self.room.release()
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection to its end."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.room.release()
-
-    def wait(self, request: socket.socket, waits: bool) -> None:
-        """Note that a connection waits for a request, or has one."""
-        with self.guard:
-            if waits:
-                self.waiting[request] = time.monotonic()
-            else:
-                self.waiting.pop(request, None)
-
-    def _drop_longest(self) -> None:
-        with self.guard:
-            if not self.waiting:
-                return
-            longest = min(self.waiting, key=self.waiting.__getitem__)
-            del self.waiting[longest]
-            with contextlib.suppress(OSError):  # It has ended by itself.
-                longest.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing if a browser has gone away."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(local.Handler):
     """Serve files as a good static host does, and the event stream of the live reload."""
 
-    protocol_version = "HTTP/1.1"
-    timeout = SILENT
-    server: _Server
     out: Path
     base: str
     state: State
     sims: Callable[[], Mapping[str, Mapping[str, str]]]
-    names: frozenset[str] | None
-
-    def handle_one_request(self) -> None:
-        """Answer one request; until all of it has arrived, this connection may be dropped."""
-        self.server.wait(self.connection, True)
-        try:
-            super().handle_one_request()
-        finally:
-            self.server.wait(self.connection, False)
 
     def do_GET(self) -> None:
         """Answer one request."""
         self.server.wait(self.connection, False)
-        if not self._welcome():
-            self._refuse(HTTPStatus.FORBIDDEN, "serve answers to its own names alone: see --host")
+        if not self.welcome():
+            self.refuse(HTTPStatus.FORBIDDEN, "serve answers to its own names alone: see --host")
             return
         try:
             path = unquote(urlsplit(self.path).path)
         except ValueError:
             path = "\0"
         if len(self.path) > LONGEST or CONTROL.search(path):
-            self._refuse(HTTPStatus.BAD_REQUEST, "no address of a site")
+            self.refuse(HTTPStatus.BAD_REQUEST, "no address of a site")
             return
         base = unquote(self.base)
         if not path.startswith(base):
             if path == "/" or f"{path}/" == base:
-                self._reply(HTTPStatus.FOUND, b"", "text/plain", {"Location": self.base})
+                self.reply(HTTPStatus.FOUND, b"", "text/plain", {"Location": self.base})
             else:
                 self._missing()
             return
         inner = path[len(base) :]
         if inner == f"{LIVE}live.js":
-            self._reply(HTTPStatus.OK, LIVE_JS.read_bytes(), chromium.content_type("live.js"))
+            self.reply(HTTPStatus.OK, LIVE_JS.read_bytes(), chromium.content_type("live.js"))
         elif inner == f"{LIVE}sims.json":
             data = json.dumps(self.sims()).encode()
-            self._reply(HTTPStatus.OK, data, chromium.content_type("sims.json"))
+            self.reply(HTTPStatus.OK, data, chromium.content_type("sims.json"))
         elif inner == f"{LIVE}events":
             self._events()
         else:
             self._file(inner)
 
     do_HEAD = do_GET
-
-    def _welcome(self) -> bool:
-        name = called(self.headers.get("Host", ""))
-        if self.names is not None:
-            return name in self.names
-        try:
-            return name in OWN_NAMES or bool(ipaddress.ip_address(name))
-        except ValueError:
-            return False
-
-    def _refuse(self, status: HTTPStatus, why: str) -> None:
-        self.close_connection = True
-        self._reply(status, f"{status.value}: {why}\n".encode(), "text/plain; charset=utf-8")
 
     def _file(self, inner: str) -> None:
         try:
@@ -258,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             if file.is_dir():
                 if inner and not inner.endswith("/"):
                     where = {"Location": f"{self.base}{quote(inner)}/"}
-                    self._reply(HTTPStatus.FOUND, b"", "text/plain", where)
+                    self.reply(HTTPStatus.FOUND, b"", "text/plain", where)
                     return
                 file /= "index.html"
             data = file.read_bytes()
@@ -285,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif inner == "wm/site.json":
             data = adjusted(self.out, self.base)
         immutable = bool(HASHED.search(inner))
-        self._reply(
+        self.reply(
             status,
             data,
             chromium.content_type(f"file{suffix}"),
@@ -295,25 +179,12 @@ class _Handler(BaseHTTPRequestHandler):
             },
         )
 
-    def _reply(
-        self, status: HTTPStatus, data: bytes, kind: str, headers: dict[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        for name, value in (headers or {"Cache-Control": "no-store"}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
     def _events(self) -> None:
         """Send every change to one page, while it listens."""
         if self.command == "HEAD":
-            self._reply(HTTPStatus.OK, b"", "text/event-stream")
+            self.reply(HTTPStatus.OK, b"", "text/event-stream")
         elif not self.server.streams.acquire(blocking=False):
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many pages listen")
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many pages listen")
         else:
             try:
                 self._stream()
@@ -338,6 +209,3 @@ class _Handler(BaseHTTPRequestHandler):
                 told = json.dumps({name: getattr(self.state, name) for name in names})
             self.wfile.write(f"data: {told}\n\n".encode() if fresh else b": still here\n\n")
             self.wfile.flush()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep the terminal for builds."""

@@ -12,6 +12,7 @@ from training.data import episodes
 from training.data.environment.controls import Held
 from training.data.environment.observations import Broken
 from training.data.environment.opened import Opened, Seen, one_line
+from training.data.environment.person import Played
 from training.data.environment.policies import RANDOM, policy
 from training.data.images import encode_png
 from training.data.palette import MOST_COLOURS, colour_codes
@@ -19,11 +20,12 @@ from training.data.palette import MOST_COLOURS, colour_codes
 
 @dataclass(frozen=True)
 class Ask:
-    """One game to play: by whom, and the most steps of it."""
+    """One game to play: by whom, and the most steps of it; or one of a person, to play again."""
 
     seed: int
     behaviour: str
     steps: int
+    again: Played | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,12 @@ def play(
     if terminated:  # The frame after the end, with a step that changes nothing.
         store(row, act(seen), 0.0, True)
         row += 1
+    earned = float(room["next.reward"][:row].sum())
+    if ask.again and row >= len(ask.again.actions) and not np.isclose(earned, ask.again.earned):
+        raise Broken(
+            f"the person's game of seed {ask.seed} earns {earned:g} now, and earned "
+            f"{ask.again.earned:g}: the environment does not repeat itself"
+        )
     columns = episodes.with_state(spec, {name: values[:row] for name, values in room.items()})
     camera = spec.cameras[0].name
     episode = episodes.Episode(
@@ -114,6 +122,9 @@ def _player(
     if ask.behaviour == RANDOM:
         held = Held(opened.controls, spec.rate, random)
         return lambda seen: held.act()
+    if ask.again:  # The step after the end has an action, too.
+        actions = iter([*ask.again.actions, ask.again.actions[-1]])
+        return lambda seen: opened.controls.told(next(actions))
     choose = policy(ask.behaviour, opened.root, opened.where, opened.env)
 
     def act(seen: Seen) -> Array:

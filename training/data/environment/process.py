@@ -14,6 +14,7 @@ from typing import Any
 
 from sims.errors import UserError
 from training import processes
+from training.data.environment.live import Begin, Shown, Step, shown
 from training.data.environment.observations import Broken
 from training.data.environment.opened import Opened
 from training.data.environment.play import Ask, Colours, Game, play
@@ -45,7 +46,7 @@ class _Failed:
     exit_code: int
 
 
-Answer = Looked | Game | Dropped | _Failed
+Answer = Looked | Game | Shown | Dropped | _Failed
 
 
 @dataclass
@@ -66,7 +67,11 @@ class Keeper:
     busy: bool = False
 
     def ask(self, what: Any) -> None:
-        """Ask for a game (`Ask` with its spec), or to look at it (name, behaviours, sheet)."""
+        """Ask for what it shall do.
+
+        A game (`Ask` with its spec), a step for a person (`Begin` or `Step`), or to look at it
+        (name, behaviours, sheet).
+        """
         if self.process is None:
             here, there = processes.SPAWN.Pipe()
             arguments = (there, self.gym, self.root, self.log, self.clock, self.count)
@@ -94,7 +99,7 @@ class Keeper:
         limit = self.gym.patience if self.opened else max(OPENING, self.gym.patience)
         return float(time.monotonic() - self.clock.value - limit)
 
-    def answer(self) -> Looked | Game | Dropped:
+    def answer(self) -> Looked | Game | Shown | Dropped:
         """Return the answer that is there; Dropped, for a process that is dead or late.
 
         Raises the UserError that the process met.
@@ -117,7 +122,7 @@ class Keeper:
             self.close()
         if isinstance(told, _Failed):
             raise UserError(told.said, told.exit_code)
-        assert isinstance(told, Looked | Game | Dropped)
+        assert isinstance(told, Looked | Game | Shown | Dropped)
         return told
 
     def last_line(self) -> str:
@@ -195,6 +200,8 @@ def _serve(connection: Connection, gym: Gym, root: Path, log: Path, clock: Any, 
             opened = opened or Opened(gym, root, touched)
             if isinstance(asked[0], Ask):
                 told = play(opened, asked[1], asked[0], colours, stepped)
+            elif isinstance(asked[0], Begin | Step):
+                told = shown(opened, asked[0])
             else:
                 told = look(opened, *asked)
         except UserError as error:

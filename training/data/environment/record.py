@@ -22,7 +22,7 @@ from sims.contract import Spec
 from sims.errors import UserError
 from training import processes
 from training.data.dataset_manifest import Book, recording_of
-from training.data.environment import coverage
+from training.data.environment import coverage, person
 from training.data.environment.play import Ask, Game
 from training.data.environment.policies import RANDOM
 from training.data.environment.process import Dropped, Keeper
@@ -188,6 +188,8 @@ Shard = Generator[tuple[Ask, Callable[[], None]], Game | Dropped, None]
 def _shard(what: Environment, seed: int, data: Data, folder: Path, shard: int) -> Shard:
     """Yield the games of one shard, and what writes those that come back."""
     shares = _shares(data)
+    played = {name: person.read(what.root / name)
+              for name in shares if name.endswith(person.SUFFIX)}  # fmt: skip
     dropped: list[str] = []
     colours: set[int] | None = set()
     unwritten: list[tuple[Episode, str]] = []  # the last game that came back
@@ -199,21 +201,30 @@ def _shard(what: Environment, seed: int, data: Data, folder: Path, shard: int) -
     room = 10**6 // data.shards
     with set_aside(shard_folder(folder, shard)) as aside:
         writer, book = Writer(aside, what.spec), Book(what.spec)
+        at_step = data.steps * shard / data.shards
         for number, split, steps in parts(data, shard):
             seeds = iter(range(shard * room, (shard + 1) * room))
             left, failed = max(1, round(steps)), 0
+            span = at_step / data.steps, (at_step + steps) / data.steps
+            games = {name: person.between(some, *span) for name, some in played.items()}
+            at_step += steps
             had = dict.fromkeys(shares, 0)
             while left > 0:
-                behaviour = _neediest(shares, had, min(data.episode_steps, left))
+                who = {name: part for name, part in shares.items() if games.get(name, True)}
+                if not who:  # A person has played fewer games than were asked for.
+                    break
+                behaviour = _neediest(who, had, min(data.episode_steps, left))
                 most = min(data.episode_steps, left)
                 most += left - most if left - most < LEAST else 0
+                again = games[behaviour].pop(0) if behaviour in games else None
                 at = next(seeds, None)
                 if at is None:
                     raise UserError(
                         f"environment '{what.gym.id}': its games are so short that there are no "
                         "more seeds. Run: ask for fewer data.steps, or fewer data.shards"
                     )
-                game = yield Ask(episode_seed(seed, number, at), behaviour, most), write
+                from_seed = again.seed if again else episode_seed(seed, number, at)
+                game = yield Ask(from_seed, behaviour, most, again), write
                 if isinstance(game, Dropped):
                     dropped.append(game.why)
                     failed += 1

@@ -28,11 +28,11 @@ def measure(subject: Subject) -> Table | None:
     dataset = subject.dataset
     if subject.sim_class or dataset is None or "environment" not in dataset.recording:
         return None
-    from training.data.environment import policies
+    from training.data.environment import person, policies
 
     found: dict[str, tuple[Scene, Choose]] = {}
     for name in dataset.spec["behaviours"]:
-        scene = _games(subject, name)
+        scene = None if name.endswith(person.SUFFIX) else _games(subject, name)
         if scene is None:
             continue
         if name == policies.RANDOM:
