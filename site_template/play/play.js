@@ -84,10 +84,11 @@ const loop = new Loop({ rate: spec.rate, tick, present: draw });
 begin.onclick = async () => {
   try {
     begin.hidden = true;
-    said.textContent = "";
+    said.textContent = "The environment starts …";
     input.settle();
     playing = true;
     await show(await ask("begin"));
+    said.textContent = "";
     draw();
     end.disabled = false;
     screen.focus();
