@@ -135,6 +135,7 @@ export interface Starts {
   sha256: string;
   bytes: number;
   count: number;
+  ahead: number;
 }
 
 /** One carried tensor: the step graph's `input` is fed by its own `output`. */

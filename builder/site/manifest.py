@@ -153,14 +153,16 @@ class Model(Part):
 class Starts(File):
     """Recorded moments of held-out episodes: where a world without a simulator starts.
 
-    The file is zlib's. In it are, little-endian, one after the other: int32 `count` and int32
-    history; uint8 frames [count, history, cameras, H, W, 3], laid out as `state_frame`; and float32
-    sensors [count, history, all of the spec's, one after the other], actions [count, history - 1,
-    as the graph's input], chances [count, history - 1, the spec's]. A moment's last frame is where
-    a game begins.
+    The file is zlib's. In it are, little-endian, one after the other: int32 `count`, int32 history
+    and int32 `ahead`; int32 lengths [count]; uint8 frames [count, F, cameras, H, W, 3], laid out as
+    `state_frame`; and float32 sensors [count, F, all of the spec's, one after the other], actions
+    [count, F - 1, as the graph's input], chances [count, F - 1, the spec's]. F is history +
+    `ahead`: a game begins at the last frame of the history, and the frames behind it show how the
+    recorded one went on. `lengths` says how many of them there are.
     """
 
     count: int
+    ahead: int
 
 
 class World(Part):

@@ -1,5 +1,8 @@
 """Keep recorded moments beside a model whose world has no simulator: its page starts from them.
 
+What was recorded after a moment is kept for some seconds, so that the page can show it beside the
+model, under the same actions.
+
 They lie with the figures in the weights folder, so that a site can be built where the recording is
 not. `Starts` in builder/site/manifest.py says what the file holds.
 """
@@ -28,17 +31,22 @@ if TYPE_CHECKING:
 FILE = "figures/starts.bin"
 MOMENTS = 8
 LARGEST = 1_000_000  # Bytes; a larger file gets fewer moments.
-AHEAD = 2.0  # Seconds: a moment is not so close to the end of its episode, if there is another.
+AHEAD = 6.0  # Seconds that are kept of what follows a moment, at most.
+LATEST = 2.0  # Seconds: a moment is not so close to the end of its episode, if there is another.
 
 
 @dataclass(frozen=True)
 class Moments:
     """Recorded moments: all arrays have the leading dimensions [moments, frames of each].
 
-    frames: uint8 [..., cameras, H, W, 3]. sensors: float32, all of the spec one after the other.
-    actions and chances: float32, of the steps between the frames.
+    history: how many of the frames lead to the moment; the others follow it. lengths: int32, how
+    many of those are recorded; behind them, the last one is repeated. frames: uint8 [..., cameras,
+    H, W, 3]. sensors: float32, all of the spec one after the other. actions and chances: float32,
+    of the steps between the frames.
     """
 
+    history: int
+    lengths: Array
     frames: Array
     sensors: Array
     actions: Array
@@ -46,15 +54,23 @@ class Moments:
 
     def packed(self) -> bytes:
         """Return them as the page reads them."""
-        parts = [np.array(self.frames.shape[:2], "<i4"), self.frames]
+        count, frames = self.frames.shape[:2]
+        head = np.array([count, self.history, frames - self.history], "<i4")
+        parts = [head, self.lengths.astype("<i4"), self.frames]
         parts += [part.astype("<f4") for part in (self.sensors, self.actions, self.chances)]
         return zlib.compress(b"".join(np.ascontiguousarray(part).tobytes() for part in parts), 9)
 
 
-def choose(arrays: Arrays, spec: Mapping[str, Any], history: int, count: int = MOMENTS) -> Moments:
-    """Return up to `count` moments of some episodes, evenly spread, each after `history` frames."""
-    ahead = round(AHEAD * spec["rate"])
-    found = next((w for a in (ahead, 1, 0) if len(w := arrays.windows(history - 1 + a))), None)
+def choose(
+    arrays: Arrays, spec: Mapping[str, Any], history: int, count: int = MOMENTS, ahead: int = 0
+) -> Moments:
+    """Return up to `count` moments of some episodes, evenly spread, each after `history` frames.
+
+    Up to `ahead` frames that follow each are part of it.
+    """
+    latest = round(LATEST * spec["rate"])
+    wanted = (max(ahead, latest), latest, 1, 0)
+    found = next((w for a in wanted if len(w := arrays.windows(history - 1 + a))), None)
     if found is None:
         raise UserError(
             f"world {spec['name']!r}: none of its held-out episodes has {history} frames, so that "
@@ -62,16 +78,17 @@ def choose(arrays: Arrays, spec: Mapping[str, Any], history: int, count: int = M
         )
     count = min(count, len(found))
     firsts = found[np.linspace(0, len(found) - 1, count + 2).round().astype(int)[1:-1]]
-    rows = firsts[:, None] + np.arange(history)
+    stops = arrays.episodes[np.searchsorted(arrays.episodes[:, 1], firsts, "right"), 1]
+    rows = np.minimum(firsts[:, None] + np.arange(history + ahead), stops[:, None] - 1)
     sensors = [
-        np.asarray(arrays.sensors[s["name"]][rows.ravel()], np.float32).reshape(count, history, -1)
+        np.asarray(arrays.sensors[s["name"]][rows.ravel()], np.float32).reshape(*rows.shape, -1)
         for s in spec["sensors"]
     ]
-    none = np.zeros((count, history, 0), np.float32)
+    none = np.zeros((*rows.shape, 0), np.float32)
     return Moments(
-        arrays.rgba(rows.ravel())[..., :3].reshape(
-            count, history, *canvas.size(spec["cameras"]), 3
-        ),
+        history,
+        np.minimum(stops - firsts - history, ahead),
+        arrays.rgba(rows.ravel())[..., :3].reshape(*rows.shape, *canvas.size(spec["cameras"]), 3),
         np.concatenate([none, *sensors], -1),
         arrays.actions[rows[:, :-1]],
         arrays.chances[rows[:, :-1]],
@@ -87,8 +104,11 @@ def write(weights: Path, dataset: Path, spec: Mapping[str, Any]) -> None:
     splits = opened.info["splits"]
     split = next((name for name in ("test", "val") if name in splits), None)
     held = opened.load(split, rgb=True)
-    for count in range(MOMENTS, 0, -1):
-        data = choose(held, spec, told["history"], count).packed()
+    most = round(AHEAD * spec["rate"])
+    # What follows is shortened first: without moments, nothing can be played.
+    sizes = [*((MOMENTS, most // part) for part in (1, 2, 4)), *((n, 0) for n in range(8, 0, -1))]
+    for count, ahead in sizes:
+        data = choose(held, spec, told["history"], count, ahead).packed()
         if len(data) <= LARGEST:
             break
     cache.write(weights / FILE, data)
@@ -113,22 +133,25 @@ def told(models: list[tuple[manifest.Model, Path]]) -> manifest.Starts:
     """Return the moments' part of the manifest: `_ship` of world_folder.py copies the file."""
     model, file = of(models)
     data = file.read_bytes()
-    count = int.from_bytes(zlib.decompressobj().decompress(data, 4), "little")
-    return manifest.Starts(
-        url=f"{model.family}/{FILE}", sha256=cache.sha256(data), bytes=len(data), count=count
+    count, _, ahead = (
+        int(n) for n in np.frombuffer(zlib.decompressobj().decompress(data, 12), "<i4")
     )
+    return manifest.Starts(
+        url=f"{model.family}/{FILE}", sha256=cache.sha256(data), bytes=len(data), count=count,
+        ahead=ahead,
+    )  # fmt: skip
 
 
 def unpack(data: bytes, spec: Mapping[str, Any]) -> Array:
-    """Return the frames of `Moments.packed`; UserError for other bytes."""
+    """Return the frames of `Moments.packed` up to each moment; UserError for other bytes."""
     try:
         whole = zlib.decompress(data)
-        count, history = (int(n) for n in np.frombuffer(whole, "<i4", 2))
-        shape = (count, history, *canvas.size(spec["cameras"]), 3)
-        frames = np.frombuffer(whole, np.uint8, math.prod(shape), 8).reshape(shape)
+        count, history, ahead = (int(n) for n in np.frombuffer(whole, "<i4", 3))
+        shape = (count, history + ahead, *canvas.size(spec["cameras"]), 3)
+        frames = np.frombuffer(whole, np.uint8, math.prod(shape), 12 + 4 * count).reshape(shape)
     except (zlib.error, ValueError) as error:
         raise UserError(
             f"world {spec['name']!r}: its {FILE} is damaged ({error}). "
             f"Run: wmsite train {spec['name']}"
         ) from None
-    return frames
+    return frames[:, :history]

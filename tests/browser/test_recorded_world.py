@@ -92,6 +92,18 @@ def test_moments_are_held_out_frames_and_what_was_done(tiny_dataset: Path) -> No
     assert len({frame.tobytes() for frame in moments.frames[:, -1]}) > 1
     data = moments.packed()
     assert np.array_equal(starts.unpack(data, dataset.spec), moments.frames)
+    # What follows a moment is recorded too, up to the end of its game.
+    more = starts.choose(held, dataset.spec, 4, 5, 200)
+    assert more.frames.shape[:2] == (5, 204) and more.lengths.max() <= 200
+    for frames, actions, length in zip(more.frames, more.actions, more.lengths, strict=True):
+        rows = np.flatnonzero([np.array_equal(frames[0], held.rgba(np.array([r]))[0, ..., :3])
+                               for r in range(len(held.actions))])  # fmt: skip
+        whole = [r for r in rows if np.array_equal(
+            held.rgba(np.arange(r, min(r + 4 + length, len(held.actions))))[..., :3],
+            frames[: 4 + length])]  # fmt: skip
+        assert whole and np.array_equal(held.actions[whole[0] : whole[0] + 3], actions[:3])
+        assert length == 200 or whole[0] + 4 + length in held.episodes[:, 1]
+    assert np.array_equal(starts.unpack(more.packed(), dataset.spec), more.frames[:, :4])
     with pytest.raises(UserError, match=r"figures/starts.bin is damaged .* wmsite train"):
         starts.unpack(data[:100], dataset.spec)
 
@@ -101,7 +113,8 @@ def test_its_page_plays_the_model_alone_and_fetches_no_python(bricks: Any) -> No
     assert not [url for url in page.asked if "pyodide" in url or url.endswith(".py")]
     assert SAID in text(page)
     assert game(page, "return g.state.shown") == "neural"
-    for absent in (".wm-modes", "[data-opens=source]", "[data-do=resync]", "[data-do=dream]",
+    assert page.locator(".wm-modes input").count() == 2
+    for absent in ("[data-opens=source]", "[data-do=resync]", "[data-do=dream]",
                    ".wm-bar [data-do=save]", ".wm-blend", "[data-do=share]"):  # fmt: skip
         assert not page.query_selector(f"{absent}:visible"), absent
     # The keys play, and those of other worlds do nothing.
@@ -110,8 +123,7 @@ def test_its_page_plays_the_model_alone_and_fetches_no_python(bricks: Any) -> No
     sees(page, "g.action[0] === 2")
     page.keyboard.up("ArrowRight")
     ticks = until(page, "s.tick > 20")["tick"]
-    for key in ("KeyM", "KeyR"):
-        page.keyboard.press(key)
+    page.keyboard.press("KeyR")
     after = until(page, f"s.tick > {ticks + 3}")
     assert (after["shown"], after["drift"], after["dream"]) == ("neural", None, None)
 
@@ -133,6 +145,30 @@ def test_a_new_game_starts_where_the_player_chose(bricks: Any) -> None:
     page.click("[data-opens=settings]")
     page.keyboard.press("KeyN")
     until(page, "s.seed === 1 && s.tick < 20")
+
+
+def test_a_recorded_game_goes_on_beside_the_model(bricks: Any) -> None:
+    page = bricks
+    page.locator(".wm-modes label", has_text="Split").click()
+    until(page, "s.shown === 'split' && s.tick > 8")
+    assert "Recording" in page.inner_text(".wm-captions")
+    page.keyboard.press("KeyP")
+    until(page, "s.phase === 'paused'")
+    # Left the recorded frame and its action; the model goes on from its own frames.
+    same = """const { ahead } = g.sim.starts[g.state.seed], step = ahead[g.sim.followed - 1];
+        return [g.simFrame.join() === step.frame().join(), g.action.join() === step.action.join(),
+                g.modelFrame.join() !== g.simFrame.join(), g.sim.followed === g.state.tick]"""
+    assert game(page, same) == [True] * 4
+    page.keyboard.press("KeyP")
+    game(page, "g.sim.starts[g.state.seed].ahead.length = g.sim.followed + 2")
+    seed = until(page, "s.over")["seed"]
+    assert "The recording ends here" in text(page)
+    page.click("[data-do=go]")
+    until(page, f"!s.over && s.seed === {seed + 1} && s.tick > 2")
+    page.keyboard.press("KeyM")
+    until(page, f"s.shown === 'neural' && s.seed === {seed + 1} && s.tick > 2")
+    assert game(page, "return g.sim.followed") == 0
+    game(page, "g.restart(1)")
 
 
 def test_the_end_that_the_model_says_ends_it_and_it_begins_anew(bricks: Any) -> None:

@@ -1,5 +1,6 @@
 // The bar under the picture: controls to play, to choose what is shown, and to open panels.
 
+import { modesOf } from "../game/modes.js";
 import { dream, wake } from "../game/neural-game.js";
 import { h, icon } from "./dom.js";
 
@@ -8,15 +9,19 @@ import { h, icon } from "./dom.js";
 /** @import {PlayerUI} from "./ui.js" */
 
 /** @type {Record<Mode, string>} */
-const MODES = { sim: "Sim", overlay: "Overlay", split: "Split", neural: "Neural", difference: "Difference" };
+const NAMES = { sim: "Sim", overlay: "Overlay", split: "Split", neural: "Neural", difference: "Difference" };
 /** @type {Record<Mode, string>} */
-export const MEANING = {
+const MEANING = {
   sim: "The simulator alone",
   overlay: "The model's next frame over the simulator's",
   split: "Simulator left, model right",
   neural: "The model alone, on its own frames",
   difference: "Where model and simulator differ, four times as bright",
 };
+
+/** What a mode shows. @param {Mode} mode @param {boolean} alone without a simulator */
+export const meaning = (mode, alone) =>
+  alone && mode === "split" ? "A recorded game left, the model right, under the recorded actions" : MEANING[mode];
 
 /** Build the groups of controls. @param {PlayerUI} ui @param {Game} game @param {World} world */
 export function controls(ui, game, world) {
@@ -25,18 +30,19 @@ export function controls(ui, game, world) {
     h("button", { type: "button", class: "wm-button", "data-do": action, "aria-label": name, title: name, onclick }, icon(face));
   ui.playButton = button("play", "pause", "Pause", () => (game.phase === "playing" ? game.pause("you") : ui.go()));
   const beside = Boolean(world.sim && world.models.length);
-  const modes = beside
+  const offered = modesOf(world);
+  const modes = offered.length > 1
     ? h(
         "fieldset",
         // A click leaves the keys to the game: otherwise the arrow keys would change the mode.
         { class: "wm-modes", onpointerup: () => setTimeout(() => ui.stage.focus({ preventScroll: true })) },
         h("legend", {}, "PlayerUI"),
-        .../** @type {Mode[]} */ (Object.keys(MODES)).map((mode) =>
+        ...offered.map((mode) =>
           h(
             "label",
-            { title: MEANING[mode] },
+            { title: meaning(mode, !world.sim) },
             h("input", { type: "radio", name: `${ui.id}-mode`, value: mode, onchange: () => game.setMode(mode) }),
-            h("span", {}, MODES[mode]),
+            h("span", {}, NAMES[mode]),
           ),
         ),
       )

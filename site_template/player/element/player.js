@@ -9,6 +9,7 @@ import { Input } from "../game/input.js";
 import { follow, renew } from "../game/live-edits.js";
 import { reason } from "../game/loading-stages.js";
 import { load } from "../game/manifest.js";
+import { MODES, modesOf } from "../game/modes.js";
 import { runSource } from "../game/recover.js";
 import { runtimeFor } from "../game/runtime.js";
 import { replayedWorld } from "../replay/link.js";
@@ -17,10 +18,7 @@ import { onSight } from "./browser-features.js";
 import { h } from "./dom.js";
 import { PlayerUI } from "./ui.js";
 
-/** @import {Mode, PlayerState, Sources, World} from "../../types" */
-
-/** @type {Mode[]} */
-const MODES = ["sim", "overlay", "split", "neural", "difference"];
+/** @import {PlayerState, Sources, World} from "../../types" */
 
 /** Keys that scroll a page, but not while the stage has the focus. */
 const SCROLLS = new Set(["Space", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"]);
@@ -182,7 +180,8 @@ export class WorldElement extends HTMLElement {
       KeyR: () => !game.alone && void game.resync(),
       KeyF: () => ui.fullScreen.toggle(),
       KeyM: () => {
-        if (game.modelOn && !game.alone) game.setMode(MODES[(MODES.indexOf(game.mode) + 1) % MODES.length]);
+        const modes = game.world ? modesOf(game.world) : [];
+        if (game.modelOn && modes.length > 1) game.setMode(modes[(modes.indexOf(game.mode) + 1) % modes.length]);
       },
     };
     stage.addEventListener(

@@ -71,6 +71,7 @@ export class Screens {
         ? ["Replay matches", `The same end state after ${game.state.tick} ticks.`, "Play on from here"]
         : ["Replay differs", "The end state is not the one that the link names.", "Play on from here"];
     else if (game.over && game.dream) text = ["Game over", "The model says so, in its dream.", "Back to the sim"];
+    else if (game.over && game.following) text = ["The recording ends here", "In Neural, you play on from a recorded moment.", "Next recording"];
     else if (game.over) text = ["Game over", [game.shown === "neural" ? "The model says so." : "", score(game)].filter(Boolean).join(" "), "New game"];
     else if (game.phase === "paused" && why !== "step" && why !== "stopped")
       text = ["Paused", why === "you" ? "" : why, "Play on"];

@@ -11,7 +11,7 @@ import { Painter } from "../views/cameras.js";
 import { DriftLine } from "../views/drift.js";
 import { Instruments } from "../views/registry.js";
 import { onResize } from "./browser-features.js";
-import { MEANING, controls } from "./control-bar.js";
+import { controls, meaning } from "./control-bar.js";
 import { download, format, h, icon } from "./dom.js";
 import { FullScreen } from "./full-screen.js";
 import { Screens } from "./screens.js";
@@ -118,7 +118,10 @@ export class PlayerUI {
     this.drift.element.hidden = !world.models.length;
     this.bar.replaceChildren(...controls(this, game, world));
     if (this.blend) this.drift.element.after(this.blend);
-    if (game.alone) this.drift.element.replaceWith(h("p", { class: "wm-drift wm-learned" }, "Learned from recordings: there is no simulator, and all that you see is the model's."));
+    if (game.alone) {
+      this.drift.element.replaceWith(h("p", { class: "wm-drift wm-learned" }, "Learned from recordings: there is no simulator, and all that you play is the model's."));
+      put(/** @type {HTMLElement} */ (this.captions.firstElementChild), "Recording");
+    }
     this.panels.replaceChildren(...build(this, game, world));
     this.respec(input.spec);
     onResize(this.viewport, () => this.fit());
@@ -253,7 +256,7 @@ export class PlayerUI {
     const { state } = game;
     this.host.dataset.phase = game.phase;
     this.host.dataset.mode = state.shown;
-    this.canvas.setAttribute("aria-label", `${this.title}: ${MEANING[state.shown].toLowerCase()}`);
+    this.canvas.setAttribute("aria-label", `${this.title}: ${meaning(state.shown, game.alone).toLowerCase()}`);
     this.captions.hidden = state.shown !== "split";
     this.captions.toggleAttribute("data-stacked", this.painter?.stacked ?? false);
     if (this.blend) this.blend.hidden = game.mode !== "overlay" || !game.world?.models.length;
@@ -369,7 +372,7 @@ export class PlayerUI {
       if (!dd.hidden) put(dd, format(simField(game, dd.dataset.sim ?? "")));
     }
     const playing = game.phase === "playing";
-    const who = game.replaying ? "replay" : game.behaviour;
+    const who = game.replaying ? "replay" : game.following ? "recorded actions" : game.behaviour;
     put(this.chip, [game.over ? "game over" : alone && game.ended ? "over in the sim" : playing ? `${this.fps.toFixed(0)} fps` : game.phase, who, state.edited ? "edited sim" : null, state.backend && state.variant].filter(Boolean).join(" · "));
     this.drift.draw(game.drifts, state.drift, playing);
     this.instruments.tell();

@@ -7,9 +7,10 @@ import { Recorder } from "../replay/recorder.js";
 import { Stage, STAGES } from "./loading-stages.js";
 import { start } from "./loading.js";
 import { Samples } from "./loop.js";
+import { GROUNDED } from "./modes.js";
 import { tellEndless } from "./neural-game.js";
 import { modelFailed, recover } from "./recover.js";
-import { advance, GROUNDED } from "./tick.js";
+import { advance } from "./tick.js";
 
 /** @import {Mode, PlayerState, Replay, Sources, World} from "../../types" */
 /** @import {Choice, ModelLink, Moment} from "../model/model-link.js" */
@@ -196,6 +197,11 @@ export class Game extends EventTarget {
     return this.world !== null && this.world.sim === null;
   }
 
+  /** Does a recorded game go on beside the model, under its own actions? */
+  get following() {
+    return this.alone && this.mode === "split";
+  }
+
   /** Is the sim's own game over? */
   get ended() {
     return Boolean(this.read("terminated") || this.read("truncated"));
@@ -306,6 +312,8 @@ export class Game extends EventTarget {
     const before = this.mode;
     this.mode = mode;
     this.drift = null;
+    // The recorded game and the model's begin together.
+    if (this.alone && mode !== before) return void this.restart(this.sim?.now.seed);
     if (mode !== "neural") this.dream = null;
     tellEndless(this);
     const again = before === "sim" || (GROUNDED.has(mode) && before === "neural");

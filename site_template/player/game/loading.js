@@ -6,6 +6,7 @@ import { SimLink } from "../sim/sim-link.js";
 import { SECONDS } from "../views/drift.js";
 import { Loop, Samples } from "./loop.js";
 import { load } from "./manifest.js";
+import { modesOf } from "./modes.js";
 import { fail } from "./recover.js";
 
 /** @import {SimSource, Sources, World} from "../../types" */
@@ -82,7 +83,7 @@ async function loadSim(game, sim, world) {
 async function loadStarts(game, world) {
   const { runtime, stages } = game;
   const { Starts } = await load(new URL("../sim/starts.js", import.meta.url).href);
-  game.mode = "neural";
+  if (!modesOf(world).includes(game.mode)) game.mode = "neural";
   const sim = (game.sim ??= /** @type {SimLink} */ (await stages.world.run(() => Starts.load(runtime, world, game.base, (/** @type {number} */ bytes) => stages.world.add(bytes)), true)));
   if (game.closed) return;
   present(game, world, await sim.reset(sim.now.seed, world.spec.scenarios[0]));

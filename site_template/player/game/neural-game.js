@@ -78,7 +78,7 @@ export const fields = ({ models, hud }, spec) =>
  * neither the sum of rewards that the model predicts reliably, nor follows from one of its sensors.
  * @param {Game} game @param {string} name @returns {number | null}
  */
-export const field = (game, name) => (game.shown === "neural" ? modelField(game, name) : simField(game, name));
+export const field = (game, name) => (game.shown === "neural" || game.alone ? modelField(game, name) : simField(game, name));
 
 /** @param {Game} game @param {string} name */
 export const simField = (game, name) => (name === REWARD.name ? game.rewards.sim.sum() : game.read(`hud.${name}`));
@@ -104,7 +104,7 @@ export function speakers(game) {
   const { said, shown } = game;
   if (said) said.action = game.action;
   if (shown === "sim" || !said) return { readings: game, beside: null, label: "" };
-  if (shown !== "neural") return { readings: game, beside: said, label: "Simulator; faint: the model" };
+  if (shown !== "neural") return { readings: game, beside: said, label: `${game.alone ? "Recording" : "Simulator"}; faint: the model` };
   if (game.alone) return { readings: said, beside: null, label: "Model" };
   return { readings: said, beside: game, label: "Model; faint: the simulator" };
 }

@@ -3,14 +3,13 @@
 import { keepPace } from "../model/join.js";
 import { stepped } from "../replay/link.js";
 import { endReplay } from "../replay/play-link.js";
+import { GROUNDED } from "./modes.js";
 import { scored } from "./neural-game.js";
 import { modelFailed, recover } from "./recover.js";
 
 /** @import {SimLink} from "../sim/sim-link.js" */
+/** @import {Starts} from "../sim/starts.js" */
 /** @import {Game} from "./game.js" */
-
-/** Modes with the model's next frame from the sim's state: the model starts from that state at every tick. */
-export const GROUNDED = new Set(["overlay", "split", "difference"]);
 
 /** Step the sim, and the model with it. @param {Game} game @returns {Promise<boolean>} whether there is a new frame */
 export async function advance(game) {
@@ -27,6 +26,13 @@ export async function advance(game) {
         return false;
       }
       action = replay.actions[game.replaying.at++];
+    }
+    if (game.following) {
+      action = /** @type {Starts} */ (sim).follow();
+      if (!action) {
+        game.end();
+        return false;
+      }
     }
     if (!rests) sim.drive(action ? "replay" : (game.behaviour ?? "person"));
     // A behaviour is limited to the same steps of an axis as a player: links and saved games hold no others.
@@ -75,7 +81,7 @@ async function predict(game, action) {
     // If only the model plays on, the page draws the chance.
     const chance = game.ended || game.alone ? model.spec.chance.map(Math.random) : game.chance();
     const again = game.resyncEvery > 0 && !game.dream && !game.ended && age % game.resyncEvery === 0;
-    const grounded = again || GROUNDED.has(game.mode) || !model.settled;
+    const grounded = again || (GROUNDED.has(game.mode) && !game.alone) || !model.settled;
     const simScore = grounded ? scored(game) : null;
     const predicted = await model.step(frame, values, action, chance, grounded, game.noise);
     const reward = model.rewarded(predicted);

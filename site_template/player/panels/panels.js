@@ -1,6 +1,7 @@
 // The panels below the stage: figures, the game's settings, the keys. The source panel is in source.js.
 
 import { h, icon } from "../element/dom.js";
+import { modesOf } from "../game/modes.js";
 import { choose } from "../model/join.js";
 
 /** @import {PlayerState, World} from "../../types" */
@@ -23,8 +24,6 @@ const KEYS = /** @type {const} */ ([
   ["F", "Full screen, and back"],
   ["Esc", "Pause and leave the stage, or full screen"],
 ]);
-/** The keys that do something beside a simulator alone. @type {Set<string>} */
-const OF_SIMS = new Set(["M", "R"]);
 const KEY_NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
 
 /**
@@ -139,14 +138,16 @@ function settings(ui, game, { spec, models, sim, starts }) {
 }
 
 /** @param {PlayerUI} ui @param {World} world @returns {HTMLElement[]} */
-function keys(ui, { spec: { actions, axes }, sim }) {
+function keys(ui, world) {
+  const { actions, axes } = world.spec;
   /** @param {string} code */
   const face = (code) => KEY_NAMES[/** @type {keyof typeof KEY_NAMES} */ (code)] ?? code.replace(/^(Key|Digit)/, "");
   /** @type {[string[], string][]} */
   const rows = [];
   for (const a of actions) if (a.keys.length) rows.push([a.keys.map(face), a.name]);
   for (const a of axes) rows.push([a.decrease.map(face), `${a.name} down`], [a.increase.map(face), `${a.name} up`]);
-  for (const [key, what] of KEYS) if (sim || !OF_SIMS.has(key)) rows.push([[key], what]);
+  const useless = { M: modesOf(world).length < 2, R: !world.sim };
+  for (const [key, what] of KEYS) if (!useless[/** @type {keyof typeof useless} */ (key)]) rows.push([[key], what]);
   return [
     h(
       "p",
