@@ -197,18 +197,23 @@ def adopt(project: Path, /, folder: Path, wait: bool) -> None:
 @click.argument("world")
 @family
 @click.option("--check", "checking", is_flag=True, help="Fail on a regression; keep nothing.")
+@click.option(
+    "--report", "reports", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
+    help="With --check: all comparisons, as JUnit XML (.xml) or JSON (.json).",
+)  # fmt: skip
 @wait
 @click.pass_obj
-def evaluate(project: Path, /, world: str, family: str | None, checking: bool, wait: bool) -> None:
+def evaluate(project: Path, /, world: str, **options: Any) -> None:
     """Measure the models of WORLD against its sim, and print the table.
 
     \b
     wmsite eval breakout                measure, and store the figures beside the weights
     wmsite eval breakout --check        exit 1 if a figure is worse than its stored interval
+    wmsite eval breakout --check --report report.xml
     """
     from builder.commands import eval as verb
 
-    verb.run(project, world, Terminal(), family=family, checking=checking, wait=wait)
+    verb.run(project, world, Terminal(), **options)
 
 
 @cli.command()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from builder import extras
 from builder.commands.train import entries
-from builder.project import steps, weights
+from builder.project import regressions, steps, weights
 from builder.project.entries import Entry
 from builder.project.playable import playable
+from builder.project.regressions import Compared
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -23,19 +25,44 @@ def run(
     *,
     family: str | None = None,
     checking: bool = False,
+    reports: Sequence[Path] = (),
     wait: bool = False,
 ) -> None:
     """Evaluate and print the table; store it beside the weights, unless `checking`.
 
-    `checking` compares with the committed metrics.json and raises UserError for any figure that is
-    worse than its committed interval.
+    `checking` compares with the committed metrics.json of each model, writes the `reports`, and
+    raises UserError for any figure that is worse than its committed interval.
     """
+    if reports and not checking:
+        raise UserError(
+            f"--report {reports[0]}: is of what --check compares. Run: wmsite eval {name} --check "
+            f"--report {reports[0]}",
+            exit_code=2,
+        )
+    for file in reports:
+        regressions.refuse(file)
+    models: dict[str, list[Compared]] = {}
     for entry in entries(root, name, family, terminal):
         with entry.lock(wait):
-            _measure(entry, terminal, checking)
+            compared = _measure(entry, terminal, checking)
+            if compared is not None:
+                models[entry.name] = compared
+    for file in reports:
+        regressions.write(file, models)
+    worse = {model: [str(one) for one in some if one.worse] for model, some in models.items()}
+    if found := {model: lines for model, lines in worse.items() if lines}:
+        told = "; ".join(
+            f"model {model}: {len(lines)} figures are worse than the committed ones: "
+            f"{'; '.join(lines[:4])}"
+            for model, lines in found.items()
+        )
+        raise UserError(f"{told}. Run: wmsite train {name}, or wmsite eval {name} to accept them")
+    for model in models:
+        terminal.say(f"model {model}: no figure is worse than the committed ones.")
 
 
-def _measure(entry: Entry, terminal: Terminal, checking: bool) -> None:
+def _measure(entry: Entry, terminal: Terminal, checking: bool) -> list[Compared] | None:
+    """Measure one model; return how its figures compare with the committed ones, if `checking`."""
     if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
         what = "its weights are damaged" if entry.trained else "it has no weights to measure"
         raise UserError(f"model {entry.name}: {what}. Run: wmsite train {entry.world.name}")
@@ -65,40 +92,24 @@ def _measure(entry: Entry, terminal: Terminal, checking: bool) -> None:
     metrics = steps.measure(entry, work)
     terminal.say(table(metrics))
     terminal.say(playable(metrics, entry.name, entry.world.spec.rate))
-    if checking:
-        worse = regressions(before, metrics)
-        shutil.rmtree(work, ignore_errors=True)
-        if worse:
-            raise UserError(
-                f"model {entry.name}: {len(worse)} figures are worse than the committed ones: "
-                f"{'; '.join(worse[:4])}. Run: wmsite train {entry.world.name}, or wmsite eval "
-                f"{entry.world.name} to accept them"
-            )
-        terminal.say(f"model {entry.name}: no figure is worse than the committed ones.")
-    else:
+    if not checking:
         weights.stamp(work, {"evaluate": entry.keys["evaluate"]})
         weights.publish(work, entry.weights)
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def tables(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every table of the metrics: by horizon with the single figures, and the others."""
-    checks = {key: value for key, value in metrics.get("checks", {}).items() if "mean" in value}
-    columns = [*metrics["columns"], *({"key": key, **value} for key, value in checks.items())]
-    model, *others = metrics["rows"]
-    rows = [{**model, "values": model["values"] | checks}, *others]
-    return [{"columns": columns, "rows": rows}, *weights.tables(metrics)[1:]]
+    shutil.rmtree(work, ignore_errors=True)
+    return regressions.compare(before, metrics) if checking else None
 
 
 def table(metrics: dict[str, Any]) -> str:
     """Return the metrics as text: one line for each measure, one column for each player."""
-    return "\n\n".join(_drawn(part["columns"], part["rows"]) for part in tables(metrics))
+    return "\n\n".join(
+        _drawn(part["columns"], part["rows"]) for part in regressions.tables(metrics)
+    )
 
 
 def _drawn(columns: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
     lines = [["", *(row["name"] for row in rows)]]
     for column in columns:
-        name = _named(column, ", step {}")
+        name = regressions.named(column, ", step {}")
         cells = [f"{name} ({column['unit']})" if column["unit"] else name]
         for row in rows:
             value = row["values"].get(column["key"])
@@ -112,32 +123,3 @@ def _drawn(columns: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
         ).rstrip()
         for line in lines
     )
-
-
-def _named(column: dict[str, Any], step: str) -> str:
-    return str(column["label"]) + (step.format(column["step"]) if "step" in column else "")
-
-
-def regressions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return in words each figure that is now worse than its committed interval.
-
-    Only the model's own row counts (the first): the others are baselines.
-    """
-    found = []
-    new = {key: value for part in tables(now) for key, value in part["rows"][0]["values"].items()}
-    for part in tables(before):
-        old = part["rows"][0]["values"]
-        for column in part["columns"]:
-            was, value = old.get(column["key"]), new.get(column["key"])
-            if not was:
-                continue
-            name = _named(column, " at step {}")
-            if not value:
-                found.append(f"{name} is gone")
-                continue
-            lower = column.get("better") == "high" and value["mean"] < was["low"] - 1e-6
-            higher = column.get("better") == "low" and value["mean"] > was["high"] + 1e-6
-            if lower or higher:
-                told = f"{name} {value['mean']:.3g}, was {was['mean']:.3g} {column['unit']}"
-                found.append(told.rstrip())
-    return found

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from junitparser import JUnitXml
 
-from builder.commands.eval import regressions, table
+from builder.commands.eval import table
+from builder.project import regressions as compared
 from builder.site import manifest, model_sections, tables
 from sims.breakout import Breakout
+from sims.errors import UserError
 from training.evaluation.evaluate import evaluate
 from training.recipe import Recipe
 
@@ -105,6 +108,10 @@ def test_a_world_that_nothing_reads_is_said_to_be_so(model: manifest.Model, tmp_
         assert "nothing reads this world" in section(model, tmp_path, "")
 
 
+def regressions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [str(one) for one in compared.compare(before, now) if one.worse]
+
+
 def test_a_figure_that_got_worse_is_found_in_every_table(metrics: dict[str, Any]) -> None:
     assert regressions(metrics, metrics) == []
 
@@ -119,16 +126,38 @@ def test_a_figure_that_got_worse_is_found_in_every_table(metrics: dict[str, Any]
     assert len(psnr) == 1 and psnr[0].startswith("PSNR at step 1 ")
     assert moved("", "psnr@1", -9) == []
     assert len(moved("checks", "controllability", 200)) == 1
-    assert moved("autonomy", "survived", 50) == ["rollouts that break no rule 0, was 50 %"]
+    assert moved("autonomy", "survived", 50) == [
+        "rollouts that break no rule 0, was 50 % (at least 50)"
+    ]
     # Neither more nor fewer hits is better.
     assert moved("autonomy", "hits", 500) == moved("autonomy", "hits", -500) == []
     f1 = {"mean": 80.0, "low": 70.0, "high": 90.0}
     before = copy.deepcopy(metrics)
     before["events"]["rows"][0]["values"]["f1_all"] = f1
     metrics["events"]["rows"][0]["values"]["f1_all"] = {**f1, "mean": 69.0}
-    assert regressions(before, metrics) == ["all events: F1 69, was 80 %"]
+    assert regressions(before, metrics) == ["all events: F1 69, was 80 % (at least 70)"]
     del metrics["events"]["rows"][0]["values"]["f1_all"]
     assert regressions(before, metrics) == ["all events: F1 is gone"]
+
+
+def test_a_report_tells_every_comparison(metrics: dict[str, Any], tmp_path: Path) -> None:
+    before = copy.deepcopy(metrics)
+    value = before["rows"][0]["values"]["psnr@1"]
+    before["rows"][0]["values"]["psnr@1"] = {k: v + 9 for k, v in value.items()}
+    told = compared.compare(before, metrics)
+    files = [tmp_path / "new" / name for name in ("report.xml", "report.json")]
+    for file in files:
+        compared.refuse(file)
+        compared.write(file, {"breakout/denoiser": told})
+    xml = JUnitXml.fromfile(str(files[0]))
+    assert (xml.tests, xml.failures) == (len(told), 1) and len(told) > 10
+    failed = [case for suite in xml for case in suite if case.result]
+    assert [case.name for case in failed] == ["PSNR at step 1"]
+    assert "was" in failed[0].result[0].message and "(at least" in failed[0].result[0].message
+    written = json.loads(files[1].read_text())["breakout/denoiser"]
+    assert [one["name"] for one in written if one["worse"]] == ["PSNR at step 1"]
+    with pytest.raises(UserError, match=r"report.txt: neither .xml nor .json. Run: "):
+        compared.refuse(tmp_path / "report.txt")
 
 
 def test_the_terminal_shows_every_table(metrics: dict[str, Any]) -> None:

@@ -80,7 +80,8 @@ class Games:
             gone = lost & self.own & (self.age > self.history)
             self.left += int(gone.sum())
             self.fresh |= gone
-        self.fresh |= self.age >= self.history + max(self.plan.stream, self.horizon)
+        longest = np.where(self.own, max(self.plan.stream, self.horizon), self.plan.stream)
+        self.fresh |= self.age >= self.history + longest
         for slot in np.flatnonzero(self.fresh):
             self.rows[slot] = self._place()
         self.age[self.fresh] = 0

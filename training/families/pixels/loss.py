@@ -63,6 +63,7 @@ def loss(
     now_read, one_read, two_read = F.pad(read, (0, 0, 0, 1)).chunk(3, 1)
     nothing = len(read)
     show = F.linear(source.planes, model.show.weight, model.show.bias)
+    kept_by, weight = model.kept(source.planes), model.writing()
     if carried:
         memory, own, lost = carried.memory.detach(), carried.own, carried.lost
         before = carried.before
@@ -94,19 +95,24 @@ def loss(
         wanted = torch.where(after == seen, 0, source.kinds[after])
         with torch.no_grad():
             likely = torch.relu(model.chosen(known, model.coded(prior)))
-            pick = model.write(likely).argmax(1).flatten(1)
+            kept = _grid(F.embedding(seen, kept_by), grid)
+            odds = F.conv2d(likely, weight[:, :, None, None], model.write.bias) + kept
+            pick = odds.argmax(1).flatten(1)
             drawn = torch.where(pick > 0, source.content_of[pick], seen)
             changed = (after != true) | (after != seen) | (drawn != after)
             near = F.max_pool2d(changed.float().view(-1, *grid), 2 * NEAR + 1, 1, NEAR).flatten(1)
             asked = torch.maximum(near, (torch.rand_like(near) < ASKED) * STILL / ASKED)
             asked = asked * ((after == seen) | (wanted > 0)) * now["known"][:, None]
         # How likely the next frame is with each value, and each value with the next frame.
-        fits = _fits(model, known, asked, wanted)
+        fits = _fits(model, weight, known, F.embedding(seen, kept_by), asked, wanted)
         both = prior + fits
         surprise = -torch.logsumexp(both, 1)
         with torch.no_grad():
             chosen = model.coded(both)
-            own = _drawn(model, source, opened, chosen, seen, show)
+            stays = _grid(F.embedding(seen, show), grid)
+            told = show[source.content_of[1:]]
+            pick = model.picked(model.chosen(opened, chosen), kept, stays, told).flatten(1)
+            own = torch.where(pick > 0, source.content_of[pick], seen)
             wrong = own != after
             lost = (wrong.sum(1) > WRONG).cpu().numpy()
             some = now["known"][:, None] * (after != true)
@@ -125,29 +131,20 @@ def loss(
     return total / plan.unroll, tally.means(), Carried(memory, own, before, lost)
 
 
-def _drawn(
-    model: Any, source: Games, opened: Tensor, code: Tensor, seen: Tensor, show: Tensor
+def _fits(
+    model: Any, weight: Tensor, known: Tensor, kept: Tensor, asked: Tensor, wanted: Tensor
 ) -> Tensor:
-    """Return the contents [B, cells] that follow `seen` with a chosen latent.
-
-    `show` [V, BESIDE] is what cells are told of each content beside them.
-    """
-    stays = _grid(F.embedding(seen, show), model.grid)
-    pick = model.picked(model.chosen(opened, code), stays, show[source.content_of[1:]]).flatten(1)
-    return torch.where(pick > 0, source.content_of[pick], seen)
-
-
-def _fits(model: Any, opened: Tensor, asked: Tensor, wanted: Tensor) -> Tensor:
     """Return the log likelihood of the next frame with each value of the latent, [B, classes].
 
-    Only cells with a weight in `asked` [B, cells] are counted; `wanted` [B, cells] is what each one
-    takes.
+    `known` [B, 2 channels, rows, columns] and `kept` [B, cells, 1 + contents] give the log odds of
+    what a cell takes, with `weight` of `writing`. Only cells with a weight in `asked` [B, cells]
+    are counted; `wanted` [B, cells] is what each one takes.
     """
     game, cell = asked.nonzero(as_tuple=True)
-    known = opened.flatten(2).transpose(1, 2)[game, cell]
+    here = known.flatten(2).transpose(1, 2)[game, cell]
     values = model.tell.weight.T
-    drawn = torch.relu(known[:, None] + values)
-    odds = F.linear(drawn, model.write.weight.flatten(1), model.write.bias)
+    drawn = torch.relu(here[:, None] + values)
+    odds = F.linear(drawn, weight, model.write.bias) + kept[game, cell][:, None]
     told = wanted[game, cell, None].expand(-1, len(values))
     likely = -F.cross_entropy(odds.flatten(0, 1), told.flatten(), reduction="none")
     likely = likely.view(told.shape) * asked[game, cell, None]

@@ -2,10 +2,12 @@
 
 A frame is a grid of cells, squares of a few pixels. All that the model knows is in one grid of
 features: what each cell shows and has shown in the two frames before, the carried memory, the
-action and chance. Residual 3x3 convolutions
-mix it, and one pooling over the whole frame tells each cell what happens elsewhere. A gate (as in a
-GRU; Cho et al., 2014, arXiv:1406.1078) writes the memory. It depends on what was seen alone, so a
-frame of the sim can take the place of the model's own at any step.
+action and chance. Residual 3x3 convolutions mix it. Action and chance scale the channels of each of
+them (as in FiLM; Perez et al., 2018, arXiv:1709.07871), so that what an action does is learned
+once for all places. Two poolings over the whole frame, in the middle and at the end, tell each cell
+what happens elsewhere. A gate (as in a GRU; Cho et al., 2014, arXiv:1406.1078) writes the memory.
+It depends on what was seen alone, so a frame of the sim can take the place of the model's own at
+any step.
 
 The next frame is drawn in two parts. First a latent is chosen, one of a few values: where a thing
 goes if it may go one way or the other. Then each cell stays as it is, or takes one of the contents
@@ -31,20 +33,19 @@ from torch.nn import functional as F
 from training.families.base import State, WorldConfig, WorldModel, nearest
 from training.families.pixels.cells import read
 from training.families.pixels.options import CLASSES, PATCH, PATCHES
+from training.families.pixels.turns import TURNS, interleaved, paired
 
 SUMMARY = 16  # channels of what the whole frame is told
 MIXED = 0.01  # of the latent's distribution is uniform
 # Training counts the few cells that change far more than the many that stay (STILL in `loss.py`),
 # so a model expects too many changes. When it plays, staying gets this much more (log odds).
 MORE_STAY = 1.0
+KEEPS = 0.5  # how sure, at first, that a pixel of a cell that changes stays as it is (log odds)
 STAYS = 4.0  # how sure, at first, that a cell stays as it is (log odds)
 NOISES = 64  # steps after which the drawn noise repeats
 PARTS = 32  # parts of 0..1 in which each number of chance is told
 AIMED = 8  # channels in which rows and columns are told of action and chance
 BESIDE = 16  # channels in which a cell is told what a cell beside it takes
-# Cells are drawn in three turns, by whether their row and column are odd. Those of a turn touch at
-# a corner at most, and then cells of earlier turns are between them.
-TURNS = (((0, 0),), ((1, 1),), ((0, 1), (1, 0)))
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Model(WorldModel):
     config: Config
     palette: Tensor
     contents: Tensor
+    listed: Tensor  # planes of each content, [contents, planes]
     noise: Tensor
     earlier: Tensor  # where a cell's turn is before each turn but the first
     later: Tensor  # where it is that turn
@@ -86,7 +88,7 @@ class Model(WorldModel):
         c, p = config.channels, config.patch
         self.colours = len(config.palette)
         self.grid = (config.cameras * config.height // p, config.width // p)
-        given = config.actions + PARTS * config.chance
+        given = config.actions + (PARTS + 1) * config.chance
         rgba = torch.tensor([[*colour, 255] for colour in config.palette], dtype=torch.float32)
         self.register_buffer("palette", rgba)
         told = torch.from_numpy(read(config.contents)).float().reshape(-1, p * p)
@@ -101,14 +103,19 @@ class Model(WorldModel):
         self.drive = nn.Linear(given, c)
         self.aim_rows = nn.Linear(given, AIMED * self.grid[0])
         self.aim_columns = nn.Linear(given, AIMED * self.grid[1])
-        self.aim = nn.Conv2d(2 * AIMED, c, 1, bias=False)
+        self.span = nn.Parameter(torch.ones(2, config.chance))
+        self.start = nn.Parameter(torch.zeros(2, config.chance))
+        self.aim = nn.Conv2d(2 * AIMED + 4 * p * config.chance, c, 1, bias=False)
         self.place = nn.Parameter(torch.zeros(1, c, *self.grid))
         self.layers = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.blocks))
+        self.scale = nn.Linear(given, config.blocks * c)
         self.summary = nn.Conv2d(c, SUMMARY, 1)
         self.spread = nn.Linear(2 * SUMMARY + given, c)
         self.gate, self.new = nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 1)
         self.prior = nn.Linear(2 * c, config.classes)
         self.open = nn.Conv2d(c, 2 * c, 1)
+        self.summary_last = nn.Conv2d(c, SUMMARY, 1)
+        self.spread_last = nn.Linear(2 * SUMMARY, 2 * c, bias=False)
         self.tell = nn.Linear(config.classes, 2 * c, bias=False)
         self.show = nn.Linear(self.colours * p * p, BESIDE)
         self.beside = nn.Conv2d(BESIDE, 2 * c, 3, padding=1, bias=False)
@@ -120,12 +127,17 @@ class Model(WorldModel):
         self.register_buffer("earlier", (turn < after_first).float(), persistent=False)
         self.register_buffer("later", (turn == after_first).float(), persistent=False)
         self.write = nn.Conv2d(2 * c, 1 + len(config.contents), 1)
+        self.write_pixels = nn.Linear(self.colours * p * p, 2 * c, bias=False)
+        self.keep = nn.Parameter(torch.full((self.colours * p * p,), KEEPS))
+        planes = self.one_hot(told.long()[:, :, None, None])[:, :, 0, 0]
+        self.register_buffer("listed", planes, persistent=False)
         self.heads = nn.Sequential(
             nn.Linear(2 * SUMMARY + given, 2 * c), nn.ReLU(), nn.Linear(2 * c, 2)
         )
         self.summary_drawn = nn.Conv2d(2 * c, SUMMARY, 1)
         with torch.no_grad():
             self.write.weight.mul_(0.3)
+            self.write_pixels.weight.mul_(0.3)
             nn.init.normal_(self.tell.weight)
             nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
             self.write.bias[0] = STAYS  # type: ignore[index]
@@ -166,9 +178,10 @@ class Model(WorldModel):
             turn = state["turn"] + 1
             after["turn"] = turn - NOISES * torch.floor(turn / NOISES)
         known = self.chosen(self.opened(u), self.coded(odds))
-        stays = self.show(planes.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        listed = self.one_hot(self.contents.long()[:, :, None, None])[:, :, 0, 0]
-        frame = self.paint(self.put(cells, self.picked(known, stays, self.show(listed), MORE_STAY)))
+        shown = planes.permute(0, 2, 3, 1)
+        stays, kept = (part.permute(0, 3, 1, 2) for part in (self.show(shown), self.kept(shown)))
+        pick = self.picked(known, kept, stays, self.show(self.listed), MORE_STAY)
+        frame = self.paint(self.put(cells, pick))
         heads = self.say(known, given)
         out = {
             "reward": heads[:, 0] * c.reward_scale,
@@ -177,13 +190,14 @@ class Model(WorldModel):
         return frame, {"frame": frame} | after, out
 
     def given(self, action: Tensor, chance: Tensor) -> Tensor:
-        """Return what every cell is told: the action, and each number of chance in `PARTS` parts.
+        """Return what every cell is told: the action, and each number of chance.
 
-        Where a thing appears may follow from such a number: each part is near some of its values.
+        What happens may follow from such a number in any way, so it is told in `PARTS` parts as
+        well: each part is near some of its values.
         """
         places = torch.arange(PARTS, dtype=chance.dtype, device=chance.device)
         near = torch.relu(1 - (chance[:, :, None] * (PARTS - 1) - places).abs())
-        return torch.cat([action, near.flatten(1)], 1)
+        return torch.cat([action, near.flatten(1), chance], 1)
 
     def think(self, seen: Tensor, memory: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of what follows, and the next memory, [B, channels, rows, columns].
@@ -191,8 +205,9 @@ class Model(WorldModel):
         `seen` are the features of the frame and of those before; see `given` for the last one.
         """
         u = seen + self.recall(memory) + self.place + self.driven(given)
-        for k, layer in enumerate(self.layers):
-            u = u + layer(torch.relu(even(u)))
+        scales = (1 + self.scale(given))[:, :, None, None].chunk(len(self.layers), 1)
+        for k, (layer, scale) in enumerate(zip(self.layers, scales, strict=True)):
+            u = u + layer(torch.relu(even(u) * scale))
             if k == len(self.layers) // 2:
                 known = torch.cat([self.summed(self.summary(u)), given], 1)
                 u = u + self.spread(known)[:, :, None, None]
@@ -205,12 +220,37 @@ class Model(WorldModel):
         rows, columns = self.grid
         down = self.aim_rows(given).view(-1, AIMED, rows, 1).expand(-1, -1, -1, columns)
         across = self.aim_columns(given).view(-1, AIMED, 1, columns).expand(-1, -1, rows, -1)
-        placed = self.aim(torch.cat([down, across], 1))
+        told = [down, across]
+        if chances := self.config.chance:
+            told += self.spots(given[:, -chances:])
+        placed = self.aim(torch.cat(told, 1))
         return placed + self.drive(given)[:, :, None, None]  # type: ignore[no-any-return]
 
+    def spots(self, chance: Tensor) -> list[Tensor]:
+        """Return where each number of chance points to: by row, by column, [B, F, rows, columns].
+
+        Where a thing appears often follows from such a number: at first, 0 points to the first
+        pixel and 1 to the last; `start` and `span` are trained. A cell is told of all places in it,
+        two a pixel, how near they are. So what is learned of one place is known of all.
+        """
+        rows, columns = self.grid
+        p, numbers, maps = self.config.patch, self.config.chance, []
+        for axis, cells in enumerate(self.grid):
+            pointed = (chance * self.span[axis] + self.start[axis]) * (p * cells - 1)
+            places = torch.arange(2 * p * cells, dtype=chance.dtype, device=chance.device) / 2
+            near = torch.relu(1 - 2 * (pointed[:, :, None] - places).abs())
+            near = near.view(-1, numbers, cells, 2 * p).transpose(2, 3).flatten(1, 2)
+            maps.append(near[:, :, None] if axis else near[:, :, :, None])
+        return [one.expand(-1, -1, rows, columns) for one in maps]
+
     def opened(self, u: Tensor) -> Tensor:
-        """Return what each cell knows before a latent is chosen, [B, 2 channels, rows, columns]."""
-        return self.open(torch.relu(even(u)))  # type: ignore[no-any-return]
+        """Return what each cell knows before a latent is chosen, [B, 2 channels, rows, columns].
+
+        It knows what happens elsewhere: a ball missed here may cost a life that is shown there.
+        """
+        u = even(u)
+        elsewhere = self.spread_last(self.summed(self.summary_last(u)))
+        return self.open(torch.relu(u)) + elsewhere[:, :, None, None]  # type: ignore[no-any-return]
 
     def chosen(self, opened: Tensor, code: Tensor) -> Tensor:
         """Return what each cell knows with a chosen latent, [B, 2 channels, rows, columns].
@@ -221,16 +261,18 @@ class Model(WorldModel):
         return opened + self.tell(code)[:, :, None, None]  # type: ignore[no-any-return]
 
     def picked(
-        self, known: Tensor, stays: Tensor, listed: Tensor, more_stay: float = 0.0
+        self, known: Tensor, kept: Tensor, stays: Tensor, listed: Tensor, more_stay: float = 0.0
     ) -> Tensor:
         """Pick the content of each cell, int64 [B, rows, columns]; 0 if it stays as it is.
 
-        `known` [B, 2 channels, rows, columns] is what each cell knows before the first turn. What
-        the cells beside it are told of it is `stays` [B, BESIDE, rows, columns] if it stays, or
+        `known` [B, 2 channels, rows, columns] is what each cell knows before the first turn, and
+        `kept` [B, 1 + contents, rows, columns] are log odds of its picks (see `kept`). What the
+        cells beside it are told of it is `stays` [B, BESIDE, rows, columns] if it stays, or
         `listed` [contents, BESIDE]. `more_stay` is added to the log odds of staying.
         """
         rows, columns = self.grid
-        known, stays = paired(known), paired(stays)
+        weight = self.writing()[:, :, None, None]
+        known, kept, stays = paired(known), paired(kept), paired(stays)
         nothing = torch.zeros_like(stays[:, :, ::2, ::2])
         taken: dict[tuple[int, int], Tensor] = {}
         picks: dict[tuple[int, int], Tensor] = {}
@@ -243,12 +285,29 @@ class Model(WorldModel):
                     height, width = (2 * size + 1 for size in here.shape[2:])
                     around = told[:, :, a : a + height, b : b + width]
                     here = here + F.conv2d(around, self.beside.weight, stride=2)
-                odds = self.write(torch.relu(here))
+                odds = F.conv2d(torch.relu(here), weight, self.write.bias) + kept[:, :, a::2, b::2]
                 pick = torch.cat([odds[:, :1] + more_stay, odds[:, 1:]], 1).argmax(1)
                 new = listed[(pick - 1).clamp_min(0)].permute(0, 3, 1, 2)
                 picks[a, b] = pick[:, None]
                 taken[a, b] = torch.where(pick[:, None] > 0, new, stays[:, :, a::2, b::2])
         return interleaved(picks, nothing)[:, 0, :rows, :columns]
+
+    def writing(self) -> Tensor:
+        """Return the weights that make log odds of what a cell knows, [1 + contents, 2 channels].
+
+        A part of them follows from the pixels of a content, so that what is learned of one content
+        helps all that share pixels with it: a ball over a paddle, a ball beside it.
+        """
+        own = self.write.weight.flatten(1)
+        return torch.cat([own[:1], own[1:] + self.write_pixels(self.listed)])
+
+    def kept(self, planes: Tensor) -> Tensor:
+        """Return log odds of a cell's picks by the pixels that would change, [..., 1 + contents].
+
+        `planes` [..., planes] is what it shows. A content that keeps more of it is likelier.
+        """
+        same = planes @ (self.keep * self.listed).T
+        return F.pad(same - (planes * self.keep).sum(-1, keepdim=True), (1, 0))
 
     def told(self, after: Tensor) -> Tensor:
         """Return what each cell is told in its turn, if the cells beside it show what is right.
@@ -327,20 +386,3 @@ def even(u: Tensor) -> Tensor:
     Zhang and Sennrich, 2019, arXiv:1910.07467.
     """
     return u * torch.rsqrt((u * u).mean(1, keepdim=True) + 1e-4)
-
-
-def paired(grid: Tensor) -> Tensor:
-    """Add a row or a column of zeros where their number is odd, [B, C, rows, columns]."""
-    return F.pad(grid, (0, grid.shape[3] % 2, 0, grid.shape[2] % 2))
-
-
-def interleaved(parts: dict[tuple[int, int], Tensor], rest: Tensor) -> Tensor:
-    """Put together [B, C, rows, columns] from its even and odd rows and columns.
-
-    `parts` [B, C, rows / 2, columns / 2] by (first row, first column); `rest` is used for missing
-    ones.
-    """
-    four = [parts.get(place, rest) for place in ((0, 0), (0, 1), (1, 0), (1, 1))]
-    b, c, rows, columns = four[0].shape
-    both = torch.stack(four, 2).view(b, c, 2, 2, rows, columns).permute(0, 1, 4, 2, 5, 3)
-    return both.reshape(b, c, 2 * rows, 2 * columns)

@@ -1,0 +1,116 @@
+"""Compare measured figures with committed ones, and report that as JUnit XML or JSON.
+
+A figure is worse where it leaves its committed interval on the wrong side. Only the model's own row
+counts (the first of each table): the others are baselines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from builder.project import cache, weights
+from sims.errors import UserError
+
+REPORTS = (".xml", ".json")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure with a better end: its committed value, the bound that it must keep, and now.
+
+    `better` is "high" or "low"; `value` is None for a figure that is no longer measured.
+    """
+
+    name: str
+    unit: str
+    better: str
+    was: float
+    bound: float
+    value: float | None
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is gone, or beyond its bound."""
+        if self.value is None:
+            return True
+        past = self.bound - self.value if self.better == "high" else self.value - self.bound
+        return past > 1e-6
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.name} is gone"
+        told = f"{self.name} {self.value:.3g}, was {self.was:.3g} {self.unit}".rstrip()
+        return f"{told} (at {'least' if self.better == 'high' else 'most'} {self.bound:.3g})"
+
+
+def tables(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every table of the metrics: by horizon with the single figures, and the others."""
+    checks = {key: value for key, value in metrics.get("checks", {}).items() if "mean" in value}
+    columns = [*metrics["columns"], *({"key": key, **value} for key, value in checks.items())]
+    model, *others = metrics["rows"]
+    rows = [{**model, "values": model["values"] | checks}, *others]
+    return [{"columns": columns, "rows": rows}, *weights.tables(metrics)[1:]]
+
+
+def named(column: dict[str, Any], step: str) -> str:
+    """Return what a column measures, and at which step."""
+    return str(column["label"]) + (step.format(column["step"]) if "step" in column else "")
+
+
+def compare(before: dict[str, Any], now: dict[str, Any]) -> list[Compared]:
+    """Return each committed figure that has a better end, beside what it is now."""
+    new = {key: value for part in tables(now) for key, value in part["rows"][0]["values"].items()}
+    return [_one(column, was, new.get(column["key"])) for column, was in _figures(before)]
+
+
+def _figures(metrics: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
+    for part in tables(metrics):
+        values = part["rows"][0]["values"]
+        for column in part["columns"]:
+            if (was := values.get(column["key"])) and column.get("better"):
+                yield column, was
+
+
+def _one(column: dict[str, Any], was: dict[str, float], value: dict[str, float] | None) -> Compared:
+    better = column["better"]
+    return Compared(
+        named(column, " at step {}"), column["unit"], better, was["mean"],
+        was["low"] if better == "high" else was["high"], value["mean"] if value else None,
+    )  # fmt: skip
+
+
+def refuse(file: Path) -> None:
+    """Raise UserError for a report that can't be written; nothing has been measured yet."""
+    if file.suffix not in REPORTS:
+        raise UserError(
+            f"--report {file}: neither {' nor '.join(REPORTS)}. Run: with report.xml, which is "
+            "JUnit's, or report.json",
+            exit_code=2,
+        )
+
+
+def write(file: Path, models: dict[str, list[Compared]]) -> None:
+    """Write what was compared, by model, as JUnit XML or as JSON."""
+    if file.suffix == ".json":
+        told = {
+            name: [dataclasses.asdict(one) | {"worse": one.worse} for one in compared]
+            for name, compared in models.items()
+        }
+        cache.write_json(file, told)
+        return
+    suites = ElementTree.Element("testsuites")
+    for name, compared in models.items():
+        worse = sum(one.worse for one in compared)
+        counts = {"tests": str(len(compared)), "failures": str(worse), "errors": "0"}
+        suite = ElementTree.SubElement(suites, "testsuite", {"name": name, **counts})
+        for one in compared:
+            case = ElementTree.SubElement(suite, "testcase", classname=name, name=one.name)
+            if one.worse:
+                ElementTree.SubElement(case, "failure", message=str(one), type="regression")
+    ElementTree.indent(suites)
+    cache.write(file, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
