@@ -57,7 +57,7 @@ def entries(
     if not known:
         raise UserError(
             f"world {name!r}: it has no recipe, so there is nothing to train. "
-            f"Run: write recipes/{name}/object_laws.toml, as `wmsite new` shows",
+            f"Run: write recipes/{name}/pixels.toml, as `wmsite new` shows",
             exit_code=2,
         )
     check(world, terminal)

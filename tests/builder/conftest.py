@@ -122,6 +122,7 @@ def graphs(
 def trained(starter_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose world has a (hardly) trained model. To read only: copy it to change it."""
     folder = copy_of(starter_site, tmp_path_factory.mktemp("trained") / "project")
+    (folder / "recipes" / "catcher" / "pixels.toml").unlink()
     (folder / "recipes" / "catcher" / "object_laws.toml").write_text(RECIPE)
     sections = ("evaluation", "architecture", "data", "curves", "rollouts", "provenance")
     fences = (f"```world-report\nworld: catcher\nsection: {s}\n```\n" for s in sections)

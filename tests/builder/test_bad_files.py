@@ -118,10 +118,10 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("sims/catcher.py", b"x = '\xff'", r"catcher\.py:\d+: 'utf-8' codec can't decode"),
         ("sims/catcher.py", b"x = 1\0", r"catcher\.py:\d+: source code string cannot contain null"),
         ("sims/catcher.py", b"x = " + b"9" * 5000, r"catcher\.py:\d+: Exceeds the limit"),
-        ("recipes/catcher/object_laws.toml", b"seed = " + b"9" * 5000, "not valid TOML"),
-        ("recipes/catcher/object_laws.toml", b"a = " + b"[" * 5000, "not valid TOML"),
-        ("recipes/catcher/object_laws.toml", b"a = '\xff'", "not valid TOML"),
-        ("recipes/catcher/object_laws.toml", b"", "missing key world"),
+        ("recipes/catcher/pixels.toml", b"seed = " + b"9" * 5000, "not valid TOML"),
+        ("recipes/catcher/pixels.toml", b"a = " + b"[" * 5000, "not valid TOML"),
+        ("recipes/catcher/pixels.toml", b"a = '\xff'", "not valid TOML"),
+        ("recipes/catcher/pixels.toml", b"", "missing key world"),
     ],
     ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else None,
 )
@@ -136,8 +136,10 @@ def test_a_bad_source_is_one_line(
 
 def test_a_landmark_that_is_no_sensor_is_named_with_the_nearest(project: Path) -> None:
     recipe = project / "recipes" / "catcher" / "object_laws.toml"
-    text = recipe.read_text(encoding="utf-8")
-    recipe.write_text(text.replace('y = "apple.1"', 'y = "aple.y"'), encoding="utf-8")
+    text = recipe.with_name("pixels.toml").read_text(encoding="utf-8")
+    landmarks = 'landmarks = [{ x = "apple.0", y = "aple.y" }]\n'
+    text = text.replace('"pixels"', '"object_laws"').replace('size = "small"', landmarks + "#")
+    recipe.write_text(text, encoding="utf-8")
     entry = Entry(Project(project).world("catcher"), "object_laws")
     said = r"landmarks\[0\].y is 'aple.y', .* nearest is 'apple.[01]'. Run: "
     with pytest.raises(UserError, match=said) as caught:

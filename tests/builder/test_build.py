@@ -218,7 +218,7 @@ def test_a_site_is_sound_under_a_base_that_is_quoted(project: Path) -> None:
         ("mkdocs.yml", "  - wmsite\n", "", "lacks `wmsite`"),
         ("mkdocs.yml", "site_name:", "site_name: [", r"mkdocs\.yml: "),
         ("mkdocs.yml", "  - search", "  - serach", r"mkdocs\.yml: .*serach"),
-        ("recipes/catcher/object_laws.toml", "[data]", "[data]\nstepz = 1", r"data\.stepz"),
+        ("recipes/catcher/pixels.toml", "[data]", "[data]\nstepz = 1", r"data\.stepz"),
     ],
 )
 def test_bad_input_is_one_line_and_loses_nothing(
@@ -343,6 +343,6 @@ def test_training_without_torch_is_exit_code_3(project: Path) -> None:
         [sys.executable, "-c", without, "-C", str(project), "build"], capture_output=True, text=True
     )
     assert done.returncode == 3
-    assert done.stderr.startswith("error: model catcher/object_laws: must be trained")
+    assert done.stderr.startswith("error: model catcher/pixels: must be trained")
     assert "pip install" in done.stderr and done.stderr.count("\n") == 1
     whole(project / "site")

@@ -66,7 +66,7 @@ def test_unknown_world_and_absent_recipe(starter_site: Path, tmp_path: Path) -> 
     unknown = wmsite("-C", str(starter_site), "build", "--only", "pong", "--train", "never")
     assert unknown.returncode == 2 and "Known: catcher" in unknown.stderr
     family = wmsite("-C", str(starter_site), "train", "catcher", "--family", "rssm")
-    assert family.returncode == 2 and "it has object_laws" in family.stderr
+    assert family.returncode == 2 and "it has pixels" in family.stderr
     weights = wmsite("-C", str(starter_site), "eval", "catcher", "--check")
     assert weights.returncode == 1 and "no weights to measure" in weights.stderr
 
@@ -95,7 +95,7 @@ def test_new_fills_an_empty_folder(tmp_path: Path) -> None:
 def test_info_says_what_is_due_and_why(starter_site: Path) -> None:
     said = wmsite("-C", str(starter_site), "info")
     assert said.returncode == 0
-    assert "model object_laws  due: data -> train -> evaluate -> graphs" in said.stdout
+    assert "model pixels  due: data -> train -> evaluate -> graphs" in said.stdout
     assert "it has no weights yet), does not ship" in said.stdout
     assert "numpy 2.4.3" in said.stdout
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from builder.export.export import export
 from builder.export.runtimes import open_session
@@ -18,7 +19,7 @@ from sims.errors import UserError
 from training.data.dataset import Dataset
 from training.families.pixels.cells import Contents, cells_of, read, written
 from training.families.pixels.loss import loss, source
-from training.families.pixels.model import BESIDE, MORE_STAY, PARTS, Config, Model
+from training.families.pixels.model import BESIDE, KEEPS, MORE_STAY, PARTS, Config, Model
 from training.recipe import Recipe
 from training.trainer.checkpoints import build, load_model
 from training.trainer.train import train
@@ -93,6 +94,70 @@ def test_its_memory_follows_what_is_shown_and_not_what_it_drew() -> None:
     assert not torch.equal(after["memory"], elsewhere["memory"])
 
 
+def test_a_number_of_chance_points_to_a_place_that_all_cells_are_told_alike() -> None:
+    model = small()
+    rows, columns = model.grid
+    for axis, cells in enumerate((rows, columns)):
+        chance = torch.arange(cells) * 4 / (4 * cells - 1)  # the first pixel of each cell
+        with torch.no_grad():
+            told = model.spots(chance[:, None])[axis]
+        assert told.shape == (cells, 8, rows, columns)
+        told = told.amax(3 - axis)  # [chance, features, cells along this axis]
+        for k in range(cells):
+            assert torch.allclose(told[k, :, k], told[0, :, 0], atol=1e-5)
+            assert told[k].sum().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_contents_that_keep_pixels_are_likelier_and_share_what_is_learned_of_pixels() -> None:
+    model = small()
+    planes = model.listed[:1]
+    with torch.no_grad():
+        kept = model.kept(planes)[0]
+        changed = (model.contents != model.contents[0]).sum(1)
+        assert torch.allclose(kept[1:], -KEEPS * changed, atol=1e-5)
+        assert kept[0] == 0  # To stay is told by `write` alone.
+        before = model.writing()
+        model.write_pixels.weight[:, 5] += 1.0  # the second pixel, in the third colour
+        moved = (model.writing() - before).abs().sum(1) > 0
+    assert moved.tolist() == [False, *(model.contents[:, 1] == 2).tolist()]
+
+
+def test_a_cell_is_told_what_happens_far_away() -> None:
+    model = small(cameras=1, height=64, width=64, blocks=2)
+    features = torch.zeros(1, 8, *model.grid)
+    with torch.no_grad():
+        features[0, :, 0, 0] = torch.randn(8)
+        here, there = model.opened(features), model.opened(features.roll(5, 1))
+    assert not torch.equal(here[0, :, -1, -1], there[0, :, -1, -1])
+
+
+def test_it_goes_on_from_weights_of_other_colours_and_contents() -> None:
+    blue = (10, 20, 250)
+    before = small(contents=written(all_contents()))
+    order = [2, 0, 1]  # this model's colours, as numbers of the other's
+    palette = tuple(PALETTE[k] for k in order)
+    contents = read(before.config.contents)[::-1][:12]
+    told = {"palette": palette, "contents": written(np.argsort(order)[contents].astype(np.uint8))}
+    for edited in (palette, (palette[0], palette[1], blue)):  # white, edited into blue
+        model = small(**told | {"palette": edited})
+        model.load_state_dict(model.inherited(before.state_dict(), before.config), strict=False)
+        first = shown(2)
+        turned = {**first, "frame": first["frame"].clone()}
+        turned["frame"][(first["frame"] == 255).all(-1)] = torch.tensor([*edited[2], 255]).byte()
+        with torch.no_grad():
+            cells = [m.one_hot(m.cells(f["frame"])) for m, f in ((before, first), (model, turned))]
+            one, two = (m.read(c) for m, c in zip((before, model), cells, strict=True))
+            assert torch.allclose(one, two, atol=1e-6)
+            row = {one: k for k, one in enumerate(before.config.contents)}
+            rows = [1 + row[one] for one in written(contents)]
+            weight = before.writing()[[0, *rows]]
+            assert torch.allclose(weight, model.writing(), atol=1e-6)
+    model = small(palette=(*PALETTE, blue))
+    found = model.inherited(before.state_dict(), before.config)
+    assert found["keep"].shape == model.keep.shape and len(found["palette"]) == 4
+    assert small(patch=2, contents=()).inherited(before.state_dict(), before.config)
+
+
 def test_a_drawn_latent_repeats_and_differs_from_step_to_step() -> None:
     model, first = small(contents=written(all_contents())).warmer(1.0), shown(1)
     with torch.no_grad():
@@ -119,11 +184,14 @@ def test_a_cell_is_drawn_as_training_told_it_beside_what_the_others_took(
         model.beside.weight.mul_(10.0)  # What lies beside it matters.
         known = torch.randn(8, 16, *model.grid)
         stays, listed = torch.randn(8, BESIDE, *model.grid), torch.randn(5, BESIDE)
-        picks = model.picked(known, stays, listed)
+        kept = torch.randn(8, 6, *model.grid)
+        picks = model.picked(known, kept, stays, listed)
         took = listed[(picks - 1).clamp_min(0)].permute(0, 3, 1, 2)
         took = torch.where(picks[:, None] > 0, took, stays)
+        weight = model.writing()[:, :, None, None]
         alone, beside = (
-            model.write(torch.relu(known + told)).argmax(1) for told in (0, model.told(took))
+            (F.conv2d(torch.relu(known + told), weight, model.write.bias) + kept).argmax(1)
+            for told in (0, model.told(took))
         )
     assert torch.equal(picks, beside) and not torch.equal(picks, alone)
 
@@ -131,8 +199,8 @@ def test_a_cell_is_drawn_as_training_told_it_beside_what_the_others_took(
 def test_when_it_plays_a_cell_stays_where_training_would_hardly_change_it() -> None:
     model, first = small(), shown(1)
     with torch.no_grad():
-        model.write.weight.zero_()  # type: ignore[union-attr]
-        model.write.bias.zero_()  # type: ignore[union-attr]
+        for weight in (model.write.weight, model.write.bias, model.write_pixels.weight, model.keep):
+            weight.zero_()  # type: ignore[union-attr]
         for ahead, stays in ((MORE_STAY - 0.1, True), (MORE_STAY + 0.1, False)):
             model.write.bias[3] = ahead  # type: ignore[index]
             frame, *_ = model.step(model.initial(first), torch.zeros(1, 2), torch.zeros(1, 1))
@@ -141,8 +209,10 @@ def test_when_it_plays_a_cell_stays_where_training_would_hardly_change_it() -> N
 
 def test_every_part_of_the_range_of_chance_is_told_apart() -> None:
     told = small().given(torch.zeros(101, 2), torch.linspace(0, 1, 101)[:, None])
-    assert told.shape == (101, 2 + PARTS)
-    assert torch.allclose(told.sum(1), torch.ones(101))  # how near it is to the parts around it
+    assert told.shape == (101, 2 + PARTS + 1)
+    # How near it is to the parts around it; and the number itself.
+    assert torch.allclose(told[:, :-1].sum(1), torch.ones(101))
+    assert torch.equal(told[:, -1], torch.linspace(0, 1, 101))
     assert len(told.unique(dim=0)) == 101
     assert small(chance=0).given(torch.zeros(3, 2), torch.zeros(3, 0)).shape == (3, 2)
 

@@ -32,6 +32,7 @@ from torch.nn import functional as F
 
 from training.families.base import State, WorldConfig, WorldModel, nearest
 from training.families.pixels.cells import read
+from training.families.pixels.inherit import inherited
 from training.families.pixels.options import CLASSES, PATCH, PATCHES
 from training.families.pixels.turns import TURNS, interleaved, paired
 
@@ -142,6 +143,10 @@ class Model(WorldModel):
             nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
             self.write.bias[0] = STAYS  # type: ignore[index]
             nn.init.constant_(self.gate.bias, 1.0)  # type: ignore[arg-type]
+
+    def inherited(self, weights: State, before: Config) -> State:
+        """Return weights of a model of the Config `before`, with colours and contents of this."""
+        return inherited(self.state_dict(), weights, self.config, before)
 
     def kernels(self) -> list[nn.Parameter]:
         """Return the weights of hidden layers, which Muon trains."""
