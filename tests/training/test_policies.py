@@ -111,11 +111,8 @@ class Twin:
         return np.zeros((len(actions), 1, 48, 64, 4), np.uint8)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("ends", [True, False])
-def test_what_a_policy_earns_in_a_model_is_beside_what_it_earned(
-    recorded: Dataset, root: Path, ends: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def subject(recorded: Dataset, root: Path, monkeypatch: pytest.MonkeyPatch, ends: bool) -> Subject:
+    """The environment's own dynamics in the place of a model, and its recording."""
     asked = SimpleNamespace(
         gym=BALL, world="ball", family="latent", data=Data(steps=1, worlds=1, episode_steps=60),
         evaluate=SimpleNamespace(games=12),
@@ -123,8 +120,15 @@ def test_what_a_policy_earns_in_a_model_is_beside_what_it_earned(
     model = SimpleNamespace(config=SimpleNamespace(history=HISTORY), observed=("frame", "sensors"))
     monkeypatch.setattr(players, "Model", lambda *_, **__: Twin(ends))
     monkeypatch.setattr(Subject, "recordings", recorded.load("test", rgb=True))
-    subject = Subject(model, asked, None, recorded, lambda p: p, root=root)  # type: ignore[arg-type]
-    table = returns.measure(subject)
+    return Subject(model, asked, None, recorded, lambda p: p, root=root)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_a_policy_earns_in_a_model_is_beside_what_it_earned(
+    recorded: Dataset, root: Path, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = returns.measure(subject(recorded, root, monkeypatch, ends))
     assert table is not None and [row["name"] for row in table["rows"]] == [
         "latent", "no carried state", "the environment",
     ]  # fmt: skip
@@ -137,6 +141,22 @@ def test_what_a_policy_earns_in_a_model_is_beside_what_it_earned(
     else:
         assert mine[f"steps@{PUSHES}"]["mean"] == 60 - HISTORY
         assert mine[f"return@{PUSHES}"]["mean"] > 10
+
+
+@pytest.mark.slow
+def test_a_policy_that_looks_into_the_environment_does_not_play_in_a_model(
+    recorded: Dataset, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tiny_env  # type: ignore[import-not-found]
+
+    def peeks(observation: Any, env: Any, random: np.random.Generator) -> Array:
+        return np.array([env.unwrapped.place[0], 0])
+
+    monkeypatch.setattr(tiny_env, "rightwards", peeks)
+    table = returns.measure(subject(recorded, root, monkeypatch, True))
+    assert table is not None
+    assert not [c for c in table["columns"] if PUSHES in c["key"]]
+    assert [c for c in table["columns"] if AGENT in c["key"]]
 
 
 SPACES: list[Any] = [

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 
 import numpy as np
 
 from sims.contract import Array
+from sims.errors import UserError
 from training.evaluation import bootstrap, players
 from training.evaluation.measures.contract import Subject, Table
 from training.evaluation.starts import Scene, whole_games
@@ -28,6 +30,8 @@ def measure(subject: Subject) -> Table | None:
     dataset = subject.dataset
     if subject.sim_class or dataset is None or "environment" not in dataset.recording:
         return None
+    if find_spec("gymnasium") is None:  # The recording was made on another machine.
+        return None
     from training.data.environment import person, policies
 
     found: dict[str, tuple[Scene, Choose]] = {}
@@ -37,7 +41,7 @@ def measure(subject: Subject) -> Table | None:
             continue
         if name == policies.RANDOM:
             found[name] = scene, _others(scene)
-        elif choose := _policy(subject, name, len(scene.actions)):
+        elif choose := _policy(subject, name, scene):
             found[name] = scene, choose
     if not found:
         return None
@@ -112,10 +116,11 @@ def _others(scene: Scene) -> Choose:
     return choose
 
 
-def _policy(subject: Subject, name: str, games: int) -> Choose | None:
-    """Let a policy choose; None where the model doesn't say all that the policy sees."""
+def _policy(subject: Subject, name: str, scene: Scene) -> Choose | None:
+    """Let a policy choose; None where it sees more than the model says: the environment itself."""
     from training.data.environment import policies
     from training.data.environment.controls import Controls
+    from training.data.environment.opened import one_line
     from training.data.environment.rebuild import rebuild
     from training.data.environment.space_json import from_json
 
@@ -128,15 +133,25 @@ def _policy(subject: Subject, name: str, games: int) -> Choose | None:
     where = f"measure 'returns' of world '{subject.recipe.world}'"
     policy = policies.policy(name, subject.root, where)
     controls = Controls(from_json(about["takes"]), values=tuple(about["values"]))
-    randoms = [np.random.default_rng([SEED, game]) for game in range(games)]
+    randoms = [np.random.default_rng([SEED, game]) for game in range(len(scene.actions))]
+
+    def act(row: int, said: Mapping[str, Array]) -> Array:
+        seen = see({key: value[row] for key, value in said.items()})
+        return controls.told(policy(seen, None, randoms[row]))
 
     def choose(rows: Array, said: Mapping[str, Array]) -> Array:
-        seen = ({key: value[row] for key, value in said.items()} for row in rows)
-        return np.stack(
-            [controls.told(policy(see(one), None, randoms[row]))
-             for row, one in zip(rows, seen, strict=True)]
-        )  # fmt: skip
+        try:
+            return np.stack([act(row, said) for row in rows])
+        except Exception as error:
+            raise UserError(
+                f"{where}: {name} fails at what the model says; {one_line(error)}. Run: mend it, "
+                "or take 'returns' out of evaluate.measures"
+            ) from error
 
+    try:
+        act(0, {key: value[:, 0] for key, value in scene.history_shown.items()})
+    except Exception:  # Of what it was recorded with, only the environment is missing.
+        return None
     return choose
 
 

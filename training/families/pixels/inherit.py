@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from training.families.base import State
 from training.families.pixels.cells import read
@@ -29,8 +30,7 @@ def inherited(mine: State, weights: State, config: Config, before: Config) -> St
     pixels = config.patch**2
     found = weights | {"palette": mine["palette"]}
     for name, axis in PLANES.items():
-        new, old = (part.unflatten(axis, (pixels, -1)).movedim(axis + 1, 0)
-                    for part in (mine[name].clone(), weights[name]))  # fmt: skip
+        new, old = (_by_colour(part, axis, pixels) for part in (mine[name].clone(), weights[name]))
         if new.shape[1:] == old.shape[1:]:
             for k, at in enumerate(colours):
                 new[k] = new[k] if at is None else old[at]
@@ -47,6 +47,12 @@ def inherited(mine: State, weights: State, config: Config, before: Config) -> St
             new[1 + k] = new[1 + k] if row is None else old[1 + row]
         found[name] = new
     return found
+
+
+def _by_colour(weight: Tensor, axis: int, pixels: int) -> Tensor:
+    """Split an axis of planes into pixels and colours, and put the colours first."""
+    shape = [*weight.shape[:axis], pixels, -1, *weight.shape[axis + 1 :]]
+    return weight.reshape(shape).movedim(axis + 1, 0)
 
 
 def matched(new: tuple[tuple[int, ...], ...], old: tuple[tuple[int, ...], ...]) -> list[int | None]:
