@@ -19,7 +19,8 @@ from sims.errors import UserError
 from training.data.dataset import Dataset
 from training.families.pixels.cells import Contents, cells_of, read, written
 from training.families.pixels.loss import loss, source
-from training.families.pixels.model import BESIDE, KEEPS, MORE_STAY, PARTS, Config, Model
+from training.families.pixels.model import BESIDE, KEEPS, PARTS, Config, Model
+from training.families.pixels.options import MORE_STAY
 from training.recipe import Recipe
 from training.trainer.checkpoints import build, load_model
 from training.trainer.train import train

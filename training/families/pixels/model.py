@@ -33,14 +33,11 @@ from torch.nn import functional as F
 from training.families.base import State, WorldConfig, WorldModel, nearest
 from training.families.pixels.cells import read
 from training.families.pixels.inherit import inherited
-from training.families.pixels.options import CLASSES, PATCH, PATCHES
+from training.families.pixels.options import CLASSES, MORE_STAY, PATCH, PATCHES
 from training.families.pixels.turns import TURNS, interleaved, paired
 
 SUMMARY = 16  # channels of what the whole frame is told
 MIXED = 0.01  # of the latent's distribution is uniform
-# Training counts the few cells that change far more than the many that stay (STILL in `loss.py`),
-# so a model expects too many changes. When it plays, staying gets this much more (log odds).
-MORE_STAY = 1.0
 KEEPS = 0.5  # how sure, at first, that a pixel of a cell that changes stays as it is (log odds)
 STAYS = 4.0  # how sure, at first, that a cell stays as it is (log odds)
 NOISES = 64  # steps after which the drawn noise repeats
@@ -64,6 +61,7 @@ class Config(WorldConfig):
     contents: tuple[str, ...] = ()
     classes: int = CLASSES
     temperature: float = 0.0
+    more_stay: float = MORE_STAY
     history: int = 8
 
 
@@ -185,7 +183,7 @@ class Model(WorldModel):
         known = self.chosen(self.opened(u), self.coded(odds))
         shown = planes.permute(0, 2, 3, 1)
         stays, kept = (part.permute(0, 3, 1, 2) for part in (self.show(shown), self.kept(shown)))
-        pick = self.picked(known, kept, stays, self.show(self.listed), MORE_STAY)
+        pick = self.picked(known, kept, stays, self.show(self.listed), c.more_stay)
         frame = self.paint(self.put(cells, pick))
         heads = self.say(known, given)
         out = {
