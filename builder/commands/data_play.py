@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from builder.project.worlds import Project
-from builder.serve import local, play
+from builder.serve import local
 from builder.terminal import Terminal
 from sims.errors import UserError
 
@@ -15,18 +15,19 @@ def run(
     root: Path, name: str, out: Path | None, host: str, port: int | None, terminal: Terminal
 ) -> None:
     """Serve the page until interrupted, then say what was played, and what records it."""
-    from training.data.environment import person
-    from training.data.environment.process import Keeper
-
     world = Project.open(root).world(name)
     played = world.played
     if played is None:
         raise UserError(
-            f"world {name!r}: has no environment. Its page keeps games: play there, press Save, "
-            f"then Run: wmsite data import {name} FILE",
+            f"world {name!r}: has no environment. A game of its sim is saved on its page. "
+            "Run: wmsite serve, and press Save there",
             exit_code=2,
         )
-    played.renew()
+    played.renew()  # Or it says that gymnasium is missing, which these need.
+    from builder.serve import play
+    from training.data.environment import person
+    from training.data.environment.process import Keeper
+
     if not played.about.get("repeats", True):
         raise UserError(
             f"environment '{played.gym.id}': gives other frames for the same seed and actions, so "

@@ -13,13 +13,16 @@ pytest.importorskip("gymnasium", reason="gymnasium is not installed: extra `gym`
 
 import gym_environment as tiny
 
+from builder.commands import data_play
 from builder.serve.play import Session
+from builder.terminal import Terminal
 from sims.errors import UserError
 from training.data.environment import person, probe
 from training.data.environment.opened import Opened
 from training.data.environment.process import Keeper
 from training.environment_recipe import Gym
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow  # It starts processes.
 
 
@@ -92,6 +95,12 @@ def test_an_environment_that_fails_leaves_the_game_and_the_next_one_begins(
     finally:
         one.keeper.close()
     assert failed == (2 if fault else 0) and not one.games
+
+
+def test_a_world_with_a_sim_is_played_on_its_page() -> None:
+    said = r"world 'pong': has no environment\. .* Run: wmsite serve, and press Save there"
+    with pytest.raises(UserError, match=said):
+        data_play.run(ROOT, "pong", None, "127.0.0.1", 0, Terminal(quiet=True))
 
 
 def test_games_are_spread_over_the_parts_of_a_recording() -> None:
