@@ -65,9 +65,10 @@ SITE = {
 CASES: list[tuple[str, Any, str]] = [
     ("", None, ""),
     ("poster", FILE, ""),
-    ("starts", {**FILE, "count": 8}, ""),
+    ("starts", {**FILE, "count": 8, "ahead": 60}, ""),
+    ("starts", {**FILE, "count": 8}, "starts.ahead: expected a whole number, found nothing"),
     ("sim", None, ""),
-    ("starts", FILE, "starts.count: expected a whole number, found nothing"),
+    ("starts", {**FILE, "ahead": 60}, "starts.count: expected a whole number, found nothing"),
     ("spec.rate", 12.5, ""),
     ("spec.cameras.0.focal", 3, ""),
     ("poster", 3, "poster: expected an object, found a number"),
