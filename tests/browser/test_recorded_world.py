@@ -166,8 +166,9 @@ def test_a_recorded_game_goes_on_beside_the_model(bricks: Any) -> None:
     page.click("[data-do=go]")
     until(page, f"!s.over && s.seed === {seed + 1} && s.tick > 2")
     page.keyboard.press("KeyM")
-    until(page, f"s.shown === 'neural' && s.seed === {seed + 1} && s.tick > 2")
-    assert game(page, "return g.sim.followed") == 0
+    # The mode changes at once, and the new game begins after the tick that is on.
+    sees(page, f"g.sim.followed === 0 && g.state.shown === 'neural' && g.state.seed === {seed + 1}")
+    until(page, "s.tick > 2")
     game(page, "g.restart(1)")
 
 
