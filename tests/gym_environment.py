@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 SOURCE = '''
 import os, sys, time
 import gymnasium
@@ -98,6 +100,17 @@ def rightwards(observation, env, random):
 gymnasium.register("tiny/Ball-v0", "tiny_env:Ball")
 gymnasium.register("tiny/Screen-v0", "tiny_env:Screen", max_episode_steps=50)
 '''
+
+
+def project(home: Path) -> Path:
+    """Make what `wmsite new --gym` makes of it, in a folder of `home`, and return that folder."""
+    from builder.commands import new, new_gym
+    from builder.terminal import Terminal
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(write(home))
+        asked = new_gym.Asked("tiny/Ball-v0", ("tiny_env",))
+        return new.run(home / "project", Terminal(quiet=True), asked)
 
 
 def write(folder: Path) -> Path:

@@ -114,7 +114,7 @@ def _actions(spec: dict[str, Any], looked: dict[str, Any]) -> str:
         )
         return f"# Its axes and their keys: {axes}\n"
     lines = ["[gym.actions] # the first one is played while no key is held"]
-    for action, value in zip(spec["actions"], looked["values"], strict=True):
+    for action, value in zip(spec["actions"], looked["about"]["values"], strict=True):
         parts = [f"value = {value}", f"keys = {json.dumps(list(action['keys']))}"]
         if action["touch"]:
             parts.append(f"touch = {json.dumps(action['touch'], ensure_ascii=False)}")

@@ -1,6 +1,6 @@
 // The page of `wmsite data play`: a person plays an environment that runs in Python, step by step.
 
-import { Input, touchPad } from "../player/game/input.js";
+import { Input, keyName, touchPad } from "../player/game/input.js";
 import { Loop } from "../player/game/loop.js";
 
 /** @import {Spec} from "../types" */
@@ -126,7 +126,7 @@ for (const { code, face, name } of [...left, ...right]) {
 function listed(codes, does) {
   const shown = codes.flatMap((code) => {
     const key = document.createElement("kbd");
-    key.textContent = code.replace(/^(Key|Digit|Arrow)/, "");
+    key.textContent = keyName(code);
     return [key, " "];
   });
   keys.append(...shown, `${does}. `);

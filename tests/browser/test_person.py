@@ -19,9 +19,8 @@ pytest.importorskip("gymnasium", reason="gymnasium is not installed: extra `gym`
 
 import gym_environment as tiny
 
-from builder.commands import data, new, new_gym
+from builder.commands import data
 from builder.project.worlds import Project
-from builder.terminal import Terminal
 from sims.errors import UserError
 from training.data.dataset import Dataset
 
@@ -36,12 +35,7 @@ LIT = """() => {
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `wmsite new --gym` makes, with a short recording by chance and by a person."""
-    home = tmp_path_factory.mktemp("person")
-    tiny.write(home)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(home)
-        asked = new_gym.Asked("tiny/Ball-v0", ("tiny_env",))
-        root = new.run(home / "project", Terminal(quiet=True), asked)
+    root = tiny.project(tmp_path_factory.mktemp("person"))
     recipe = root / "recipes" / "ball" / "latent.toml"
     told = re.sub(r"(?m)^steps = \d+$", "steps = 300", recipe.read_text(), count=1)
     recipe.write_text(told.replace("{ random = 1.0 }", f'{{ random = 0.2, "{FILE}" = 0.8 }}'))

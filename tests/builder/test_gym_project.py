@@ -17,7 +17,7 @@ pytest.importorskip("gymnasium", reason="gymnasium is not installed: extra `gym`
 import gym_environment as tiny
 
 from builder import cli
-from builder.commands import build, new, new_gym
+from builder.commands import build, new_gym
 from builder.project import entries, environment
 from builder.project.worlds import Project
 from builder.terminal import Terminal
@@ -36,13 +36,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `wmsite new --gym` makes for an environment of somebody's own."""
-    home = tmp_path_factory.mktemp("gym")
-    tiny.write(home)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(home)
-        asked = new_gym.Asked("tiny/Ball-v0", ("tiny_env",))
-        root = new.run(home / "project", Terminal(quiet=True), asked)
-    return root
+    return tiny.project(tmp_path_factory.mktemp("gym"))
 
 
 @pytest.fixture

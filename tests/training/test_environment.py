@@ -187,7 +187,11 @@ def test_a_look_finds_frames_numbers_and_ranges(root: Path) -> None:
     ]  # fmt: skip
     assert all(np.isfinite([s.low, s.high]).all() and s.low < s.high for s in spec.sensors)
     assert (spec.sensors[0].low, spec.sensors[0].high) == (0, 3)
-    assert looked.left_out == ["pixels", "words"] and spec.rate == 10 and looked.values == [1, 0, 2]
+    assert (
+        looked.left_out == ["pixels", "words"]
+        and spec.rate == 10
+        and looked.about["values"] == [1, 0, 2]
+    )
     assert looked.about["repeats"] and looked.about["licence"] == "mine"
     assert looked.about["frame"] == [90, 120] and max(looked.lengths) <= 25
     seen = opened.reset(3)

@@ -9,6 +9,7 @@ const BUTTONS = {
   south: 0, east: 1, west: 2, north: 3, l1: 4, r1: 5, l2: 6, r2: 7, select: 8, start: 9,
   l3: 10, r3: 11, "dpad-up": 12, "dpad-down": 13, "dpad-left": 14, "dpad-right": 15,
 }; // prettier-ignore
+const KEY_NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
 /** How far a stick must move to count as pressed. */
 const PRESSED = 0.35;
 /** How far from its middle a stick, and how far down a trigger, still counts as released. */
@@ -23,6 +24,9 @@ function pushed(pad, name) {
 
 /** The position of a stick or trigger, corrected for its dead zone. @param {number} way */
 const eased = (way) => (Math.abs(way) <= DEAD_ZONE ? 0 : (way - Math.sign(way) * DEAD_ZONE) / (1 - DEAD_ZONE));
+
+/** What is on a key. @param {string} code */
+export const keyName = (code) => KEY_NAMES[/** @type {keyof typeof KEY_NAMES} */ (code)] ?? code.replace(/^(Key|Digit)/, "");
 
 /** Does its value grow to the left? @param {Axis} a */
 export const turned = (a) => a.increase.includes("ArrowLeft");

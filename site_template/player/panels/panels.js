@@ -1,6 +1,7 @@
 // The panels below the stage: figures, the game's settings, the keys. The source panel is in source.js.
 
 import { h, icon } from "../element/dom.js";
+import { keyName } from "../game/input.js";
 import { modesOf } from "../game/modes.js";
 import { choose } from "../model/join.js";
 
@@ -24,7 +25,6 @@ const KEYS = /** @type {const} */ ([
   ["F", "Full screen, and back"],
   ["Esc", "Pause and leave the stage, or full screen"],
 ]);
-const KEY_NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
 
 /**
  * Make the panels of a running world; the player's interface stores the fields that it updates.
@@ -140,12 +140,10 @@ function settings(ui, game, { spec, models, sim, starts }) {
 /** @param {PlayerUI} ui @param {World} world @returns {HTMLElement[]} */
 function keys(ui, world) {
   const { actions, axes } = world.spec;
-  /** @param {string} code */
-  const face = (code) => KEY_NAMES[/** @type {keyof typeof KEY_NAMES} */ (code)] ?? code.replace(/^(Key|Digit)/, "");
   /** @type {[string[], string][]} */
   const rows = [];
-  for (const a of actions) if (a.keys.length) rows.push([a.keys.map(face), a.name]);
-  for (const a of axes) rows.push([a.decrease.map(face), `${a.name} down`], [a.increase.map(face), `${a.name} up`]);
+  for (const a of actions) if (a.keys.length) rows.push([a.keys.map(keyName), a.name]);
+  for (const a of axes) rows.push([a.decrease.map(keyName), `${a.name} down`], [a.increase.map(keyName), `${a.name} up`]);
   const useless = { M: modesOf(world).length < 2, R: !world.sim };
   for (const [key, what] of KEYS) if (!useless[/** @type {keyof typeof useless} */ (key)]) rows.push([[key], what]);
   return [

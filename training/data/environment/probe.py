@@ -36,13 +36,12 @@ FASTEST, SLOWEST = 60.0, 5.0
 class Looked:
     """What was found: all plain values, except the spec.
 
-    values: the environment's numbers of discrete actions. about: what is said of it (id, package,
-    version, licence, frame, repeats). lengths: of random games. pace: steps a second, with frames.
-    lost: the share of changes that the scaled frames do not show (`Sheet`).
+    about: what is said of it (id, package, version, licence, frame, repeats; what it observes and
+    takes; `values`, its numbers of discrete actions). lengths: of random games. pace: steps a
+    second, with frames. lost: the share of changes that the scaled frames do not show (`Sheet`).
     """
 
     spec: Spec
-    values: list[int]
     about: dict[str, Any]
     lengths: list[int]
     pace: float
@@ -112,7 +111,7 @@ def _look(opened: Opened, name: str, behaviours: tuple[str, ...], sheet: Sheet) 
         behaviours=behaviours or (RANDOM,),
     )
     about = _about(opened) | {"repeats": _played(opened, rate) == _played(opened, rate)}
-    return Looked(spec, [*opened.controls.values], about, lengths, pace,
+    return Looked(spec, about, lengths, pace,
                   opened.vectors.left_out, sheet.lost)  # fmt: skip
 
 
