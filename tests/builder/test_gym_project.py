@@ -77,8 +77,8 @@ def test_discrete_actions_are_written_with_their_keys() -> None:
         "spec": {"title": "Ball", "rate": 10, "cameras": [{"height": 60, "width": 80}],
                  "actions": [{"name": "go", "keys": ["Space"], "touch": "●", "gamepad": ["south"]}],
                  "axes": []},
-        "about": {"frame": [90, 120], "repeats": False},
-        "lengths": [30], "pace": 100.0, "values": [3],
+        "about": {"frame": [90, 120], "repeats": False, "values": [3]},
+        "lengths": [30], "pace": 100.0,
     }  # fmt: skip
     text = new_gym.recipe(new_gym.Asked("a/Ball-v0"), looked)
     assert 'go = { value = 3, keys = ["Space"], touch = "●", gamepad = ["south"] }' in text
