@@ -18,6 +18,7 @@ from builder.project import cache
 from builder.site import manifest
 from sims.contract import Sim
 from sims.errors import UserError
+from training.data.components import observations
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import Sample
 from training.evaluation.heads import values_of
@@ -50,11 +51,12 @@ def make_graphs(
     Raises UserError if fp32 itself does not compute the same as PyTorch.
     """
     name = f"{recipe.world}/{recipe.family}"
-    wanted, allowed = variants(recipe), tolerances(recipe)
-    model = load_model(weights_dir)
+    wanted, model, dataset = variants(recipe), load_model(weights_dir), Dataset.open(dataset_dir)
+    seen_alone = [] if model.palette_frames else observations(dataset.spec)
+    sensors = [o for o in seen_alone if o.kind != "image"]
+    allowed = tolerances(recipe, sensors)
     told = json.loads((weights_dir / "provenance.json").read_text(encoding="utf-8"))
     metadata = {"sim": str(told["keys"].get("sim", "")), "family": recipe.family}
-    dataset = Dataset.open(dataset_dir)
     history, games, replays = model.config.history, recipe.export.rollouts, recipe.export.replays
     played = model.offered()
     stage = out.with_name(f".{out.name}.wmsite-new")
@@ -84,8 +86,9 @@ def make_graphs(
                 last = head(ending, 2 * count) if ending else None
                 part = head(scene, count)
                 gate = Gate.make(
-                    one, full, part, allowed, recipe.world, last, rewards, sim_class is not None
-                )
+                    one, full, part, allowed, recipe.world, last, rewards,
+                    sim_class is not None, sensors,
+                )  # fmt: skip
                 bar.update(1)
                 for variant in wanted:
                     graph = full.with_name(full.name.replace("fp32", variant))

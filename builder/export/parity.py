@@ -4,10 +4,11 @@ Each variant replays recorded starts, actions and chance in onnxruntime and in o
 Chromium, if it is installed): one step beside PyTorch's step, 100 steps from the sim's own frames
 (as in the page's overlay mode), and 100 steps from its own frames (as in neural mode). In closed
 loop, any rounding can lead to another game, so there the figures against the sim count, not the
-pixels. Recorded games that end are replayed to their end: a variant must predict ends and rewards
-as PyTorch does, and only a variant that predicts ends may end a game on the page. If the world has
-a detector, a variant must also follow the sim, obey, and keep the rules alone as well as fp32 does,
-with the same number of evaluations: within the interval of fp32's own figures, in onnxruntime.
+pixels: of the frames, and of each predicted sensor in its own unit. Recorded games that end are
+replayed to their end: a variant must predict ends and rewards as PyTorch does, and only a variant
+that predicts ends may end a game on the page. If the world has a detector, a variant must also
+follow the sim, obey, and keep the rules alone as well as fp32 does, with the same number of
+evaluations: within the interval of fp32's own figures, in onnxruntime.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ from builder.export.replay import (
     said,
 )
 from builder.site import manifest
+from sims.detector import Label
 from sims.errors import UserError
+from training.data.components import Observation
+from training.evaluation import observed
 from training.evaluation.evaluate import Sample
 from training.evaluation.players import Player
 from training.evaluation.starts import Scene
@@ -57,6 +61,8 @@ ON_WEBGPU = 6  # of those on WebGPU, which may run in slow software
 # [export.tolerance] changes and adds tolerances.
 ONE_STEP = {"pixels": 0.1, "sensors": 1.0, "ends": 1.0, "rewards": 2.0}
 TOLERANCE = {"psnr": 1.0, "end_recall": 5.0, "end_precision": 5.0, "reward_error": 5.0} | ONE_STEP
+# Of a predicted sensor over rollouts: in percent of its range, and of a scan's rays.
+SENSED = 1.0
 # fp32 is the same arithmetic in another order.
 EXACT = {"pixels": 0.01, "hidden": 1e-3}
 # In closed loop a model may play another game, with other rewards: there they are only reported.
@@ -66,26 +72,34 @@ UNGATED: dict[Mode, set[str]] = {"grounded": set(), "free": {graph_player.UNGATE
 TELLS_ENDS = 90.0
 
 
-def tolerances(recipe: Recipe) -> dict[str, float]:
-    """Return the tolerance of each metric; UserError for an unknown metric."""
-    known = {*labels_of(recipe.world), *ONE_STEP}
+def tolerances(recipe: Recipe, sensors: Sequence[Observation] = ()) -> dict[str, float]:
+    """Return the tolerance of each metric; UserError for an unknown metric.
+
+    `sensors` are those that the model predicts and that are compared by themselves.
+    """
+    ours = {
+        key: SENSED / 100 * o.high if o.kind == "scan" and key.endswith(".error") else SENSED
+        for o in sensors
+        for key, (_, unit, _) in observed.labels([o]).items()
+        if unit == "%" or o.kind == "scan"
+    }
+    known = {*labels_of(recipe.world, sensors), *ONE_STEP}
     for name in recipe.export.tolerance:
         if name not in known:
             raise UserError(
                 f"recipe {recipe.world}/{recipe.family}: unknown key export.tolerance.{name}. "
                 f"Known keys: {', '.join(sorted(known))}"
             )
-    return TOLERANCE | recipe.export.tolerance
+    return TOLERANCE | ours | recipe.export.tolerance
 
 
 def lost(
     found: Mapping[str, float],
     wanted: Mapping[str, float],
     allowed: Mapping[str, float],
-    world: str,
+    labels: Mapping[str, Label],
 ) -> str:
     """Return which metric is worse than the reference by more than its tolerance, or ""."""
-    labels = labels_of(world)
     for name, most in allowed.items():
         if name in ONE_STEP or name not in wanted:
             continue
@@ -101,8 +115,8 @@ class Gate:
     """The standard for the variants of one model, on recorded starts, with one sampler.
 
     `closing`: twice as many short rollouts, each of a game that ends with its last step; None if no
-    such game was recorded. `rewards`: the values that the world's rewards take. `simulated`: the
-    world has a sim.
+    such game was recorded. `rewards`: the values that the world's rewards take. `sensors`: those
+    that are compared by themselves. `simulated`: the world has a sim.
     """
 
     told: Mapping[str, Any]
@@ -116,6 +130,7 @@ class Gate:
     ending: dict[Mode, Played] = field(default_factory=dict)  # PyTorch's play of `closing`
     rewards: Sequence[float] = ()
     simulated: bool = True
+    sensors: Sequence[Observation] = ()
     known: dict[int, dict[Mode, dict[str, float]]] = field(default_factory=dict)
 
     @classmethod
@@ -129,6 +144,7 @@ class Gate:
         closing: Scene | None,
         rewards: Sequence[float],
         simulated: bool,
+        sensors: Sequence[Observation],
     ) -> Gate:
         """Play scenes with a model in PyTorch, as the reference for variants of its `graph`."""
         told, macs = export.describe(model, graph), export.count_macs(onnx.load(graph))
@@ -140,7 +156,7 @@ class Gate:
             truth.after = mingled(truth.after, ends.after)
         return cls(
             told, model.evaluations, macs, scene, truth, allowed, world, closing, ending, rewards,
-            simulated,
+            simulated, sensors,
         )  # fmt: skip
 
     def scenes(self, rollouts: int) -> list[Scene]:
@@ -152,10 +168,10 @@ class Gate:
         """Return the number of games that end in so many rollouts."""
         return sum(int(scene.ends.sum()) for scene in self.scenes(rollouts))
 
-    def measure(self, scenes: list[Scene], played: list[Played]) -> dict[str, float]:
+    def measure(self, scenes: list[Scene], played: list[Played], mode: Mode) -> dict[str, float]:
         """Return the figures of a player's frames for `scenes`, against the sim."""
-        found = figures(scenes[0], played[0].frames, self.world)
-        return found | said(list(zip(scenes, played, strict=True)), self.rewards)
+        found = figures(scenes[0], played[0], self.world, self.sensors)
+        return found | said(list(zip(scenes, played, strict=True)), self.rewards, mode)
 
     def wanted(self, rollouts: int) -> dict[Mode, dict[str, float]]:
         """Return PyTorch's figures against the sim, by mode, over the first rollouts."""
@@ -164,7 +180,9 @@ class Gate:
             plays = [self.truth.played, self.ending][: len(scenes)]
             self.known[rollouts] = {
                 mode: self.measure(
-                    scenes, [p[mode].head(len(s.ends)) for p, s in zip(plays, scenes, strict=True)]
+                    scenes,
+                    [p[mode].head(len(s.ends)) for p, s in zip(plays, scenes, strict=True)],
+                    mode,
                 )
                 for mode in MODES
             }
@@ -225,12 +243,14 @@ class Verdict:
                     why = f"{found[name]:.3g} % of {part} are not PyTorch's after one step"
             if rollouts:
                 scenes, wanted = gate.scenes(rollouts), gate.wanted(rollouts)
-                plays = [play(runtime, self.graph, gate.told, scene) for scene in scenes]
+                sensed = list(gate.truth.played["free"].shown)
+                plays = [play(runtime, self.graph, gate.told, scene, sensed) for scene in scenes]
+                labels = labels_of(gate.world, gate.sensors)
                 for mode in MODES:
-                    mine = gate.measure(scenes, [played[mode] for played in plays])
+                    mine = gate.measure(scenes, [played[mode] for played in plays], mode)
                     found |= {f"{k} {mode}": mine[k] for k in gate.allowed if k in mine}
                     limits = {k: v for k, v in gate.allowed.items() if k not in UNGATED[mode]}
-                    worse = lost(mine, wanted[mode], limits, gate.world)
+                    worse = lost(mine, wanted[mode], limits, labels)
                     why = why or (worse and f"{mode} rollouts: {worse}")
         except UserError as error:
             found, why = {}, str(error)

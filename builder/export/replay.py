@@ -7,7 +7,7 @@ Two modes: `grounded`, every step from the sim's own frame (as in the page's ove
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from builder.export import runtimes
-from sims.detector import detector_of, joined
+from sims.detector import Label, detector_of, joined
+from training.data.components import Observation
+from training.evaluation import observed
 from training.evaluation.agreement import (
     HEAD_LABELS,
     PIXEL_LABELS,
@@ -26,7 +28,7 @@ from training.evaluation.agreement import (
 )
 from training.evaluation.heads import ENDED, Heads, nearest
 from training.evaluation.players import tensors
-from training.evaluation.starts import Scene
+from training.evaluation.starts import Scene, stacked
 from training.families.base import watch
 
 Array = NDArray[Any]
@@ -41,15 +43,20 @@ SENSED = 0.01  # of a sensor's range in the recorded states
 
 @dataclass(frozen=True)
 class Played:
-    """A model's play of a scene: frames uint8 [N, T, cams, H, W, 4], and its heads [N, T]."""
+    """A model's play of a scene: frames uint8 [N, T, cams, H, W, 4], and its heads [N, T].
+
+    `shown` [N, T, ...]: its predicted sensors by name, if it has no palette.
+    """
 
     frames: Array
     heads: Heads
+    shown: dict[str, Array] = field(default_factory=dict)
 
     def head(self, rollouts: int) -> Played:
         """Return the first rollouts."""
         heads = Heads(self.heads.rewards[:rollouts], self.heads.ends[:rollouts])
-        return Played(self.frames[:rollouts], heads)
+        shown = {name: value[:rollouts] for name, value in self.shown.items()}
+        return Played(self.frames[:rollouts], heads, shown)
 
 
 @dataclass
@@ -83,6 +90,7 @@ def reference(model: Any, scene: Scene, states: int) -> Reference:
     for m, mode in enumerate(MODES):
         state = watch(model, **past)
         made_frames, rewards, ends = [], [], []
+        sensed: list[dict[str, Array]] = []
         for t in range(steps):
             action = torch.from_numpy(scene.actions[:, t])
             chance = torch.from_numpy(scene.chances[:, t])
@@ -101,12 +109,19 @@ def reference(model: Any, scene: Scene, states: int) -> Reference:
                             held.setdefault(name, []).append(value[i : i + 1].numpy().copy())
             state = following
             made_frames.append(frame.numpy())
+            sensed.append({k: following[k].numpy() for k in _sensed(model)})
             rewards.append(heads["reward"].numpy())
             ends.append(heads["terminated"].numpy() > ENDED)
         told = Heads(np.stack(rewards, 1), np.stack(ends, 1))
-        played[mode] = Played(np.stack(made_frames, 1), told)
-    stacked = [{k: np.stack(v)[:states, None] for k, v in part.items()} for part in (kept, after)]
-    return Reference(played, stacked[0], stacked[1], model.palette_frames)
+        played[mode] = Played(np.stack(made_frames, 1), told, stacked(sensed))
+    first, then = ({k: np.stack(v)[:states, None] for k, v in p.items()} for p in (kept, after))
+    return Reference(played, first, then, model.palette_frames)
+
+
+def _sensed(model: Any) -> list[str]:
+    """Return the predicted sensors of a model without a palette, by the names of its states."""
+    blank = {} if model.palette_frames else model.blank()
+    return [k for k in model.observed if k != "frame" and k in blank and blank[k].numel()]
 
 
 def mingled(some: Mapping[str, Array], others: Mapping[str, Array]) -> dict[str, Array]:
@@ -121,9 +136,13 @@ def mingled(some: Mapping[str, Array], others: Mapping[str, Array]) -> dict[str,
 
 
 def play(
-    runtime: runtimes.Runtime, graph: Path, told: Mapping[str, Any], scene: Scene
+    runtime: runtimes.Runtime,
+    graph: Path,
+    told: Mapping[str, Any],
+    scene: Scene,
+    sensed: Sequence[str] = (),
 ) -> dict[Mode, Played]:
-    """Play a scene with a variant's graph in both modes."""
+    """Play a scene with a variant's graph in both modes; keep the `sensed` states too."""
     shown = scene.observed
     carried = {s["input"]: s["output"] for s in told["state"]}
     names = {entry["name"] for entry in told["inputs"]}
@@ -149,9 +168,11 @@ def play(
         carry = {k: v for k, v in carried.items() if mode == "free" or k in hidden}
         seen = {name: shown[name.removeprefix("state_")] for name in carried if name not in hidden}
         first = {k: v[:, 0, None] if mode == "free" else v[:, :, None] for k, v in seen.items()}
-        made = runtime.run(graph, steps | first, carry, ["frame", "reward", "terminated"]).outputs
+        keep = ["frame", "reward", "terminated", *(carried[f"state_{name}"] for name in sensed)]
+        made = runtime.run(graph, steps | first, carry, keep).outputs
         heads = Heads(made["reward"][:, :, 0], made["terminated"][:, :, 0] > ENDED)
-        out[mode] = Played(made["frame"][:, :, 0], heads)
+        told_sensors = {name: made[carried[f"state_{name}"]][:, :, 0] for name in sensed}
+        out[mode] = Played(made["frame"][:, :, 0], heads, told_sensors)
     return out
 
 
@@ -209,14 +230,19 @@ def one_step(
     }
 
 
-def figures(scene: Scene, frames: Array, world: str) -> dict[str, float]:
-    """Return each metric's mean over a scene's rollouts and steps, against the sim's frames."""
-    detector = detector_of(world)
-    found = pixel_figures(scene, frames)
+def figures(
+    scene: Scene, played: Played, world: str, sensors: Sequence[Observation] = ()
+) -> dict[str, float]:
+    """Return each metric's mean over a scene's rollouts and steps, against the sim.
+
+    The predicted `sensors` count in their own units (`training.evaluation.observed`).
+    """
+    detector, frames = detector_of(world), played.frames
+    found = pixel_figures(scene, frames) | observed.figures(sensors, scene.shown, played.shown)
     if detector:
         truth = detector.read(scene.frames[:, :, 0])
         found |= detector.compare(detector.read(frames[:, :, 0]), truth)
-    labels = labels_of(world)
+    labels = labels_of(world, sensors)
     return {
         name: float(np.nanmean(values)) * (100 if labels[name][1] == "%" else 1)
         for name, values in found.items()
@@ -224,13 +250,25 @@ def figures(scene: Scene, frames: Array, world: str) -> dict[str, float]:
     }
 
 
-def said(played: list[tuple[Scene, Played]], rewards: Sequence[float]) -> dict[str, float]:
-    """Return the predictions of ends and rewards over all of some scenes, against the sim."""
-    counts = joined([head_counts(one.heads, scene, rewards) for scene, one in played], 0)
+def said(
+    played: list[tuple[Scene, Played]], rewards: Sequence[float], mode: Mode
+) -> dict[str, float]:
+    """Return the predictions of ends and rewards over all of some scenes, against the sim.
+
+    Of a model that plays alone, only the first end that it tells counts: the page ends the game
+    there.
+    """
+
+    def told(heads: Heads) -> Heads:
+        first = heads.ends & (heads.ends.cumsum(1) == 1)
+        return Heads(heads.rewards, first) if mode == "free" else heads
+
+    counts = joined([head_counts(told(one.heads), scene, rewards) for scene, one in played], 0)
     return {name: value["mean"] for name, value in head_figures(counts).items() if value}
 
 
-def labels_of(world: str) -> dict[str, tuple[str, str, str]]:
-    """Return (label, unit, better) of every metric that a world has."""
+def labels_of(world: str, sensors: Sequence[Observation] = ()) -> dict[str, Label]:
+    """Return the label of every metric that a world has."""
     detector = detector_of(world)
-    return PIXEL_LABELS | HEAD_LABELS | (detector.labels if detector else {})
+    ours = PIXEL_LABELS | HEAD_LABELS | observed.labels(sensors)
+    return ours | (detector.labels if detector else {})

@@ -112,6 +112,17 @@ def test_every_observation_is_learned_better_than_if_nothing_changed(project: Pa
     }
 
 
+def test_its_sensors_are_compared_over_rollouts_in_every_runtime(project: Path) -> None:
+    told = json.loads((project / "weights/glow/latent/graphs/parity.json").read_text())
+    wanted = told["pytorch"]
+    for figures in (v["figures"] for v in told["variants"] if not v["failures"]):
+        for key in ("place.range", "heat.range"):
+            for mode in ("grounded", "free"):
+                exact = figures["onnxruntime"][f"{key} {mode}"]
+                assert exact == pytest.approx(wanted[mode][key], abs=1.0)
+                assert figures["wasm"][f"{key} {mode}"] > 0
+
+
 def test_it_plays_alone_by_its_own_pictures(page: Any) -> None:
     play(page)
     game(page, "g.setMode('neural')")

@@ -12,13 +12,15 @@ import pytest
 from builder.export import graphs as exported
 from builder.export import parity, quantize, runtimes
 from builder.export.graph_player import Graph, outside
-from builder.export.replay import MODES, figures, mingled
+from builder.export.replay import MODES, Played, figures, labels_of, mingled, said
 from builder.site import manifest
 from sims.breakout import Breakout
 from sims.errors import UserError
+from training.data.components import Observation
 from training.data.dataset import Dataset
 from training.evaluation import players
 from training.evaluation.evaluate import Sample
+from training.evaluation.heads import Heads
 from training.evaluation.players import play
 from training.evaluation.starts import make_scene, recorded
 from training.recipe import Recipe
@@ -157,7 +159,8 @@ def test_recorded_starts_are_the_recording(tiny_dataset: Path) -> None:
     actions = np.concatenate([scene.history_actions, scene.actions], 1)[0]
     assert any(np.array_equal(arrays.actions[t : t + 3 + steps], actions) for t in found)
     # The sim against itself is beyond reproach.
-    perfect = figures(scene, scene.frames, "breakout")
+    told = Heads(scene.rewards, scene.ends)
+    perfect = figures(scene, Played(scene.frames, told), "breakout")
     assert perfect["psnr"] == 60 and perfect["exact"] == 100 and perfect["ball_error"] == 0
 
 
@@ -230,6 +233,39 @@ def test_a_variant_must_lie_within_the_interval_of_fp32() -> None:
     more = [{"key": "reward_error", "label": "", "unit": "%", "better": "low"}]
     one = {"mean": 9.0, "low": 8.0, "high": 10.0}
     assert outside({"reward_error": {"mean": 90.0}}, {"reward_error": one}, more) == ""
+
+
+def test_the_first_end_counts_of_who_plays_alone(tiny_dataset: Path) -> None:
+    scene = recorded(Dataset.open(tiny_dataset).load("val"), 3, 40, 4, seed=0)
+    scene.ends[:], scene.ends[0, 30] = False, True
+    mine = np.zeros(scene.ends.shape, bool)
+    mine[0, 29:36] = mine[1, 10:20] = True  # right, and then again and again; wrong
+    played = [(scene, Played(scene.frames, Heads(scene.rewards, mine)))]
+    alone, beside = (said(played, [], mode) for mode in ("free", "grounded"))
+    assert (alone["end_recall"], beside["end_recall"]) == (100, 100)
+    assert alone["end_precision"] == 50
+    assert beside["end_precision"] < 10
+
+
+def test_a_predicted_sensor_must_stay_as_near_to_the_truth(tiny_recipe: Recipe) -> None:
+    sensors = [
+        Observation("speed", "vector", (1,), "m/s", 0.0, 25.0),
+        Observation("lidar", "scan", (8, 40), "m", 0.0, 60.0),
+    ]
+    allowed = parity.tolerances(tiny_recipe, sensors)
+    told = {k: v for k, v in allowed.items() if "." in k}
+    assert told == {"speed.range": 1.0, "lidar.error": pytest.approx(0.6), "lidar.hits": 1.0}
+    labels = labels_of("breakout", sensors)
+    wanted = {"speed.range": 2.0, "lidar.error": 1.0, "lidar.hits": 97.0}
+
+    def said(**changes: float) -> str:
+        found = wanted | {k.replace("_", "."): v for k, v in changes.items()}
+        return parity.lost(found, wanted, allowed, labels)
+
+    assert said(speed_range=2.9, lidar_error=1.5, lidar_hits=96.1) == ""
+    assert said(speed_range=3.1) == "speed: error, of its range 3.10 %, fp32 has 2.00"
+    assert said(lidar_error=1.7) == "lidar: error where it hits 1.70 m, fp32 has 1.00"
+    assert said(lidar_hits=95.9) == "lidar: hit or miss right 95.90 %, fp32 has 97.00"
 
 
 def test_a_variant_that_plays_worse_fails_the_gate(graphs: Path, tiny_recipe: Recipe) -> None:
