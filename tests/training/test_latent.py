@@ -120,6 +120,18 @@ def test_a_forecast_finds_what_is_linear() -> None:
     assert float(state["sensors"][:, 0].max()) == 1.0
 
 
+def test_it_knows_how_fast_its_numbers_change_once_it_saw_two() -> None:
+    model = small(large=(), large_step=(), second=20)
+    first = shown()
+    action, chance = torch.zeros(3, 2), torch.zeros(3, 1)
+    _, state, _ = model.step(model.initial(first), action, chance)
+    for moved, speed in ((0.05, 0.05), (0.6, 0.0), (0.0, 0.0)):  # a jump is no speed
+        now = first["sensors"] + moved
+        found = model.speeds(now, state["before"])
+        torch.testing.assert_close(found, torch.full((3, 2), speed / (model.tick * 0.5)))
+        assert not model.speeds(now, model.initial(first)["before"]).any()
+
+
 def test_the_loss_knows_a_blurred_picture() -> None:
     picture = torch.rand(2, 1, 32, 32)
     blurred = torch.nn.functional.avg_pool2d(picture, 5, 1, 2)

@@ -24,7 +24,10 @@ def config(recipe: Recipe, spec: dict[str, Any], arrays: Arrays) -> dict[str, An
     rows = arrays.windows(later)
     rows = np.sort(np.random.default_rng(0).choice(rows, min(LOOKED, len(rows)), replace=False))
     span = np.maximum(arrays.state_range[1] - arrays.state_range[0], 1e-6)
-    step = np.maximum(_change(arrays.state, rows, later), LEAST * span)
+    # The mean, not the mean square: that would be the one of a few jumps, as of the distance to the
+    # car ahead where one comes into sight.
+    change = np.abs(arrays.state[rows + later].astype(np.float64) - arrays.state[rows]).mean(0)
+    step = np.maximum(change, LEAST * span)
     given = arrays.rewards[arrays.rewards != 0]
     return {
         "second": later,
@@ -33,7 +36,7 @@ def config(recipe: Recipe, spec: dict[str, Any], arrays: Arrays) -> dict[str, An
         "sensor_step": tuple(float(v) for v in step),
         "large_step": tuple(
             max(
-                float(np.sqrt(np.mean(_change(arrays.sensors[o.name], rows, later) ** 2))),
+                _change(arrays.sensors[o.name], rows, later),
                 LEAST * (o.high - o.low),
             )
             for o in large
@@ -41,7 +44,7 @@ def config(recipe: Recipe, spec: dict[str, Any], arrays: Arrays) -> dict[str, An
     }
 
 
-def _change(values: Any, rows: Array, later: int) -> Array:
-    """Return the root mean square of the change of each value over `later` rows."""
+def _change(values: Any, rows: Array, later: int) -> float:
+    """Return the root mean square of the changes of all values over `later` rows."""
     change: Array = values[rows + later] - values[rows]
-    return np.asarray(np.sqrt(np.mean(change.astype(np.float64) ** 2, 0)))
+    return float(np.sqrt(np.mean(change.astype(np.float64) ** 2)))

@@ -24,7 +24,9 @@ if TYPE_CHECKING:  # Its keys are in the recipe, which counts by itself.
 SHARP = 0.1  # of a picture's loss is the absolute error, the rest the squared error in tenths
 ALIKE = 0.2  # weight of structural similarity
 APART = 3  # pixels between its windows
-NEAR = 0.1  # differences of numbers, in parts of a typical one, below which they are squared
+# Differences, in parts of a typical one, below which they are squared. A number often stays exactly
+# as it is; a ray of a scan seldom does.
+NEAR, NEAR_SCAN = 0.02, 0.1
 CHANGED = 8  # levels by which a pixel differs in a window, if anything happens there
 AROUND = 5  # pixels along one side of what counts as near it
 HITS = 0.2  # weight of whether a ray comes back
@@ -78,7 +80,7 @@ def loss(
         errors = _errors(model, state, told, true, window, t, plan, tally)
         total = total + errors * len(window["alive"]) / source.size
         if t + 1 < history:
-            state = {**true, "latent": state["latent"]}
+            state = state | true
     ahead = Carried(window, stop, {name: value.detach() for name, value in state.items()})
     over = stop >= last or not window["alive"][:, stop].any()
     return total / max(1, counted), tally.means(), None if over else ahead
@@ -130,7 +132,7 @@ def _errors(
         if kind == "scan":
             hit = (true[name] > 0).float()
             both = hit * (made[name] > 0)
-            off = apart(mine, real) * both
+            off = apart(mine, real, NEAR_SCAN) * both
             sensors = sensors + off.sum() / both.sum().clamp_min(1.0)
             back = F.binary_cross_entropy_with_logits(told[name], hit)
             sensors = sensors + HITS * back
@@ -143,6 +145,6 @@ def _errors(
     return frame + 0.3 * plan.sensor_weight * sensors + plan.head_weight * head
 
 
-def apart(mine: Tensor, real: Tensor) -> Tensor:
+def apart(mine: Tensor, real: Tensor, near: float = NEAR) -> Tensor:
     """Return the absolute difference, rounded near 0: what may jump is drawn where it likely is."""
-    return F.smooth_l1_loss(mine, real, reduction="none", beta=NEAR)
+    return F.smooth_l1_loss(mine, real, reduction="none", beta=near)

@@ -1,14 +1,15 @@
 """`latent`: one grid of cells holds all that is known; a gated transition moves it on.
 
 Every observation is encoded into cells of one grid, side by side: each camera's picture, and each
-sensor of two dimensions, such as a LiDAR's ranges. All other numbers (sensors, paths, the action,
-chance) are known to every cell, and so is a summary of all cells. Convolutions mix the cells with
-the carried memory, and a gate decides how much of it is replaced (as in a GRU; Cho et al., 2014,
-arXiv:1406.1078; on a grid, Shi et al., 2015, arXiv:1506.04214). Then each observation is decoded as
-a change of the last one: a model that knows nothing repeats what it saw. A picture is the last one,
-moved, plus what is new: each half cell of it is filtered with kernels of its own, one along its
-columns and one along its rows (Niklaus et al., 2017, arXiv:1708.01692), and what is new is drawn
-with the detail of the last picture (Ronneberger et al., 2015, arXiv:1505.04597).
+sensor of two dimensions, such as a LiDAR's ranges. All other numbers (sensors, paths, how fast they
+change, the action, chance) are known to every cell, and so is a summary of all cells. Convolutions
+mix the cells with the carried memory, and a gate decides how much of it is replaced (as in a GRU;
+Cho et al., 2014, arXiv:1406.1078; on a grid, Shi et al., 2015, arXiv:1506.04214). Then each
+observation is decoded as a change of the last one: a model that knows nothing repeats what it saw.
+A picture is the last one, moved, faded where it is wrong by now, plus what is new: each half cell
+of it is filtered with kernels of its own, one along its columns and one along its rows (Niklaus et
+al., 2017, arXiv:1708.01692), and what is new is drawn with the detail of the last picture
+(Ronneberger et al., 2015, arXiv:1505.04597).
 
 The model is deterministic. Where several futures are possible, it draws their mean.
 """
@@ -31,9 +32,11 @@ Large = tuple[str, str, tuple[int, ...], float, float]  # name, kind, shape, low
 REACH = 2  # pixels that a picture may move in a step, in each direction
 DRAWN = 0.25  # of a picture's range: the unit of what is drawn anew
 STILL = 4.0  # how sure, at first, that a pixel stays (log odds)
+GREY = 0.5  # what a pixel fades to
 RIDGE = 1e-5  # of the linear forecast
 USEFUL = 0.9  # a linear forecast that leaves more of a number's change is none
 WIDE = 16  # most cells of a range image along its columns
+FASTEST = 4.0  # typical changes in a step: a number that changes more has jumped, and has no speed
 TENTS = 16  # parts that the range of each number is told in
 HITS = 4.0  # how sure, at first, that a ray that came back comes back again (log odds)
 
@@ -64,7 +67,9 @@ class Model(WorldModel):
     """The world as cells of one grid; see the module's docstring.
 
     Inside, pictures are float 0..1 [B, cameras, 3, H, W]; sensors and large sensors are in their
-    own units. `latent` is the carried memory, [B, channels, rows, columns].
+    own units. Two parts of the state are carried: `latent`, the memory, [B, channels, rows,
+    columns], and `before`, the numbers of the step before and whether there was one, [B, numbers +
+    1].
     """
 
     palette_frames = False
@@ -92,7 +97,7 @@ class Model(WorldModel):
 
         self.numbers = len(c.sensor_low) + sum(math.prod(shape) for _, shape, *_ in self.paths)
         given = self.numbers + c.actions + c.chance
-        known = given + TENTS * self.numbers
+        known = given + self.numbers + TENTS * self.numbers
         self.mix = nn.Conv2d(2 * ch, ch, 1)
         self.told = nn.Sequential(
             nn.Linear(known + 2 * ch, 2 * ch), nn.ReLU(), nn.Linear(2 * ch, ch * c.blocks)
@@ -102,7 +107,7 @@ class Model(WorldModel):
 
         self.spread = nn.Conv2d(ch, 4 * d, 1)
         self.draw_near = nn.Conv2d(2 * d, d, 3, padding=1)
-        self.draw = nn.Conv2d(d, 3 * self.side**2, 1)
+        self.draw = nn.Conv2d(d, 4 * self.side**2, 1)
         self.move = nn.Conv2d(d, 2 * (2 * REACH + 1), 1)
         self.heads = nn.Sequential(
             nn.Linear(known + 2 * ch, 2 * ch), nn.ReLU(), nn.Linear(2 * ch, self.numbers + 2)
@@ -143,8 +148,11 @@ class Model(WorldModel):
 
     def initial(self, shown: State) -> State:
         """Return the state that starts a game: the first observations, and an empty memory."""
-        latent = torch.zeros(len(shown["frame"]), *self.latent_shape, device=shown["frame"].device)
-        return {**{name: shown[name] for name in self.observed}, "latent": latent}
+        b, where = len(shown["frame"]), shown["frame"].device
+        carried = {"latent": torch.zeros(b, *self.latent_shape, device=where)}
+        if self.numbers:
+            carried["before"] = torch.zeros(b, self.numbers + 1, device=where)
+        return {**{name: shown[name] for name in self.observed}, **carried}
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -192,6 +200,8 @@ class Model(WorldModel):
         values = torch.cat(numbers, 1)
         given = self.given(values, action, chance)
         known = torch.cat([given, self.tents(values)], 1)
+        if self.numbers:
+            known = torch.cat([known, self.speeds(values, seen["before"])], 1)
 
         x = self.mix(torch.cat([torch.cat(sides, 3) + self.place, seen["latent"]], 1))
         shifts = self.told(torch.cat([known, self.summary(x)], 1))[:, :, None, None]
@@ -206,9 +216,11 @@ class Model(WorldModel):
         drawn = drawn.permute(0, 3, 1, 2, 4).flatten(0, 1)
         wide = torch.relu(F.pixel_shuffle(self.spread(drawn), 2))
         wide = torch.relu(self.draw_near(torch.cat([wide, fine], 1)))
-        change = DRAWN * F.pixel_shuffle(self.draw(wide), self.side)
-        picture = self.moved(pictures, self.move(wide)) + change
-        frame = picture.clamp(0, 1).reshape(seen["frame"].shape)
+        new = F.pixel_shuffle(self.draw(wide), self.side)
+        moved = self.moved(pictures, self.move(wide))
+        # What is only moved keeps every error that it ever made.
+        faded = torch.sigmoid(new[:, 3:] - STILL) * (GREY - moved)
+        frame = (moved + faded + DRAWN * new[:, :3]).clamp(0, 1).reshape(seen["frame"].shape)
         after: State = {"frame": frame, "latent": latent}
         told: State = {}
         for name, kind, shape, low, high in self.scans:
@@ -220,6 +232,8 @@ class Model(WorldModel):
             made = self._ranged(value, hit, more, kind, low, high)
             after[name], told[name] = (part.reshape(seen[name].shape) for part in made)
         summary = self.summary(x)
+        if self.numbers:
+            after["before"] = torch.cat([values, torch.ones_like(values[:, :1])], 1)
         heads = self.heads(torch.cat([known, summary], 1))
         expected = F.linear(given, self.forecast[:, :-1], self.forecast[:, -1])
         values = values + (expected + self.tick * heads[:, 2:]) * self.unit
@@ -236,6 +250,11 @@ class Model(WorldModel):
     def given(self, values: Tensor, action: Tensor, chance: Tensor) -> Tensor:
         """Return all numbers that every cell knows, the sensors' in parts of their range."""
         return torch.cat([(values - self.low) / self.span, action, chance], 1)
+
+    def speeds(self, values: Tensor, before: Tensor) -> Tensor:
+        """Return how fast each number changes, in typical changes of a step; 0 where unknown."""
+        change = (values - before[:, :-1]) / (self.tick * self.unit)
+        return change * ((change.abs() < FASTEST) * before[:, -1:])
 
     def tents(self, values: Tensor) -> Tensor:
         """Tell each number in `TENTS` parts of its range: how near it is to each, at most 1.
