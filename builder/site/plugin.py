@@ -1,4 +1,4 @@
-"""The MkDocs plugin: `world` and `world-report` fences, the page's policy, no other hosts.
+"""The MkDocs plugin: fences for worlds, reports and galleries, the page's policy, no other hosts.
 
 `wmsite build` sets `current` to its results. Without it (plain `mkdocs serve`) a fence shows one
 line.
@@ -28,7 +28,7 @@ from mkdocs.utils import get_relative_url
 
 from builder.project import cache
 from builder.project.worlds import TEMPLATE
-from builder.site import embed, manifest, notices_page, signatures, site_files, tables
+from builder.site import embed, gallery, manifest, notices_page, signatures, site_files, tables
 from builder.site.notices import Notice
 from builder.terminal import Terminal
 from sims.errors import UserError
@@ -129,6 +129,7 @@ class WmsitePlugin(BasePlugin[Options]):  # type: ignore[no-untyped-call]
     """Turn fences into worlds and reports, and inject a Content-Security-Policy."""
 
     page: Page | None = None
+    files: Files | None = None
     source: str = ""
     fault: UserError | None = None
     translated = False  # Whether the search knows languages other than English.
@@ -142,6 +143,7 @@ class WmsitePlugin(BasePlugin[Options]):  # type: ignore[no-untyped-call]
             *options.get("custom_fences", []),
             {"name": "world", "class": "world", "format": self._world},
             {"name": "world-report", "class": "world-report", "format": self._report},
+            {"name": "world-gallery", "class": "world-gallery", "format": self._gallery},
         ]
         config.extra.setdefault("generator", False)
         if "mkdocstrings" in config.plugins:
@@ -199,7 +201,7 @@ class WmsitePlugin(BasePlugin[Options]):  # type: ignore[no-untyped-call]
         self, markdown: str, page: Page, config: MkDocsConfig, files: Files
     ) -> str:
         """Remember which page the next fences belong to."""
-        self.page, self.source, self.fault = page, markdown, None
+        self.page, self.files, self.source, self.fault = page, files, markdown, None
         return markdown
 
     def on_page_content(self, html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -280,6 +282,26 @@ class WmsitePlugin(BasePlugin[Options]):  # type: ignore[no-untyped-call]
                 raise self._wrong(f"section {options['section']!r}: what it shows holds a script")
             folded = html.escape(options["fold"]) if "fold" in options else None
             return tables.fold(folded, made) if folded else made
+        except UserError as error:
+            self.fault = self.fault or error
+            return ""
+
+    def _gallery(self, source: str, *_: Any, **__: Any) -> str:
+        """Format a `world-gallery` fence: for each world, its `page`, and what the card `says`."""
+        try:
+            if not current or not self.page or not self.files:
+                return '<p class="wm-absent">This gallery is made by <code>wmsite build</code>.</p>'
+            cards = []
+            for name, told in self._options(source, set(current.worlds), set()).items():
+                keys = {"page", "says"}
+                if not isinstance(told, dict) or set(told) != keys:
+                    raise self._wrong(f"world {name!r} needs `page: ...` and `says: ...`")
+                file = self.files.get_file_from_path(str(told["page"]))
+                if file is None:
+                    raise self._wrong(f"world {name!r}: there is no page {told['page']!r} in docs/")
+                url = file.url_relative_to(self.page.file)
+                cards.append(gallery.Card(self._shown(name), url, str(told["says"])))
+            return gallery.gallery(cards, _to_root(self.page.url))
         except UserError as error:
             self.fault = self.fault or error
             return ""
