@@ -41,8 +41,8 @@ test:
 	@# Packages of each kind are unpacked while others are, and checked.
 	@$(MAKE) --no-print-directory --jobs=3 checks browsers
 	@# Those that play in a browser come last: they need both cores.
-	$(SIDE_BY_SIDE)
-	$(BIN)/pytest tests/browser
+	$(SIDE_BY_SIDE) --durations=20
+	$(BIN)/pytest tests/browser --durations=20
 
 checks: $(VENV)/.test node_modules/.test
 	$(BIN)/ruff check
