@@ -89,6 +89,25 @@ def test_nothing_is_wider_than_a_phone_nor_too_small_to_read(
         assert small == [], path
 
 
+def test_every_button_of_a_touch_pad_is_on_the_screen(browser: Any, address: str) -> None:
+    """DoorKey has the most: six."""
+    outside = """() => [...document.querySelectorAll('.wm-touch')].filter((button) => {
+        const box = button.getBoundingClientRect();
+        return box.width < 32 || box.left < 0 || box.right > innerWidth;
+    }).map((button) => button.textContent)"""
+    for width, height in ((360, 740), (740, 360)):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=True, is_mobile=True
+        )
+        page = context.new_page()
+        page.goto(address + "worlds/doorkey/")
+        page.locator(".wm-play").click()
+        page.locator(".wm-touch").nth(5).wait_for()
+        assert page.locator(".wm-touch").count() == 6
+        assert page.evaluate(outside) == [], (width, height)
+        context.close()
+
+
 def test_a_long_page_has_its_contents_at_hand(page: Any, address: str) -> None:
     page.goto(address + "worlds/breakout/")
     listed = page.locator(".md-sidebar--primary .md-nav--secondary a")

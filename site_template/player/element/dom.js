@@ -57,7 +57,7 @@ export function download(name, blob) {
 }
 
 /** A figure of the sim as text. @param {number} value */
-export const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2));
+export const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2).replace(/^-(0\.00)$/, "$1"));
 
 /** @param {number} bytes */
 export const megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1);
