@@ -76,6 +76,6 @@ def test_sim_and_model_play_side_by_side(tmp_path: Path, monkeypatch: pytest.Mon
 def test_shipped_films_are_small() -> None:
     for folder in WEIGHTS.parents[1].glob("*/*"):
         files = list((folder / film.FOLDER).glob("film*.png"))
-        # Those of shaded pictures are too large, and not made.
-        assert len(files) == (0 if folder.parent.name == "driving" else 4), folder
+        # Those of shaded pictures are too large, and not made; without a sim there is no film.
+        assert len(files) == (0 if folder.parent.name in ("driving", "doorkey") else 4), folder
         assert sum(file.stat().st_size for file in files) < film.LARGEST
