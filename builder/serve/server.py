@@ -159,7 +159,7 @@ class _Handler(local.Handler):
         self._send(HTTPStatus.NOT_FOUND, data, ".html", "404.html")
 
     def _send(self, status: HTTPStatus, data: bytes, suffix: str, inner: str) -> None:
-        from builder.site.plugin import POLICY
+        from builder.site.policy import POLICY
 
         policy = POLICY.format(scripts="")
         if suffix == ".html":

@@ -6,7 +6,6 @@ line.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import html
 import re
@@ -27,15 +26,22 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
 from builder.project import cache
-from builder.project.worlds import TEMPLATE
-from builder.site import embed, gallery, manifest, notices_page, signatures, site_files, tables
+from builder.site import (
+    embed,
+    gallery,
+    manifest,
+    notices_page,
+    policy,
+    signatures,
+    site_files,
+    tables,
+)
 from builder.site.notices import Notice
 from builder.terminal import Terminal
 from sims.errors import UserError
 
 HASH = hashlib.sha256().digest_size
 MODES = ("sim", "overlay", "split", "neural", "difference")
-SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL)
 # Material loads these in cases that this site never has; our pages name no other host.
 FOREIGN = re.compile(rb"https://(?:unpkg\.com|api\.github\.com|gitlab\.com/api)/?")
 # Texts of the theme that say too little, or repeat too much, for people who cannot see the page.
@@ -44,12 +50,6 @@ NAMED = {
     'aria-label="Search"',
 }
 UNNAMED = (b'("nav",{class:"md-code__nav"}', b'("div",{class:"md-code__nav"}')
-# A worker from a blob runs sims, in a frame that has this policy and its own.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'{scripts}; worker-src 'self' blob:; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
-)
 
 
 @dataclass(frozen=True)
@@ -380,32 +380,7 @@ def finish(page: str, root: str) -> str:
     page = page.replace("</head>", "\n".join([*head, "</head>"]), 1)
     for found, named in NAMED.items():
         page = page.replace(found, named, 1)
-    hashes = inline_hashes(page) + ([sandbox_hash()] if "<wm-world" in page else [])
-    policy = POLICY.format(scripts="".join(f" '{h}'" for h in hashes))
-    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    return page.replace("<head>", f"<head>\n{meta}", 1)
-
-
-def inline_hashes(page: str) -> list[str]:
-    """Return "sha256-..." of every inline script that runs, each once, in order."""
-    found: dict[str, None] = {}
-    for script in SCRIPT.finditer(page):
-        attributes = script["attributes"]
-        if "src=" in attributes or "application/json" in attributes:
-            continue
-        found[_hash(script["body"])] = None
-    return list(found)
-
-
-def sandbox_hash() -> str:
-    """Return "sha256-..." of the script in the frame that sims run in."""
-    text = (TEMPLATE / "player" / "sim" / "sandbox.js").read_text(encoding="utf-8")
-    return _hash(text.split("const FRAME = `")[1].split("`;")[0])
-
-
-def _hash(script: str) -> str:
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
+    return policy.added(page)
 
 
 def _to_root(url: str) -> str:

@@ -87,7 +87,7 @@ def test_a_page_has_its_world_its_policy_and_nobody_else(starter_site: Path) -> 
     # Every inline script that runs is named by its hash, the sandbox's too; nothing else runs.
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
     assert policy and page.index(policy[0]) < page.index("<script")
-    from builder.site.plugin import inline_hashes, sandbox_hash
+    from builder.site.policy import inline_hashes, sandbox_hash
 
     named = re.findall(r"'(sha256-[^']+)'", policy[1])
     assert named == [*inline_hashes(page), sandbox_hash()]

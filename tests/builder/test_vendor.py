@@ -12,12 +12,12 @@ import pytest
 
 from builder import chromium
 from builder.project import cache, kept
-from builder.site import plugin, vendor
+from builder.site import policy, vendor
 from sims.errors import UserError
 
 STORE = vendor.ROOT / ".wmsite" / "vendor"
 SIMS = vendor.ROOT / "sims"
-POLICY = plugin.POLICY.format(scripts=f" '{plugin.sandbox_hash()}'")
+POLICY = policy.POLICY.format(scripts=f" '{policy.sandbox_hash()}'")
 
 MAIN = """
 import { startPython } from "./sim/python.js";
