@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from builder.export.export import export
@@ -18,6 +19,7 @@ from sims.contract import Array
 from sims.errors import UserError
 from training.data.dataset import Dataset
 from training.families.pixels.cells import Contents, cells_of, read, written
+from training.families.pixels.cuda_graph import Graph
 from training.families.pixels.loss import loss, source
 from training.families.pixels.model import BESIDE, KEEPS, PARTS, Config, Model
 from training.families.pixels.options import MORE_STAY
@@ -259,3 +261,58 @@ def test_its_graph_draws_the_same_frames(temperature: float, tmp_path: Path) -> 
             frame, state, _ = model.step(state, action, chance)
             assert np.array_equal(drawn, frame.numpy())
     assert not torch.equal(frame, first)
+
+
+@pytest.mark.slow
+def test_a_game_that_left_the_recording_does_not_count_until_another_begins(
+    tiny_recipe: Recipe, tiny_dataset: Path
+) -> None:
+    plan = dataclasses.replace(tiny_recipe.train, batch=4, unroll=3, dream_share=1.0, stream=200)
+    recipe = dataclasses.replace(tiny_recipe, family="pixels", model={"size": "small"}, train=plan)
+    dataset = Dataset.open(tiny_dataset)
+    arrays = dataset.load("train")
+    model = build(recipe, arrays, dataset.spec)
+    games = source(arrays, Breakout, recipe, 4, 0, model)
+    _, figures, carried = loss(model, games, None, plan, 0.0)
+    assert figures["frame_loss"] > 0 and not carried.state.lost.any()
+    # All of them have left it, and the next steps are told as if nobody had noticed.
+    told = games.next(3)
+    steps = [torch.from_numpy(value) for value in vars(told).values()]
+    given = torch.tensor(0.01), *steps
+    state = vars(carried.state) | {"lost": torch.ones(4).bool()}
+    _, sums, *_, lost = carried.played(*given, *state.values())
+    assert not told.fresh.any() and lost.all()
+    assert sums[2].tolist() == pytest.approx([0.0, 3.0], abs=1e-4)
+    _, sums, *_ = carried.played(*given, *vars(carried.state).values())
+    assert sums[2, 0] > 0 and sums[2, 1] == 12
+    # The next call knows of it: others begin.
+    assert games.next(1, np.ones(4, bool)).fresh.all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_cuda_graph_gives_the_loss_and_its_gradients() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(5, 3)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            out = self.layer(x)
+            return out.square().sum(), out
+
+    module = Twice().cuda()
+    graph = Graph(module, (torch.zeros(4, 5, device="cuda"),))
+    for _ in range(2):
+        x = torch.randn(4, 5, device="cuda")
+        mine, out = graph(x)
+        (2 * mine).backward()
+        found = [one.grad.clone() for one in module.parameters() if one.grad is not None]
+        module.zero_grad()
+        loss_of, expected = module(x)
+        (2 * loss_of).backward()
+        assert torch.allclose(mine, loss_of) and torch.allclose(out, expected)
+        for one, gradient in zip(module.parameters(), found, strict=True):
+            assert one.grad is not None and torch.allclose(one.grad, gradient)
+        module.zero_grad()
+        with torch.no_grad():
+            module.layer.weight.mul_(1.5)

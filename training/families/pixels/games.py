@@ -18,11 +18,11 @@ BEFORE = 16  # steps before an event at which a game may be joined, at most
 
 
 @dataclass
-class Step:
-    """One step of B games: contents of cells [B, cells] before and after it, and all else.
+class Steps:
+    """T steps of B games: contents of cells [T, B, cells] before and after each, and all else.
 
-    `fresh`, bool [B]: the game has just been joined, and nothing of it is remembered. `alone`, bool
-    [B]: the model may see its own last frame in place of `seen`.
+    `fresh`, bool [T, B]: the game has just been joined, and nothing of it is remembered. `alone`,
+    bool [T, B]: the model may see its own last frame in place of `seen`.
     """
 
     seen: Array
@@ -33,7 +33,7 @@ class Step:
     ends: Array
     fresh: Array
     alone: Array
-    known: Array  # float32 [B]: 1 where the game has been watched long enough to count
+    known: Array  # float32 [T, B]: 1 where the game has been watched long enough to count
 
 
 class Games:
@@ -70,16 +70,20 @@ class Games:
         self.fresh, self.own = np.ones(size, bool), np.zeros(size, bool)
         self.alone_steps = self.left = 0
 
-    def next(self, lost: Array | None) -> Step:
-        """Advance one step; `lost`, bool [B], are the games in which the model left the recording.
+    def next(self, steps: int, lost: Array | None = None) -> Steps:
+        """Advance some steps; first leave the games that are `lost`, bool [B].
 
-        Those are left, too: what the recording shows next is no target for them any more.
+        In those the model left the recording, so what it shows next is no target any more.
         """
-        a = self.arrays
         if lost is not None:
-            gone = lost & self.own & (self.age > self.history)
-            self.left += int(gone.sum())
-            self.fresh |= gone
+            self.left += int(lost.sum())
+            self.fresh |= lost
+        each = [vars(self._step()) for _ in range(steps)]
+        return Steps(**{name: np.stack([one[name] for one in each]) for name in each[0]})
+
+    def _step(self) -> Steps:
+        """Advance one step; without the axis of the steps."""
+        a = self.arrays
         longest = np.where(self.own, max(self.plan.stream, self.horizon), self.plan.stream)
         self.fresh |= self.age >= self.history + longest
         for slot in np.flatnonzero(self.fresh):
@@ -90,7 +94,7 @@ class Games:
         alone = self.own & (self.age >= self.history)
         alone &= self.age < self.history + self.horizon
         self.alone_steps += int(alone.sum())
-        step = Step(
+        step = Steps(
             seen=self.numbers[rows],
             after=self.numbers[rows + 1],
             action=a.actions[rows],
