@@ -1,4 +1,4 @@
-"""Who plays DoorKey while it is recorded, beside chance: who seeks the goal, and who strays."""
+"""Who plays DoorKey while it is recorded, beside chance: who seeks the goal, strays, or tinkers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ def stray(observation: Any, env: Any, random: np.random.Generator) -> int:
     if random.random() < 0.45:
         return plan(env.unwrapped)
     return int(random.choice(7, p=[0.2, 0.2, 0.3, 0.08, 0.08, 0.12, 0.02]))
+
+
+def tinker(observation: Any, env: Any, random: np.random.Generator) -> int:
+    """Do the same, and put the key down, pick it up, open and close the door on the way."""
+    world, dice = env.unwrapped, random.random()
+    if world.carrying is not None and dice < 0.2:
+        return DROP
+    return int(random.choice([LEFT, RIGHT, FORWARD, TOGGLE])) if dice > 0.85 else plan(world)
 
 
 def plan(world: Any) -> int:
