@@ -35,6 +35,7 @@ def in_cpython(file: Path, *arguments: object) -> str:
         ("sims.breakout", 64, 560, 40, 100_000),
         ("sims.driving", 8, 15, 5, 2_400),
         ("sims.pong", 64, 160, 40, 10_000),
+        ("sims.maze", 32, 80, 40, 2_500),
     ],
 )
 def test_many_steps_give_the_same_bytes_in_both_pythons(
