@@ -137,7 +137,8 @@ def make(
         terminal.say(playable(metrics, entry.name, entry.world.spec.rate))
     film.renew(entry, terminal)
     if entry.world.recorded:
-        starts.write(entry.weights, dataset(entry), entry.world.spec.to_json())
+        games = entry.world.played is not None
+        starts.write(entry.weights, dataset(entry), entry.world.spec.to_json(), begin=games)
     return True
 
 

@@ -62,11 +62,18 @@ class Moments:
 
 
 def choose(
-    arrays: Arrays, spec: Mapping[str, Any], history: int, count: int = MOMENTS, ahead: int = 0
+    arrays: Arrays,
+    spec: Mapping[str, Any],
+    history: int,
+    count: int = MOMENTS,
+    ahead: int = 0,
+    *,
+    begin: bool = False,
 ) -> Moments:
     """Return up to `count` moments of some episodes, evenly spread, each after `history` frames.
 
-    Up to `ahead` frames that follow each are part of it.
+    Up to `ahead` frames that follow each are part of it. `begin`: those frames are the first ones
+    of an episode, if there are such.
     """
     latest = round(LATEST * spec["rate"])
     wanted = (max(ahead, latest), latest, 1, 0)
@@ -76,6 +83,8 @@ def choose(
             f"world {spec['name']!r}: none of its held-out episodes has {history} frames, so that "
             "a page could start from it. Run: record longer episodes"
         )
+    if begin and len(firsts := np.intersect1d(found, arrays.episodes[:, 0])):
+        found = firsts
     count = min(count, len(found))
     firsts = found[np.linspace(0, len(found) - 1, count + 2).round().astype(int)[1:-1]]
     stops = arrays.episodes[np.searchsorted(arrays.episodes[:, 1], firsts, "right"), 1]
@@ -95,8 +104,11 @@ def choose(
     )
 
 
-def write(weights: Path, dataset: Path, spec: Mapping[str, Any]) -> None:
-    """Write a model's moments from the episodes of its dataset that it did not learn from."""
+def write(weights: Path, dataset: Path, spec: Mapping[str, Any], *, begin: bool = False) -> None:
+    """Write a model's moments from the episodes of its dataset that it did not learn from.
+
+    `begin`: at the beginning of episodes, because they are games.
+    """
     from training.data.dataset import Dataset
 
     told = cache.read_json(weights / "graphs" / "model.json") or {}
@@ -108,7 +120,7 @@ def write(weights: Path, dataset: Path, spec: Mapping[str, Any]) -> None:
     # What follows is shortened first: without moments, nothing can be played.
     sizes = [*((MOMENTS, most // part) for part in (1, 2, 4)), *((n, 0) for n in range(8, 0, -1))]
     for count, ahead in sizes:
-        data = choose(held, spec, told["history"], count, ahead).packed()
+        data = choose(held, spec, told["history"], count, ahead, begin=begin).packed()
         if len(data) <= LARGEST:
             break
     cache.write(weights / FILE, data)

@@ -92,6 +92,11 @@ def test_moments_are_held_out_frames_and_what_was_done(tiny_dataset: Path) -> No
     assert len({frame.tobytes() for frame in moments.frames[:, -1]}) > 1
     data = moments.packed()
     assert np.array_equal(starts.unpack(data, dataset.spec), moments.frames)
+    # Episodes that are games are shown from their beginning.
+    begun = starts.choose(held, dataset.spec, 4, 2, begin=True)
+    firsts = {held.rgba(np.array([row]))[..., :3].tobytes() for row in held.episodes[:, 0]}
+    assert all(frames[0].tobytes() in firsts for frames in begun.frames)
+    assert not all(frames[0].tobytes() in firsts for frames in moments.frames)
     # What follows a moment is recorded too, up to the end of its game.
     more = starts.choose(held, dataset.spec, 4, 5, 200)
     assert more.frames.shape[:2] == (5, 204) and more.lengths.max() <= 200
