@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bench.table import ROOT, Figure, median
 from builder.export import runtimes
-from builder.project.worlds import Project
-from builder.site import manifest
+from builder.project.worlds import Project, World
+from builder.site import manifest, starts
 from sims import canvas
 from sims.errors import UserError
 
@@ -69,12 +69,18 @@ def denoiser(path: Path) -> int:
     return sum(numpy_helper.to_array(w).size for w in weights)
 
 
-def first_frame(project: Project, world: str) -> NDArray[np.uint8]:
-    """Return a sim's first frame in the graphs' form, uint8 [1, cams, H, W, 4]."""
-    sim = project.world(world).load()(1)
-    frame = canvas.blank(sim.spec, 1)
-    sim.reset(np.zeros(1, np.int64))
-    sim.render(frame)
+def first_frame(world: World, weights: Path) -> NDArray[np.uint8]:
+    """Return a first frame in the graphs' form, uint8 [1, cams, H, W, 4].
+
+    It is the sim's, or that of the first recorded moment beside the weights.
+    """
+    if world.recorded:
+        frame = starts.unpack((weights / starts.FILE).read_bytes(), world.spec.to_json())[0, :1]
+    else:
+        sim = world.load()(1)
+        frame = canvas.blank(sim.spec, 1)
+        sim.reset(np.zeros(1, np.int64))
+        sim.render(frame)
     return np.concatenate([frame, np.full((*frame.shape[:-1], 1), 255, np.uint8)], -1)
 
 
@@ -114,7 +120,8 @@ def measure(weights: Path = ROOT / "weights") -> list[Figure]:
             for file in made:
                 told = json.loads(file.read_text())
                 name = f"{file.parts[-4]}/{file.parts[-3]}"
-                values, carry = feeds(told, first_frame(project, file.parts[-4]))
+                world = project.world(file.parts[-4])
+                values, carry = feeds(told, first_frame(world, file.parent.parent))
                 for variant in told["variants"]:
                     step = file.parent / variant["step"]["url"]
                     ran = browser.run(step, values, carry, [])
