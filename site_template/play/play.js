@@ -19,7 +19,9 @@ const [said, keys, pad] = ["said", "keys", "pad"].map((id) => part(id, HTMLEleme
 /** @type {Spec} */
 const spec = await (await fetch("/world.json")).json();
 const input = new Input(spec);
-let playing = false;
+let [playing, over] = [false, true];
+/** The step that is on, until it is shown. @type {Promise<boolean>} */
+let stepping = Promise.resolve(false);
 const picture = new Image();
 
 /** @param {string} verb @param {object} [told] @returns {Promise<Moment>} */
@@ -35,6 +37,7 @@ async function ask(verb, told = {}) {
 
 /** @param {Moment} moment */
 async function show(moment) {
+  over = moment.over;
   if (moment.frame) {
     picture.src = moment.frame;
     await picture.decode();
@@ -67,6 +70,11 @@ function stop() {
 
 async function tick() {
   if (!playing) return false;
+  stepping = step();
+  return stepping;
+}
+
+async function step() {
   try {
     const moment = await ask("step", { action: input.sample() });
     if (moment.over) stop();
@@ -85,6 +93,7 @@ begin.onclick = async () => {
   try {
     begin.hidden = true;
     said.textContent = "The environment starts …";
+    for (const name of ["steps", "earned"]) part(name, HTMLElement).textContent = "0";
     input.settle();
     playing = true;
     await show(await ask("begin"));
@@ -98,8 +107,12 @@ begin.onclick = async () => {
   }
 };
 end.onclick = async () => {
+  playing = false;
+  end.disabled = true;
+  // It may end the game itself; and its answer must not come after that to "end".
+  await stepping;
+  if (!over) await ask("end").then(show).catch(fail);
   stop();
-  await ask("end").then(show).catch(fail);
 };
 drop.onclick = () => ask("drop").then(show).catch(fail);
 

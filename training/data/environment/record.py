@@ -217,6 +217,8 @@ def _shard(what: Environment, seed: int, data: Data, folder: Path, shard: int) -
                 most = min(data.episode_steps, left)
                 most += left - most if left - most < LEAST else 0
                 again = games[behaviour].pop(0) if behaviour in games else None
+                if again:
+                    most = min(most, len(again.actions))
                 at = next(seeds, None)
                 if at is None:
                     raise UserError(
