@@ -159,7 +159,7 @@ def test_a_recorded_game_goes_on_beside_the_model(bricks: Any) -> None:
     assert "Recording" in page.inner_text(".wm-captions")
     page.keyboard.press("KeyP")
     until(page, "s.phase === 'paused'")
-    game(page, "await g.exclusively(async () => {})")  # The tick that was on is done.
+    game(page, "await g.turn")  # The tick that was on is done.
     # Left the recorded frame and its action; the model goes on from its own frames.
     same = """const { ahead } = g.sim.starts[g.state.seed], step = ahead[g.sim.followed - 1];
         return [g.simFrame.join() === step.frame().join(), g.action.join() === step.action.join(),
