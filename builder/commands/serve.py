@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from builder.serve.server import State, listen, version_of
 from builder.terminal import Terminal
 from sims.errors import UserError
 
-POLL = 500  # ms
+POLL = 250  # ms
+
+Changes = Iterator[set[tuple[Any, str]]]  # a kind and a path each
 
 
 def run(
@@ -42,6 +44,8 @@ def run(
     # Serve before a build that may take long.
     server = listen(options.out, base, state, host, port, edits.sources)
     following = Following(options, project.cache / "progress.json")
+    # An edit that comes while the first build runs must not be missed.
+    changes = _changes(project)
     try:
         # Training runs while the rest of the site is already visible.
         first = "later" if options.train == "auto" else options.train
@@ -58,7 +62,7 @@ def run(
         sys.stdout.flush()
         if behind and not error:
             following.start()
-        _watch(project, options, state, terminal, following)
+        _watch(project, options, state, terminal, following, changes)
     except KeyboardInterrupt:
         terminal.say("Ended.")
     finally:
@@ -168,13 +172,9 @@ class Following:
         return self.result
 
 
-def _watch(
-    project: Project, options: Options, state: State, terminal: Terminal, following: Following
-) -> None:
-    """Build after every change of the site's sources, until interrupted."""
+def _changes(project: Project) -> Changes:
+    """Watch the site's sources from now on: yield what has changed, or nothing after `POLL`."""
     import watchfiles
-
-    weights = project.root / "weights"
 
     def wanted(_: watchfiles.Change, path: str) -> bool:
         return not any(
@@ -182,28 +182,38 @@ def _watch(
             for part in Path(path).parts[len(project.root.parts) :]
         )
 
+    paths = [p for p in (*watched(project), project.root / "weights") if p.exists()]
+    changes = watchfiles.watch(
+        *paths, watch_filter=wanted, debounce=300, step=50, rust_timeout=POLL, yield_on_timeout=True
+    )
+    next(changes)  # It watches from its first step on.
+    return changes
+
+
+def _watch(
+    project: Project, options: Options, state: State, terminal: Terminal, following: Following,
+    changes: Changes,
+) -> None:  # fmt: skip
+    """Build after every change of the site's sources, until interrupted."""
+    config = project.root / "mkdocs.yml"
+    known = config.read_bytes()
     while True:
-        paths = [p for p in (*watched(project), weights) if p.exists()]
-        config = project.root / "mkdocs.yml"
-        known = config.read_bytes()
-        for changes in watchfiles.watch(
-            *paths, watch_filter=wanted, debounce=300, step=50, rust_timeout=POLL,
-            yield_on_timeout=True,
-        ):  # fmt: skip
-            state.tell(training=following.told())
-            if ended := following.ended():
-                _, error = ended
-                state.tell(version=version_of(options.out), error=error, training=None)
-                if not error and options.train != "never":
-                    terminal.say("The models are up to date.")
-            edited = [Path(path) for _, path in changes]
-            if following.running:  # The build itself writes there.
-                edited = [path for path in edited if not path.is_relative_to(weights)]
-            if edited:
-                _show(min(edited), len(edited), options, state, terminal, following)
-            sys.stdout.flush()
-            if config.is_file() and known != config.read_bytes():
-                break  # The edit may add other folders to watch.
+        state.tell(training=following.told())
+        if ended := following.ended():
+            _, error = ended
+            state.tell(version=version_of(options.out), error=error, training=None)
+            if not error and options.train != "never":
+                terminal.say("The models are up to date.")
+        edited = [Path(path) for _, path in next(changes)]
+        if following.running:  # The build itself writes there.
+            weights = project.root / "weights"
+            edited = [path for path in edited if not path.is_relative_to(weights)]
+        if edited and config.is_file() and known != config.read_bytes():
+            known = config.read_bytes()
+            changes = _changes(project)  # It may name other folders.
+        if edited:
+            _show(min(edited), len(edited), options, state, terminal, following)
+        sys.stdout.flush()
 
 
 def _show(

@@ -53,12 +53,14 @@ class Edits:
         known = self.sources()
         if not folder.is_dir():
             return
+        first = True  # An edit may have come before it watched.
         for changes in watchfiles.watch(
-            folder, debounce=MOST, step=STEP, rust_timeout=500, stop_event=self.ending
-        ):
-            if not any(path.endswith(".py") for _, path in changes):
+            folder, debounce=MOST, step=STEP, rust_timeout=500, stop_event=self.ending,
+            yield_on_timeout=True,
+        ):  # fmt: skip
+            if not first and not any(path.endswith(".py") for _, path in changes):
                 continue
-            now = self.sources()
+            first, now = False, self.sources()
             if now != known:
                 known = now
                 self.state.tell(edits=self.state.edits + 1)

@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from building import copy_of
 
+SILENCE = 240  # seconds without a change, in which a model is made
+
 
 class Served:
     """A running `wmsite serve` of a project, under /r/."""
@@ -109,9 +111,12 @@ def events(served: Served) -> Iterator[dict[str, Any]]:
     connection.request("GET", "/r/__wmsite/events")
     answer = connection.getresponse()
     assert answer.headers["Content-Type"] == "text/event-stream"
+    last = time.monotonic()
     while line := answer.readline():
+        assert time.monotonic() - last < SILENCE, "nothing has been told for so long"
         if line.startswith(b"data: "):
             yield json.loads(line[6:])
+            last = time.monotonic()
 
 
 def test_types_policy_and_caching(served: Served) -> None:
