@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.newcomer import built
 from bench.table import Figure
 
-ID, WORLD, FAMILY = "CartPole-v1", "cartpole", "latent"
+ID, WORLD, FAMILY = "CartPole-v1", "cartpole", "numbers"
 
 
 def measure() -> list[Figure]:

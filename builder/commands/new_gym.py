@@ -19,7 +19,9 @@ from training.environment_recipe import Gym
 from training.recipe import Data, DataRecipe
 
 STARTER = Path(__file__).parents[1] / "starter_gym"
-MINUTES = 6.0  # of training: with the recording, about ten on two cores
+# Minutes of training, by family: with the recording, about ten on two cores.
+MINUTES = {"latent": 6.0, "numbers": 5.0}
+VARIANTS = {"latent": ["fp32", "fp16", "int8"], "numbers": ["fp32", "fp16"]}  # int8 is too coarse
 RECORDED = 150.0  # seconds of recording, about, on this machine
 MOST, FEWEST = 60_000, 6_000  # steps
 LOST = 0.02  # share of the changes that may vanish before it is said
@@ -83,8 +85,14 @@ def plan(looked: dict[str, Any]) -> dict[str, Any]:
     patch = next((p for p in (8, 4, 2) if not any(side % p for side in sides)), 2)
     return {
         "steps": steps, "episode_steps": most, "horizon": horizon, "horizons": horizons,
-        "height": sides[0], "width": sides[1], "patch": patch, "minutes": MINUTES,
+        "height": sides[0], "width": sides[1], "patch": patch, "minutes": MINUTES[family(looked)],
     }  # fmt: skip
+
+
+def family(looked: dict[str, Any]) -> str:
+    """Return the family that suits: `numbers` where these decide the frames, or `latent`."""
+    measured = all(sensor["dtype"].startswith("float") for sensor in looked["spec"]["sensors"])
+    return "numbers" if looked["decided"] and measured else "latent"
 
 
 def recipe(asked: Asked, looked: dict[str, Any]) -> str:
@@ -92,7 +100,11 @@ def recipe(asked: Asked, looked: dict[str, Any]) -> str:
     spec, about, gym = looked["spec"], looked["about"], asked.gym
     numbers = plan(looked)
     values = {name: str(value) for name, value in numbers.items()}
+    training = (STARTER / f"{family(looked)}.toml").read_text(encoding="utf-8")
     values |= {
+        "family": family(looked),
+        "variants": json.dumps(VARIANTS[family(looked)]),
+        "training": Template(training).substitute(values),
         "world": asked.world,
         "title": spec["title"],
         "id": json.dumps(asked.id),
@@ -127,7 +139,7 @@ def _actions(spec: dict[str, Any], looked: dict[str, Any]) -> str:
 def page(asked: Asked, looked: dict[str, Any]) -> str:
     """Return the text of the world's page."""
     spec = looked["spec"]
-    values = {"world": asked.world, "title": spec["title"], "id": asked.id}
+    values = {"world": asked.world, "title": spec["title"], "family": family(looked)}
     return Template((STARTER / "index.md").read_text(encoding="utf-8")).substitute(values)
 
 
@@ -143,7 +155,7 @@ def write(asked: Asked, made: Path, terminal: Terminal) -> None:
     looked = played(asked, made).looked
     folder = made / "recipes" / asked.world
     folder.mkdir(parents=True)
-    (folder / "latent.toml").write_text(recipe(asked, looked), encoding="utf-8")
+    (folder / f"{family(looked)}.toml").write_text(recipe(asked, looked), encoding="utf-8")
     environment.find(made, ())[asked.world].keep(looked)
     warn(looked, terminal)
     (made / "docs").mkdir()

@@ -36,7 +36,7 @@ LIT = """() => {
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `wmsite new --gym` makes, with a short recording by chance and by a person."""
     root = tiny.project(tmp_path_factory.mktemp("person"))
-    recipe = root / "recipes" / "ball" / "latent.toml"
+    recipe = root / "recipes" / "ball" / "numbers.toml"
     told = re.sub(r"(?m)^steps = \d+$", "steps = 300", recipe.read_text(), count=1)
     recipe.write_text(told.replace("{ random = 1.0 }", f'{{ random = 0.2, "{FILE}" = 0.8 }}'))
     return root

@@ -45,10 +45,10 @@ def project(made: Path, tmp_path: Path) -> Path:
 
 
 def entry(root: Path) -> entries.Entry:
-    return entries.Entry(Project.open(root).world("ball"), "latent")
+    return entries.Entry(Project.open(root).world("ball"), "numbers")
 
 
-def edit(root: Path, change: Callable[[str], str], file: str = "recipes/ball/latent.toml") -> None:
+def edit(root: Path, change: Callable[[str], str], file: str = "recipes/ball/numbers.toml") -> None:
     before = (root / file).read_text()
     (root / file).write_text(after := change(before))
     assert after != before
@@ -64,7 +64,7 @@ def test_new_writes_a_recipe_and_a_page_of_an_environment(
         patched.setattr("training.data.environment.process.looked", None)
         world = Project.open(made).world("ball")
         assert world.spec.name == "ball"
-    assert world.played and world.sim is None and world.families == ["latent"]
+    assert world.played and world.sim is None and world.families == ["numbers"]
     spec = world.spec
     assert [(c.height, c.width) for c in spec.cameras] == [(72, 96)] and spec.rate == 10
     assert [a.increase for a in spec.axes] == [("ArrowRight",), ("ArrowUp",)]
@@ -76,11 +76,17 @@ def test_discrete_actions_are_written_with_their_keys() -> None:
     looked = {
         "spec": {"title": "Ball", "rate": 10, "cameras": [{"height": 60, "width": 80}],
                  "actions": [{"name": "go", "keys": ["Space"], "touch": "●", "gamepad": ["south"]}],
-                 "axes": []},
+                 "axes": [], "sensors": [{"name": "far", "dtype": "float32"}]},
         "about": {"frame": [90, 120], "repeats": False, "values": [3]},
-        "lengths": [30], "pace": 100.0,
+        "lengths": [30], "pace": 100.0, "decided": True,
     }  # fmt: skip
     text = new_gym.recipe(new_gym.Asked("a/Ball-v0"), looked)
+    assert 'family = "numbers"' in text and 'variants = ["fp32", "fp16"]' in text
+    # Numbers of kinds of things are no places; and numbers that leave something out don't decide.
+    kinds = [{"name": "facing", "dtype": "int32"}]
+    for other in (looked | {"decided": False}, looked | {"spec": looked["spec"] | {"sensors": kinds}}):
+        assert new_gym.family(other) == "latent"
+        assert 'family = "latent"' in new_gym.recipe(new_gym.Asked("a/Ball-v0"), other)
     assert 'go = { value = 3, keys = ["Space"], touch = "●", gamepad = ["south"] }' in text
     assert "patch = 4" in text and "size = [60, 80]" in text and 'world = "ball"' in text
 
@@ -144,7 +150,7 @@ def test_a_site_is_built_where_the_environment_is_not(
 def test_the_page_names_the_environment_and_its_licence(project: Path) -> None:
     from builder.site import report
 
-    shown = types.SimpleNamespace(weights={"latent": committed(project).weights})
+    shown = types.SimpleNamespace(weights={"numbers": committed(project).weights})
     text = report.environment(shown, "")  # type: ignore[arg-type]
     for what in ("tiny/Ball-v0", "Licence", "not told", "Gymnasium 1.", "120 × 90 pixels"):
         assert what in text
@@ -174,7 +180,7 @@ def test_a_recipe_with_a_fault_is_refused_in_one_line(
 
 def test_two_recipes_of_a_world_agree_on_the_environment(project: Path) -> None:
     folder = project / "recipes/ball"
-    text = (folder / "latent.toml").read_text().replace('"latent"', '"denoiser"')
+    text = (folder / "numbers.toml").read_text().replace('"numbers"', '"denoiser"')
     (folder / "denoiser.toml").write_text(text.replace("skip = 1", "skip = 3"))
     with pytest.raises(UserError, match=r"its \[gym\] is another than that of denoiser.toml"):
         entry(project).suit()

@@ -25,6 +25,7 @@ from training.data import verify  # noqa: E402
 from training.data.dataset import Dataset  # noqa: E402
 from training.data.environment import bindings, controls, coverage, probe, process, record, sheet  # noqa: E402
 from training.data.environment.controls import Hints  # noqa: E402
+from training.data.environment.decided import Decided  # noqa: E402
 from training.data.environment.opened import Opened  # noqa: E402
 from training.environment_recipe import Bound, Gym  # noqa: E402
 from training.progress import Progress  # noqa: E402
@@ -349,3 +350,33 @@ def test_cartpole_is_recorded(tmp_path: Path) -> None:
     folder = record.record(what, DataRecipe("pole", 1, data), tmp_path, "pole")
     arrays = Dataset.open(folder).load("train", rgb=True)
     assert arrays.dones.any() and arrays.frames.shape[1:] == (1, 64, 96, 3)
+
+
+@pytest.mark.parametrize(("hidden", "all_decided"), [(False, True), (True, False)])
+def test_whether_the_numbers_decide_the_frames(hidden: bool, all_decided: bool) -> None:
+    random, decided = np.random.default_rng(0), Decided()
+    for game in range(8):
+        place, colour = random.uniform(0, 8), int(random.integers(0, 200)) if hidden else 0
+        for _ in range(40):
+            place = float(np.clip(place + random.uniform(-1, 1), 0, 15))
+            frame = np.full((4, 16, 3), colour, np.uint8)
+            frame[:, round(place)] = 255
+            decided.see({"place": np.array(place), "shape": np.zeros(2)}, frame, game)
+    assert decided.all is all_decided
+
+
+def test_too_few_moments_that_are_near_say_nothing() -> None:
+    decided = Decided()
+    assert not decided.all
+    for step in range(50):
+        decided.see({"at": np.array(float(step))}, np.zeros((2, 2, 3), np.uint8), 0)
+    assert not decided.all
+    assert not _seen_without_numbers().all
+
+
+def _seen_without_numbers() -> Decided:
+    decided = Decided()
+    for game in range(4):
+        for _ in range(9):
+            decided.see({}, np.zeros((2, 2, 3), np.uint8), game)
+    return decided

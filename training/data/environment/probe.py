@@ -16,6 +16,7 @@ from sims.contract import Camera, Spec
 from sims.errors import UserError
 from training.data.environment import space_json
 from training.data.environment.controls import Held
+from training.data.environment.decided import Decided
 from training.data.environment.observations import Broken
 from training.data.environment.opened import Opened
 from training.data.environment.policies import RANDOM
@@ -23,6 +24,7 @@ from training.data.environment.sheet import Sheet
 from training.environment_recipe import Gym
 
 STEPS = 400  # that are looked at, for ranges and lengths of games
+LONGEST = 100  # of these in a game: several games are compared
 SECONDS = 8.0
 REPEATED = 40  # steps that are played twice
 # The chance of an environment is not known. This number of each step is no part of the game; a
@@ -37,8 +39,9 @@ class Looked:
     """What was found: all plain values, except the spec.
 
     about: what is said of it (id, package, version, licence, frame, repeats; what it observes and
-    takes; `values`, its numbers of discrete actions). lengths: of random games. pace: steps a
-    second, with frames. lost: the share of changes that the scaled frames do not show (`Sheet`).
+    takes; `values`, its numbers of discrete actions). lengths: of random games, cut at `LONGEST`.
+    pace: steps a second, with frames. lost: the share of changes that the scaled frames do not show
+    (`Sheet`). decided: whether its numbers decide its frames (`Decided`).
     """
 
     spec: Spec
@@ -47,6 +50,7 @@ class Looked:
     pace: float
     left_out: list[str]
     lost: float
+    decided: bool
 
 
 def look(
@@ -82,17 +86,21 @@ def _look(opened: Opened, name: str, behaviours: tuple[str, ...], sheet: Sheet) 
     low = {name: values.copy() for name, values in seen.sensors.items()}
     high = {name: values.copy() for name, values in seen.sensors.items()}
     sheet.see(opened.frames.last, seen.frame, True)
+    decided = Decided()
+    decided.see(seen.sensors, seen.frame, seed)
     began = time.monotonic()
     while steps < STEPS and (steps < REPEATED or time.monotonic() - began < SECONDS):
         seen, _, terminated, truncated = opened.step(held.act())
         steps, length = steps + 1, length + 1
         sheet.see(opened.frames.last, seen.frame, False)
-        if terminated or truncated:
+        decided.see(seen.sensors, seen.frame, seed)
+        if terminated or truncated or length == LONGEST:
             lengths.append(length)
             length, seed = 0, seed + 1
             held = Held(opened.controls, rate, random)
             seen = opened.reset(seed)
             sheet.see(opened.frames.last, seen.frame, True)
+            decided.see(seen.sensors, seen.frame, seed)
         for sensor, values in seen.sensors.items():
             np.minimum(low[sensor], values, out=low[sensor])
             np.maximum(high[sensor], values, out=high[sensor])
@@ -112,7 +120,7 @@ def _look(opened: Opened, name: str, behaviours: tuple[str, ...], sheet: Sheet) 
     )
     about = _about(opened) | {"repeats": _played(opened, rate) == _played(opened, rate)}
     return Looked(spec, about, lengths, pace,
-                  opened.vectors.left_out, sheet.lost)  # fmt: skip
+                  opened.vectors.left_out, sheet.lost, decided.all)  # fmt: skip
 
 
 def _played(opened: Opened, rate: float) -> str:

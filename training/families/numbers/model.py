@@ -1,0 +1,167 @@
+"""`numbers`: what a world's numbers are next follows from them, and so does what it looks like.
+
+For worlds whose numbers say all that decides the next step: places, angles and how fast they
+change, such as most environments observe. The next numbers are the last ones, plus a change that is
+partly linear in them and partly learned by three layers. Whatever follows from where a number is,
+such as that a game ends beyond a bound, sees its range in parts as well.
+
+The picture is drawn from the next numbers alone: a grid of coarse cells, halved until its cells are
+pixels (Watters et al., 2019, arXiv:1901.07017, draw a thing anywhere on a grid that knows its
+places). Beside each pixel's colour stands how surely the numbers decide it. What they don't decide
+stays as it was: a landscape that differs from game to game. So no error of a picture leads to the
+next one where the numbers decide, and a picture is as sharp after a thousand steps as after one.
+
+The model is deterministic and remembers nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.families.base import State, WorldConfig, WorldModel
+
+TENTS = 16  # parts that the range of each number is told in
+FEWEST = 12  # channels of the finest cells, at least
+RIDGE = 1e-5  # of the linear part
+
+
+@dataclass(frozen=True)
+class Config(WorldConfig):
+    """Sizes of one `numbers` model; in the checkpoint and in the ONNX metadata.
+
+    `sensor_step` is how much each number changes in a step, in its unit, on average.
+    """
+
+    sensor_high: tuple[float, ...] = ()
+    sensor_whole: tuple[bool, ...] = ()
+    sensor_step: tuple[float, ...] = ()
+    reward_unit: float = 1.0  # the mean size of rewards that are not 0
+    patch: int = 8
+    channels: int = 48
+    wide: int = 128
+    history: int = 1
+
+
+class Model(WorldModel):
+    """A world as its numbers; see the module's docstring. Nothing but observations is carried."""
+
+    palette_frames = False
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = c = config
+        self.numbers = n = len(c.sensor_low)
+        given = n + c.actions + c.chance
+        self.change = _layers(given + TENTS * n, c.wide, n)
+        self.outcome = _layers(given + (TENTS + 1) * n, c.wide, 2)
+        self.grid = c.channels, c.height // c.patch, c.width // c.patch
+        self.cells = _layers((TENTS + 1) * n, c.wide, self.grid[0] * self.grid[1] * self.grid[2])
+        mixes, halves, channels, size = [], [], c.channels, c.patch
+        while size > 1:
+            size //= 2
+            finer = max(FEWEST, channels // 2) if size > 1 else 4 * c.cameras
+            mixes.append(nn.Conv2d(channels, channels, 3, padding=1))
+            halves.append(nn.Conv2d(channels, 4 * finer, 1))
+            channels = finer
+        self.mixes, self.halves = nn.ModuleList(mixes), nn.ModuleList(halves)
+        # At first, the prediction is no change.
+        nn.init.zeros_(self.change[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.change[-1].bias)  # type: ignore[arg-type]
+        low, high = torch.tensor(c.sensor_low), torch.tensor(c.sensor_high)
+        self.register_buffer("low", low)
+        self.register_buffer("span", (high - low).clamp_min(1e-6))
+        self.register_buffer("unit", torch.tensor(c.sensor_step))
+        self.register_buffer("whole", torch.tensor(c.sensor_whole, dtype=torch.float32))
+        self.register_buffer("linear", torch.zeros(n, given + 1))
+
+    low: Tensor
+    span: Tensor
+    unit: Tensor
+    whole: Tensor  # 1 for numbers that are whole
+    linear: Tensor  # of each number's change, in its unit: parts of all numbers, action and chance
+
+    def initial(self, shown: State) -> State:
+        """Return the state that starts a game: the first observations."""
+        return {name: shown[name] for name in self.observed}
+
+    def step(
+        self, state: State, action: Tensor, chance: Tensor
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        """Advance one tick: (frame uint8, next state, {"reward", "terminated"} float32 [B])."""
+        values, told = self.advance(state["sensors"], action, chance)
+        before = state["frame"][..., :3].movedim(-1, -3).float() / 255
+        picture = self.over(*self.drawn(values), before).movedim(-3, -1) * 255 + 0.5
+        opaque = torch.full_like(picture[..., :1], 255)
+        frame = torch.cat([picture, opaque], -1).to(torch.uint8)
+        out = {
+            "reward": told["reward"] * self.config.reward_unit,
+            "terminated": torch.sigmoid(told["ends"]),
+        }
+        return frame, {"frame": frame, "sensors": values}, out
+
+    def advance(self, values: Tensor, action: Tensor, chance: Tensor) -> tuple[Tensor, State]:
+        """Return the next numbers [B, N]; and "reward", in its unit, and "ends", log odds, [B]."""
+        given = torch.cat([self.parts(values), action, chance], 1)
+        change = F.linear(given, self.linear[:, :-1], self.linear[:, -1])
+        change = change + self.change(torch.cat([given, self.tents(values)], 1))
+        after = values + change * self.unit
+        # However long it plays alone, no number leaves the range that was recorded.
+        after = torch.minimum(torch.maximum(after, self.low), self.low + self.span)
+        # Gradients pass through the rounding.
+        after = after + self.whole * (after.round() - after).detach()
+        outcome = self.outcome(torch.cat([given, self.seen(after.detach())], 1))
+        return after, {"reward": outcome[:, 0], "ends": outcome[:, 1]}
+
+    def drawn(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw pictures 0..1 [B, cameras, 3, H, W] from numbers; and how sure each pixel is."""
+        b, c = len(values), self.config
+        x = self.cells(self.seen(values)).reshape(b, *self.grid)
+        for mix, half in zip(self.mixes, self.halves, strict=True):
+            x = x + torch.relu(mix(x))
+            x = F.pixel_shuffle(half(x), 2)
+        x = x.reshape(b, c.cameras, 4, c.height, c.width)
+        return (x[:, :, :3] + 0.5).clamp(0, 1), torch.sigmoid(x[:, :, 3:])
+
+    def over(self, picture: Tensor, sure: Tensor, before: Tensor) -> Tensor:
+        """Return what is seen: the picture, and where it is not sure, what was there before."""
+        return before + sure * (picture - before)
+
+    def parts(self, values: Tensor) -> Tensor:
+        """Return numbers in parts of their range, -1..1."""
+        return 2 * (values - self.low) / self.span - 1
+
+    def tents(self, values: Tensor) -> Tensor:
+        """Tell each number in `TENTS` parts of its range: how near it is to each, at most 1."""
+        at = (values - self.low) / self.span * (TENTS - 1)
+        places = torch.arange(TENTS, dtype=at.dtype, device=at.device)
+        return torch.relu(1 - (at[:, :, None] - places).abs()).flatten(1)
+
+    def seen(self, values: Tensor) -> Tensor:
+        """Return numbers as what follows from them gets them."""
+        return torch.cat([self.parts(values), self.tents(values)], 1)
+
+    def kernels(self) -> list[nn.Parameter]:
+        """Return the weights that Muon trains: those of hidden layers. It makes numbers precise."""
+        dense = (layer for part in (self.change, self.outcome, self.cells) for layer in part[:-1])
+        return super().kernels() + [m.weight for m in dense if isinstance(m, nn.Linear)]
+
+    def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
+        """Fit the linear part by least squares; see `WorldModel.fit`."""
+        given = torch.cat([self.parts(sensors), action, chance], 1).double()
+        given = torch.cat([given, torch.ones_like(given[:, :1])], 1)
+        change = ((after - sensors) / self.unit).double()
+        inner = given.T @ given + RIDGE * len(given) * torch.eye(given.shape[1]).to(given)
+        self.linear.copy_(torch.linalg.solve(inner, given.T @ change).T)
+        return super().fit(sensors, action, chance, after)
+
+
+def _layers(given: int, wide: int, out: int) -> nn.Sequential:
+    """Return three layers, with SiLU between them."""
+    return nn.Sequential(
+        nn.Linear(given, wide), nn.SiLU(), nn.Linear(wide, wide), nn.SiLU(), nn.Linear(wide, out)
+    )
