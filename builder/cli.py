@@ -217,6 +217,41 @@ def evaluate(project: Path, /, world: str, **options: Any) -> None:
 
 
 @cli.command()
+@click.argument("world")
+@family
+@click.option(
+    "--only", metavar="NAME[=STRENGTHS]", multiple=True,
+    help='These attacks alone, such as "pixels" or "pixels=1,5"; nothing is stored.',
+)  # fmt: skip
+@click.option("--games", default=32, show_default=True, type=click.IntRange(1, 4096))
+@click.option(
+    "--steps", "length", default=300, show_default=True, type=click.IntRange(1, 100_000),
+    help="Of each game.",
+)  # fmt: skip
+@click.option(
+    "--search", "searched", default=3, show_default=True, type=click.IntRange(0, 1000),
+    help="Games of the sim in which actions are searched that break the model.",
+)  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 10**6))
+@wait
+@click.pass_obj
+def attack(project: Path, /, world: str, **options: Any) -> None:
+    """Disturb the models of WORLD while they play alone, and search games that break them.
+
+    \b
+    wmsite attack breakout              all attacks; the page shows what they found
+    wmsite attack breakout --only pixels=1,5
+
+    What breaks a game: a rule, where the world has a detector, or else a frame that is like no
+    recorded one. Of the games that the search finds, what is not needed is taken out. A run that
+    was killed goes on. Needs the `train` extra.
+    """
+    from builder.commands import attack as verb
+
+    verb.run(project, world, Terminal(), **options)
+
+
+@cli.command()
 @site_dir
 @base_path
 @click.option("--boot/--no-boot", default=True, help="Boot every world in a headless browser.")

@@ -89,6 +89,9 @@ export interface Replay {
   scenario: string;
   actions: number[][];
   end: string;
+  /** The family of the model beside it, if the link names one, and the mode in which it plays. */
+  model?: string;
+  mode?: Mode;
 }
 
 /** One game of a recording: seed, scenario and steps are enough to make every frame again. */

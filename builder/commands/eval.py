@@ -63,26 +63,12 @@ def run(
 
 def _measure(entry: Entry, terminal: Terminal, checking: bool) -> list[Compared] | None:
     """Measure one model; return how its figures compare with the committed ones, if `checking`."""
-    if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
-        what = "its weights are damaged" if entry.trained else "it has no weights to measure"
-        raise UserError(f"model {entry.name}: {what}. Run: wmsite train {entry.world.name}")
-    if entry.made.get("sim") != entry.keys["sim"]:
-        raise UserError(
-            f"model {entry.name}: its weights are not of what {entry.world.file} tells. "
-            f"Run: wmsite train {entry.world.name}"
-        )
+    refuse(entry, steps.NEEDED)
     before = weights.metrics(entry.weights) if checking else {}
     if checking and not before:
         raise UserError(
             f"model {entry.name}: no metrics.json to compare with. Run: wmsite eval "
             f"{entry.world.name}"
-        )
-    missing = [m for m in steps.NEEDED if importlib.util.find_spec(m) is None]
-    if missing:
-        raise UserError(
-            f"model {entry.name}: {missing[0]} is needed to evaluate and is not installed. "
-            f"Run: {extras.install('train')}",
-            exit_code=3,
         )
     if not checking:
         weights.refuse(entry.weights)
@@ -97,6 +83,24 @@ def _measure(entry: Entry, terminal: Terminal, checking: bool) -> list[Compared]
         weights.publish(work, entry.weights)
     shutil.rmtree(work, ignore_errors=True)
     return regressions.compare(before, metrics) if checking else None
+
+
+def refuse(entry: Entry, needed: Sequence[str]) -> None:
+    """Raise UserError for a model that can't be played: its weights, or a module that is needed."""
+    if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
+        what = "its weights are damaged" if entry.trained else "it has no weights to measure"
+        raise UserError(f"model {entry.name}: {what}. Run: wmsite train {entry.world.name}")
+    if entry.made.get("sim") != entry.keys["sim"]:
+        raise UserError(
+            f"model {entry.name}: its weights are not of what {entry.world.file} tells. "
+            f"Run: wmsite train {entry.world.name}"
+        )
+    if missing := [m for m in needed if importlib.util.find_spec(m) is None]:
+        raise UserError(
+            f"model {entry.name}: {missing[0]} is needed to measure it and is not installed. "
+            f"Run: {extras.install('train')}",
+            exit_code=3,
+        )
 
 
 def table(metrics: dict[str, Any]) -> str:

@@ -14,7 +14,8 @@ from sims.errors import UserError
 from training import contained
 
 WEIGHTS = "weights.safetensors"
-PRODUCTS = (WEIGHTS, "provenance.json", "curve.json", "metrics.json")
+ATTACKS = "attacks.json"
+PRODUCTS = (WEIGHTS, "provenance.json", "curve.json", "metrics.json", ATTACKS)
 FOLDERS = ("figures", "graphs")
 GRAPHS = (".onnx",)
 FIGURES = (".png", ".bin")  # kinds of files that a page may show; other kinds could run there

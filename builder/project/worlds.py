@@ -21,7 +21,7 @@ from builder.project.recorded import Recorded
 from sims.contract import Spec
 from sims.errors import UserError
 from sims.source import UNREADABLE, fault, parse
-from training import families
+from training import attacks, families
 from training.evaluation import measures
 
 PACKAGES = Path(__file__).parents[2]
@@ -261,6 +261,7 @@ class Project:
         """Make `import sims.<world>` find this project's worlds first; so with what it may add."""
         families.bring(self.root / "families")
         measures.bring(self.root / "measures")
+        attacks.bring(self.root / "attacks")
         mine, package = str(self.root / "sims"), str(SIMS)
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)

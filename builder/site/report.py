@@ -9,7 +9,13 @@ from typing import Any
 
 from builder.project import cache
 from builder.project.weights import FIGURES
-from builder.site import manifest, model_sections, recording_sections, spec_sections
+from builder.site import (
+    attack_sections,
+    manifest,
+    model_sections,
+    recording_sections,
+    spec_sections,
+)
 from builder.site.charts import Box, Line, chart, diagram, number
 from builder.site.plugin import Shown
 from builder.site.tables import fold, table
@@ -231,6 +237,7 @@ SECTIONS: dict[str, Callable[[manifest.Model, Path, str], str]] = {
     "events": model_sections.events,
     "autonomy": model_sections.autonomy,
     "measures": model_sections.measures,
+    "attacks": attack_sections.attacks,
     "variants": model_sections.variants,
     "architecture": architecture,
     "data": data,

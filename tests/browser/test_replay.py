@@ -7,10 +7,18 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drive import Open, frames, game, notice, share, text, until
 
-PLAYER = Path(__file__).parents[2] / "site_template" / "player"
+from builder.export import graph_player, runtimes
+from builder.project import game_link
+from builder.project.worlds import Project
+from sims.breakout import Breakout
+from training.attacks.search import Opening
+
+ROOT = Path(__file__).parents[2]
+PLAYER = ROOT / "site_template" / "player"
 REFUSED = "Replay refused: this replay link is not whole: "
 
 
@@ -64,6 +72,45 @@ def test_a_damaged_link_is_refused_at_load_and_the_world_plays(open_page: Open) 
     page.click(".wm-play")
     until(page, "s.phase === 'playing' && s.seed === 1 && s.tick > 3 && s.modelFrames > 3")
     assert "Replay refused: this replay link is not whole" in notice(page)
+
+
+def test_a_link_that_names_a_model_plays_it_alone_from_the_first_frame(open_page: Open) -> None:
+    """As `wmsite attack` makes them: the page shows what the graph drew when it was found."""
+    folder = ROOT / "weights" / "breakout" / "denoiser"
+    told = json.loads((folder / "graphs" / "model.json").read_text())
+    player = graph_player.Graph(runtimes.Native(), folder / "graphs" / "step.int8.onnx", told)
+    opening = Opening.of(Breakout, 5, "fresh", told["history"], 50)
+    player.watch(opening.scene)
+    actions = np.eye(3, dtype=np.float32)[np.random.default_rng(2).integers(0, 3, 50)]
+    for action, chance in zip(actions, opening.chances, strict=True):
+        frame = player.step(action[None], chance[None])
+    whole = np.concatenate([opening.scene.history_actions[0], actions])
+    sim = Project.open(ROOT).world("breakout").hash
+    link = game_link.fragment(Breakout, sim, 5, "fresh", whole, "denoiser", "neural")
+
+    page = open_page(f"#{link}")
+    page.click(".wm-play")
+    for again in (False, True):
+        if (
+            again
+        ):  # Another model plays, in another mode; the link of a page's own list is followed.
+            page.select_option("label:has(> span:text-is('Model')) select", "object_laws")
+            game(page, "await g.modelLoading; g.setMode('overlay'); g.resume()")
+            until(page, "s.shown === 'overlay'")
+            page.evaluate("(hash) => { location.hash = hash; }", "")
+            page.evaluate("(hash) => { location.hash = hash; }", link)
+        done = until(page, f"s.replay === 'matches' && s.tick === {len(whole)}")
+        assert (done["shown"], done["seed"]) == ("neural", 5)
+        assert game(page, "return g.model.model.family") == "denoiser"
+        shown = np.array(frames(page)[1]).reshape(64, 64, 4)
+        assert (shown == frame[0, 0]).all(-1).mean() > 0.99
+        page.click("[data-opens=settings]")
+
+    for part, why in (("mode=neural", "mode=dizzy"), ("model=denoiser", "model=none")):
+        page.evaluate("(hash) => { location.hash = hash; }", link.replace(part, why))
+        page.wait_for_selector(".wm-notice [data-do=dismiss]")
+        assert "Replay refused" in notice(page)
+        game(page, "g.say(null)")
 
 
 READ = """

@@ -12,7 +12,7 @@ import { load } from "../game/manifest.js";
 import { MODES, modesOf } from "../game/modes.js";
 import { runSource } from "../game/recover.js";
 import { runtimeFor } from "../game/runtime.js";
-import { replayedWorld } from "../replay/link.js";
+import { modelOf, replayedWorld } from "../replay/link.js";
 import { playLink } from "../replay/play-link.js";
 import { onSight } from "./browser-features.js";
 import { h } from "./dom.js";
@@ -46,7 +46,7 @@ export class WorldElement extends HTMLElement {
     const ui = (this.ui = new PlayerUI(this, poster, title));
     const game = (this.game = new Game(runtimeFor(new URL(this.getAttribute("src") ?? "wm/site.json", document.baseURI).href), {
       world,
-      family: this.getAttribute("model"),
+      family: (this.linked() && modelOf(location.hash)) || this.getAttribute("model"),
       mode: MODES.find((mode) => mode === this.getAttribute("mode")) ?? null,
       recorded: this.hasAttribute("recorded"),
       choice: {

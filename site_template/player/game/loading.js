@@ -75,6 +75,8 @@ async function loadSim(game, sim, world) {
   });
   if (game.closed) return sim.close();
   present(game, world, first);
+  // A model that is to be watched plays from the game's beginning.
+  if (game.replaying?.replay.model) await game.modelLoading;
   game.resume();
   checkOpening(game);
 }

@@ -1,4 +1,7 @@
-// A game as a link: its sim's hash, seed, scenario, run-length-encoded actions and end state.
+// A game as a link: its sim's hash, seed, scenario, run-length-encoded actions and end state. A link that
+// `wmsite attack` made also names a model, and the mode in which to watch it.
+
+import { MODES } from "../game/modes.js";
 
 /** @import {Replay, Spec} from "../../types" */
 
@@ -106,8 +109,21 @@ export function toFragment(replay, spec) {
   }).toString();
 }
 
+/** Return the family of the model that a fragment names, or null. @param {string} fragment */
+export const modelOf = (fragment) => new URLSearchParams(fragment.replace(/^#/, "")).get("model");
+
 /** Return the world of a fragment's replay, or null if it is no replay. @param {string} fragment */
 export const replayedWorld = (fragment) => new URLSearchParams(fragment.replace(/^#/, "")).get("replay");
+
+/** The model and the mode that a fragment names, if it does. @param {string} fragment @returns {Pick<Replay, "model" | "mode">} */
+export function watched(fragment) {
+  const found = new URLSearchParams(fragment.replace(/^#/, ""));
+  const model = modelOf(fragment) ?? undefined;
+  const mode = found.get("mode") ?? undefined;
+  const known = MODES.find((one) => one === mode);
+  if (mode !== undefined && !known) throw broken("mode");
+  return { model, mode: known };
+}
 
 /**
  * Read the result of `toFragment`; throw a ReplayError if it is damaged.
@@ -131,6 +147,7 @@ export function fromFragment(fragment, spec) {
     scenario,
     actions: readRuns(field("actions", /^[\w-]+$/), spec),
     end: field("end", /^[0-9a-f]{16}$/),
+    ...watched(fragment),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { recover } from "../game/recover.js";
 import { WorkerGone } from "../game/rpc.js";
-import { joinModel } from "../model/join.js";
+import { choose, joinModel } from "../model/join.js";
 import { fromFragment, replayedWorld, ReplayError, toFragment } from "./link.js";
 
 /** @import {Replay, World} from "../../types" */
@@ -24,6 +24,8 @@ function linked(game) {
         `this replay was made with another version of the sim (${replay.sim.slice(0, 8)}; ` +
           `here it is ${sim.hash.slice(0, 8)}), so it would not be the same game`,
       );
+    if (replay.model && !game.world?.models.some((m) => m.family === replay.model))
+      throw new ReplayError(`it is of a model that this world does not have: "${replay.model}"`);
     return replay;
   } catch (error) {
     if (!(error instanceof ReplayError)) throw error;
@@ -36,6 +38,7 @@ function linked(game) {
 export function opening(game) {
   const replay = linked(game);
   if (!replay) return { seed: 1, scenario: /** @type {World} */ (game.world).spec.scenarios[0] };
+  game.mode = replay.mode ?? game.mode;
   game.replaying = { replay, at: 0 };
   game.replayState = "playing";
   return replay;
@@ -59,6 +62,9 @@ export async function playLink(game, fragment) {
   // If the link is refused, the current game goes on.
   if (!replay) return;
   game.loop?.stop();
+  const { model } = replay;
+  if (model && model !== (game.options.family ?? game.world?.models[0].family)) await choose(game, { family: model });
+  if (replay.mode && game.mode !== replay.mode) game.setMode(replay.mode);
   await game.restart(replay.seed, replay.scenario);
   Object.assign(game, { replaying: { replay, at: 0 }, replayState: "playing", notice: null });
   game.resume();

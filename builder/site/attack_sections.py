@@ -1,0 +1,76 @@
+"""Write what `wmsite attack` found as a section of the world's page: figures, and games to play."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+from builder.project import cache
+from builder.project import weights as kept
+from builder.site import manifest
+from builder.site.tables import figure, fold, table
+
+ABSENT = '<p class="wm-absent">{what}</p>'
+
+
+def attacks(model: manifest.Model, weights: Path, home: str) -> str:
+    """Show how many games break at each strength of each attack, and games that break the model."""
+    told = cache.read_json(weights / kept.ATTACKS, dict[str, Any])
+    if not told or told["weights"] != _weights(weights):
+        return ABSENT.format(
+            what="Not attacked yet. Run: <code>wmsite attack WORLD</code>, then build again"
+        )
+    rows = [["no attack", "", *_figures(told["none"])]]
+    rows += [
+        [html.escape(one["title"]), f"{tried['strength']:g} {one['unit']}", *_figures(tried)]
+        for one in told["attacks"]
+        for tried in one["tries"]
+    ]
+    head = ["attack", "strength", "broken games, %", "steps until then, median"]
+    says = "".join(
+        f"<li><strong>{html.escape(one['title'])}.</strong> {html.escape(one['says'])}</li>"
+        for one in told["attacks"]
+    )
+    played = (
+        f"<p>{told['games']} games of {told['steps']} steps, played alone until they are over. "
+        f"{html.escape(told['by'])} Below each figure its 95 % interval.</p>"
+    )
+    return (
+        table(head, rows)
+        + played
+        + fold("What each attack does", f"<ul>{says}</ul>")
+        + (_cases(told))
+    )
+
+
+def _figures(tried: dict[str, Any]) -> list[str]:
+    return [figure(tried["broken"], "%"), figure(tried["step"])]
+
+
+def _cases(told: dict[str, Any]) -> str:
+    """List the games that break the model, each as a link that the page plays."""
+    if not told.get("searched"):
+        return ""
+    steps = told["steps"]
+    if not told["cases"]:
+        return (
+            f"<p>In {told['searched']} games, {told['generations']} generations of a search found "
+            f"no actions that break the model within {steps} steps.</p>"
+        )
+    items = "".join(
+        f'<li><a href="#{html.escape(case["link"])}">Watch it break at step {case["step"]}</a>: '
+        f"{html.escape(told['causes'][case['cause']])}</li>"
+        for case in told["cases"]
+    )
+    return (
+        f"<p>A search for actions broke the model in {told['found']} of {told['searched']} games. "
+        "What is not needed was taken out, and each breaks the graph that this page plays:</p>"
+        f"<ol>{items}</ol>"
+    )
+
+
+def _weights(weights: Path) -> str | None:
+    found = cache.read_json(weights / "provenance.json", dict[str, Any]) or {}
+    files = found.get("files")
+    return files.get(kept.WEIGHTS) if isinstance(files, dict) else None

@@ -1,0 +1,207 @@
+"""Attacks on a model that plays alone: what they disturb, who judges, and the search for games."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sims.breakout import Breakout
+from sims.breakout.detector import DETECTOR
+from sims.driving import Driving
+from sims.errors import UserError
+from training import attacks
+from training.attacks import campaign
+from training.attacks.contract import Attack
+from training.attacks.judges import Rules, judge_of
+from training.attacks.search import Opening, decoded, least, neutral, search, taken
+from training.attacks.victim import play
+from training.evaluation.measures.contract import Subject
+from training.evaluation.players import Player, Real
+from training.evaluation.starts import Scene
+from training.recipe import Recipe
+from training.trainer.checkpoints import load_model
+
+WEIGHTS = Path(__file__).parents[2] / "weights" / "breakout" / "object_laws"
+
+
+@pytest.fixture(scope="module")
+def subject(tiny_recipe: Recipe) -> Subject:
+    return Subject(load_model(WEIGHTS), tiny_recipe, Breakout, None, lambda player: player)
+
+
+def one(subject: Subject, games: int = 6, steps: int = 30) -> campaign.Campaign:
+    return campaign.Campaign(subject, Breakout.spec, games, steps, 0)
+
+
+def test_each_attack_breaks_more_the_stronger_it_is(subject: Subject) -> None:
+    assert attacks.names() == ["actions", "memory", "patch", "pixels"]
+    fight = one(subject)
+    assert fight.attacked(campaign.UNTOUCHED, 0.0)["broken"]["mean"] == 0
+    for name in ("memory", "patch", "pixels"):
+        attack = attacks.attack(name)
+        weak, strong = (fight.attacked(attack, s) for s in (attack.strengths[0] / 10, attack.most))
+        assert strong["broken"]["mean"] > 80 and strong["step"]["mean"] < 30, name
+        assert weak["broken"]["mean"] < strong["broken"]["mean"], name
+        assert sum(strong["causes"].values()) == round(6 * strong["broken"]["mean"] / 100)
+    # Any actions are fair: the model was trained on them.
+    actions = attacks.attack("actions")
+    assert fight.attacked(actions, 100)["broken"]["mean"] < 50
+
+
+def test_attacked_actions_stay_in_the_valid_range() -> None:
+    act = attacks.attack("actions").act
+    assert act
+    random = np.random.default_rng(0)
+    given = np.tile(np.eye(3, dtype=np.float32)[1], (400, 1))
+    some = act(given, Breakout.spec, 30, random)
+    assert (some.sum(1) == 1).all() and 0.1 < (some[:, 1] == 0).mean() < 0.3
+    axes = Driving.spec.axes
+    rest = np.tile(np.array([axis.neutral for axis in axes], np.float32), (400, 1))
+    pushed = act(rest, Driving.spec, 50, random)
+    low, high = (np.array([getattr(axis, end) for axis in axes]) for end in ("low", "high"))
+    assert (pushed >= low).all() and (pushed <= high).all() and (pushed == high).any()
+
+
+def test_an_unfinished_campaign_goes_on_where_it_was(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fight, kept, played = one(subject, 3, 6), campaign.Kept(tmp_path / "kept"), []
+    attacked = fight.attacked
+
+    def dies(attack: Attack, strength: float, tell: Any) -> Any:
+        played.append((attack.title, strength))
+        if len(played) == 3:
+            raise KeyboardInterrupt
+        return attacked(attack, strength, tell)
+
+    monkeypatch.setattr(fight, "attacked", dies)
+    chosen = {"pixels": (1.0, 5.0), "patch": (8.0,)}
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run(fight, chosen, 0, 2, kept)
+    assert len(played) == 3
+    told, cases = campaign.run(fight, chosen, 0, 2, kept)
+    # Each is played once, but the one that was cut.
+    assert len(played) == 5 and len(set(played)) == 4 and cases == []
+    strengths = [[tried["strength"] for tried in attack["tries"]] for attack in told["attacks"]]
+    assert strengths == [[1.0, 5.0], [8.0]]
+    json.dumps(told, allow_nan=False)
+
+
+class Crumbling:
+    """The sim, whose frame loses all but its walls once the paddle has moved right for 5 steps."""
+
+    def __init__(self) -> None:
+        self.real = Real(Breakout)
+        self.heads = None
+        self.shown: dict[str, Any] = {}
+
+    def watch(self, scene: Scene, rows: Any = None) -> None:
+        self.real.watch(scene, rows)
+        self.moved = np.zeros(len(scene.history), int)
+
+    def step(self, actions: Any, chances: Any) -> Any:
+        frame = self.real.step(actions, chances).copy()
+        self.moved += actions[:, 2] > 0
+        frame[self.moved >= 5, :, 40:] = 0
+        return frame
+
+
+def test_the_search_finds_actions_that_break_and_takes_out_the_others(subject: Subject) -> None:
+    opening = Opening.of(Breakout, 3, "fresh", 1, 60)
+    judge = Rules(DETECTOR, Breakout.spec)
+    player: Player = Crumbling()  # type: ignore[assignment]
+    done: list[int] = []
+    case = search(player, judge, opening, 3, 0, lambda: done.append(1))
+    assert case and len(done) == 3
+    assert case.seed == 3 and case.step == len(case.actions) < 60
+    assert case.actions[:, 2].sum() == 5 and case.actions[-1, 2] == 1
+    # The sim breaks none of its own rules.
+    assert search(Real(Breakout), judge, opening, 1, 0) is None
+
+
+def test_an_opening_is_the_sims_own_game() -> None:
+    opening = Opening.of(Breakout, 11, "fresh", 4, 20)
+    sim = Breakout(1)
+    sim.reset(np.array([11]))
+    still = neutral(Breakout.spec)[None]
+    for _ in range(3):
+        sim.step(taken(still, Breakout.spec), sim.draw())
+    for chance in opening.chances:
+        assert np.array_equal(sim.draw()[0], chance)
+        sim.step(taken(still, Breakout.spec), sim.draw())
+    judge = Rules(DETECTOR, Breakout.spec)
+    broken, off = opening.played(Real(Breakout), judge, np.repeat(still[None], 20, 1))
+    assert broken.step.tolist() == [0] and off.tolist() == [0]
+
+
+def test_what_is_not_needed_is_taken_out() -> None:
+    still = np.array([1.0, 0.0], np.float32)
+    actions = np.tile(np.array([0.0, 1.0], np.float32), (37, 1))
+
+    def breaks(some: Any) -> Any:
+        return (some[:, 9, 1] > 0) & (some[:, 30, 1] > 0)
+
+    found = least(actions, still, breaks)
+    assert breaks(found[None])[0] and found[:, 1].sum() <= 6
+    # Either of two parts will do, but not neither.
+    found = least(actions, still, lambda some: (some[:, 3, 1] > 0) | (some[:, 33, 1] > 0))
+    assert found[3, 1] + found[33, 1] == 1 and found[:, 1].sum() <= 3
+
+
+def test_genes_are_actions_that_a_link_can_hold() -> None:
+    genes = np.random.default_rng(0).normal(0, 1, (5, 10 * 3))
+    held = decoded(genes, Breakout.spec, 55)
+    assert held.shape == (5, 55, 3) and (held.sum(-1) == 1).all()
+    axes = Driving.spec.axes
+    rows = decoded(np.full((1, len(axes)), 9.0), Driving.spec, 4)
+    assert np.allclose(rows[0, 0], [axis.high for axis in axes])
+
+
+def test_a_world_that_nobody_can_judge_is_refused(
+    subject: Subject, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.attacks.judges.detector_of", lambda world: None)
+    monkeypatch.setattr("training.evaluation.measures.whole.RECORDED", 2000)
+    judge = judge_of(subject, Breakout.spec)
+    assert judge.causes.keys() == {"shape", "amount", "still"}
+    scene = subject.scene(1, 1, 3)
+    judge.begin(scene)
+    given, black = np.zeros((3, 3), np.float32), np.zeros_like(scene.history[:, -1])
+    assert judge.judge(given, black).any(1).all()
+    monkeypatch.setattr("training.attacks.judges.whole.learned", lambda subject: _blank())
+    with pytest.raises(UserError, match=r"nothing says when .* Run: write sims/breakout/detector"):
+        judge_of(subject, Breakout.spec)
+
+
+def _blank() -> Any:
+    from training.evaluation.measures.whole import Recorded
+
+    return Recorded()
+
+
+def test_a_game_that_is_over_breaks_no_more() -> None:
+    class Over:
+        by, causes = "", {"late": "late"}
+
+        def begin(self, scene: Scene) -> None:
+            self.at = 0
+
+        def judge(self, given: Any, after: Any) -> Any:
+            self.at += 1
+            return np.array([[self.at == 3], [self.at == 5]])
+
+        def over(self, heads: Any) -> Any:
+            return np.array([self.at == 4, self.at == 4])
+
+    opening = Opening.of(Breakout, 1, "fresh", 1, 9)
+    scene = opening.scene.pick(np.zeros(2, np.int64))
+    rest = np.tile(neutral(Breakout.spec), (2, 1))
+    chances = np.zeros((2, len(Breakout.spec.chance)), np.float32)
+    found = play(Real(Breakout), scene, Over(), lambda t, frames: (rest, chances), 9)
+    assert (found.step.tolist(), found.cause.tolist()) == ([3, 0], [0, -1])
+    assert torch.is_grad_enabled()

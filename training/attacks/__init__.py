@@ -1,0 +1,34 @@
+"""Attacks on a model that plays alone; one file each, found by convention.
+
+An attack is a module here, or in the `attacks/` folder of a project: `ATTACK` is a
+`contract.Attack`. `wmsite attack` tries each at several strengths, and tells how soon games break.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # The builder reads names without torch.
+    from training.attacks.contract import Attack
+
+OURS = Path(__file__).parent
+OTHERS = {"__init__", "campaign", "contract", "judges", "search", "victim"}
+
+
+def bring(folder: Path) -> None:
+    """Find the attacks of a project's folder before ours, and none of another project."""
+    __path__[:] = [str(folder), str(OURS)]
+
+
+def names() -> list[str]:
+    """Return the names of all attacks, sorted."""
+    found = {file.stem for folder in __path__ for file in Path(folder).glob("*.py")}
+    return sorted(found - OTHERS)
+
+
+def attack(name: str) -> Attack:
+    """Import an attack."""
+    found: Attack = import_module(f"{__name__}.{name}").ATTACK
+    return found
