@@ -24,8 +24,13 @@ from sims.errors import UserError
 
 ROUNDS, STEPS, WARM = 6, 60, 5
 # In ms; others have 6.
-MOST = {"driving/latent": 15.0, "pong/pixels": 2.5, "doorkey/pixels": 10.0, "maze/pixels": 2.5,
-        "cartpole/numbers": 10.0}
+MOST = {
+    "driving/latent": 15.0,
+    "pong/pixels": 2.5,
+    "doorkey/pixels": 10.0,
+    "maze/pixels": 2.5,
+    "cartpole/numbers": 10.0,
+}
 # The published design (issue 2): a pixel denoiser with four evaluations for each frame.
 SIZE, PLANES, WIDTH, BLOCKS, DILATIONS, EVALUATIONS = 64, 19, 96, 14, (1, 2, 4, 8), 4
 

@@ -30,7 +30,7 @@ def fragment(
     for action in taken:
         played.step(np.asarray(action)[None], played.draw())
     if spec.actions:
-        rows = [(int(action),) for action in taken]
+        rows: list[tuple[int, ...]] = [(int(action),) for action in taken]
     else:
         low, high = (np.array([getattr(a, end) for a in spec.axes]) for end in ("low", "high"))
         steps = np.round((actions - low) / (high - low) * AXIS_STEPS).astype(int)

@@ -1,4 +1,4 @@
-"""Who plays CartPole while it is recorded, beside chance: two who balance, and one like a person."""
+"""Who plays CartPole while it is recorded, beside chance."""
 
 from __future__ import annotations
 

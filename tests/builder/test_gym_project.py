@@ -84,7 +84,8 @@ def test_discrete_actions_are_written_with_their_keys() -> None:
     assert 'family = "numbers"' in text and 'variants = ["fp32", "fp16"]' in text
     # Numbers of kinds of things are no places; and numbers that leave something out don't decide.
     kinds = [{"name": "facing", "dtype": "int32"}]
-    for other in (looked | {"decided": False}, looked | {"spec": looked["spec"] | {"sensors": kinds}}):
+    spec = looked["spec"] | {"sensors": kinds}
+    for other in (looked | {"decided": False}, looked | {"spec": spec}):
         assert new_gym.family(other) == "latent"
         assert 'family = "latent"' in new_gym.recipe(new_gym.Asked("a/Ball-v0"), other)
     assert 'go = { value = 3, keys = ["Space"], touch = "●", gamepad = ["south"] }' in text

@@ -16,7 +16,8 @@ def act(given: Array, spec: Spec, strength: float, random: np.random.Generator) 
         return np.where(random.random((len(given), 1)) < strength, other, given)
     low, high = (np.array([getattr(axis, end) for axis in spec.axes]) for end in ("low", "high"))
     noise = random.normal(0, 1, given.shape) * strength * (high - low)
-    return np.clip(given + noise, low, high).astype(np.float32)
+    pushed: Array = np.clip(given + noise, low, high).astype(np.float32)
+    return pushed
 
 
 ATTACK = Attack(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class Campaign:
             "causes": {name: causes.count(name) for name in names if name in causes},
         }
 
-    def cases(self, number: int, generations: int, tell: Callable[[], None]) -> Case | None:
+    def case(self, number: int, generations: int, tell: Callable[[], None]) -> Case | None:
         """Search one game of the sim for actions that break the model soon."""
         sim_class = self.subject.sim_class
         assert sim_class
@@ -131,18 +132,12 @@ def run(
         none = part("none", campaign.steps, lambda: campaign.attacked(UNTOUCHED, 0.0, tell))
         figures: dict[str, list[Any]] = {name: [] for name, _ in some}
         for name, attack, strength in tries:
-            figures[name].append(part(
-                f"{name}-{strength:g}", campaign.steps,
-                lambda attack=attack, strength=strength: campaign.attacked(attack, strength, tell),
-            ))  # fmt: skip
-        found = [
-            part(
-                f"search-{number}", (generations + 1) * campaign.steps,
-                lambda number=number: _plain(campaign.cases(
-                    number, generations, lambda: bar.update(campaign.steps))),
-            )
-            for number in range(searched)
-        ]  # fmt: skip
+            play = partial(campaign.attacked, attack, strength, tell)
+            figures[name].append(part(f"{name}-{strength:g}", campaign.steps, play))
+        found = []
+        for number in range(searched):
+            asked = partial(_searched, campaign, number, generations, bar)
+            found.append(part(f"search-{number}", (generations + 1) * campaign.steps, asked))
     cases = [Case(**(one | {"actions": np.array(one["actions"], np.float32)}))
              for one in found if one]  # fmt: skip
     told = {
@@ -158,7 +153,11 @@ def run(
     return told, sorted(cases, key=lambda one: one.step)
 
 
-def _plain(found: Case | None) -> dict[str, Any] | None:
+def _searched(
+    campaign: Campaign, number: int, generations: int, bar: Progress
+) -> dict[str, Any] | None:
+    """Search one game; return the case in JSON form."""
+    found = campaign.case(number, generations, lambda: bar.update(campaign.steps))
     return None if found is None else vars(found) | {"actions": found.actions.tolist()}
 
 

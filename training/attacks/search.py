@@ -109,9 +109,10 @@ class Opening:
 
 def neutral(spec: Spec) -> Array:
     """Return the action vector of doing nothing: the first action, or all axes at rest."""
+    still: Array = np.array([axis.neutral for axis in spec.axes], np.float32)
     if spec.actions:
-        return np.eye(len(spec.actions), dtype=np.float32)[0]
-    return np.array([axis.neutral for axis in spec.axes], np.float32)
+        still = np.eye(len(spec.actions), dtype=np.float32)[0]
+    return still
 
 
 def taken(vectors: Array, spec: Spec) -> Array:
@@ -123,11 +124,14 @@ def decoded(genes: Array, spec: Spec, steps: int) -> Array:
     """Return action vectors float32 [N, steps, A] for genes [N, segments * A], -1..1."""
     parts = genes.reshape(len(genes), -1, spec.action_size)
     held = np.repeat(parts, HOLD, 1)[:, :steps]
+    vectors: Array
     if spec.actions:
-        return np.eye(spec.action_size, dtype=np.float32)[held.argmax(-1)]
+        vectors = np.eye(spec.action_size, dtype=np.float32)[held.argmax(-1)]
+        return vectors
     low, high = (np.array([getattr(axis, end) for axis in spec.axes]) for end in ("low", "high"))
     at = np.round((np.clip(held, -1, 1) + 1) / 2 * AXIS_STEPS) / AXIS_STEPS
-    return (low + (high - low) * at).astype(np.float32)
+    vectors = (low + (high - low) * at).astype(np.float32)
+    return vectors
 
 
 def search(

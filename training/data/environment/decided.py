@@ -23,7 +23,8 @@ class Decided:
 
     def see(self, numbers: dict[str, Array], frame: Array, game: int) -> None:
         """Add a moment of a game, with its numbers by name."""
-        self.numbers.append(np.concatenate([np.ravel(v) for v in numbers.values()] or [[]]))
+        flat = [np.zeros(0), *(np.ravel(values) for values in numbers.values())]
+        self.numbers.append(np.concatenate(flat))
         self.frames.append(frame.astype(np.int16))
         self.games.append(game)
 
@@ -45,7 +46,7 @@ class Decided:
             off = np.where(games == games[row], np.inf, np.abs(at - at[row]).max(1, initial=0))
             if off[other := int(off.argmin())] <= 1:
                 pairs.append(self._apart(row, other))
-        usual = float(np.mean([self._apart(row, row + 1) for row in follow]))
+        usual = float(np.mean([self._apart(row, row + 1) for row in follow.tolist()]))
         return len(pairs) >= FEWEST and float(np.mean(pairs)) <= usual
 
     def _apart(self, row: int, other: int) -> float:

@@ -23,7 +23,6 @@ NEAR = 0.02  # errors of numbers below it are squared, in typical changes
 PICTURE = 10  # weight of pictures
 
 
-
 @dataclass
 class Carried:
     """A batch on its way: its window on the device, the step that comes next, and the numbers."""
@@ -105,7 +104,7 @@ def _pictures(model: Any, window: dict[str, Any], first: int, stop: int, plan: T
     # Each pixel is drawn as well as can be; how sure it is follows from that.
     seen = model.over(picture.detach(), sure, before.movedim(-1, -3).float() / 255)
     wanted = true.movedim(-1, -3).float() / 255
-    off = (picture - wanted).square() + (seen - wanted).square()
+    off: Tensor = (picture - wanted).square() + (seen - wanted).square()
     return PICTURE * (off * weight).mean() / weight.mean()
 
 

@@ -147,8 +147,9 @@ class Model(WorldModel):
 
     def kernels(self) -> list[nn.Parameter]:
         """Return the weights that Muon trains: those of hidden layers. It makes numbers precise."""
-        dense = (layer for part in (self.change, self.outcome, self.cells) for layer in part[:-1])
-        return super().kernels() + [m.weight for m in dense if isinstance(m, nn.Linear)]
+        parts = (self.change, self.outcome, self.cells)
+        dense = [m for part in parts for m in [*part][:-1] if isinstance(m, nn.Linear)]
+        return super().kernels() + [layer.weight for layer in dense]  # type: ignore[misc]
 
     def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
         """Fit the linear part by least squares; see `WorldModel.fit`."""
