@@ -121,7 +121,8 @@ def _strengths(name: str, asked: tuple[float, ...]) -> tuple[float, ...]:
 def _key(entry: Entry, games: int, length: int, seed: int) -> str:
     """Return what decides a campaign's results: an unfinished one goes on if it is the same."""
     made = cache.sha256_file(entry.weights / weights.WEIGHTS)
-    closure = code.code_hash(["training.attacks.campaign"])
+    used = (f"training.attacks.{name}" for name in ("campaign", *attacks.names()))
+    closure = code.code_hash([*used])
     some = {"games": games, "steps": length, "seed": seed, "generations": GENERATIONS}
     return cache.key(weights=made, keys=entry.keys["evaluate"], code=closure, asked=some)[:16]
 

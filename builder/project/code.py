@@ -15,7 +15,7 @@ from pathlib import Path
 from builder.project import cache
 from builder.project.worlds import PACKAGES
 from sims.source import parse
-from training import families
+from training import attacks, families
 from training.evaluation import measures
 
 ROOMS = ("sims", "training", "builder")
@@ -91,7 +91,7 @@ def find(name: str) -> Path | None:
         return None
     parts = name.split(".")
     stems = [PACKAGES.joinpath(*parts)]
-    for package in (families, measures):  # A project may bring some of its own.
+    for package in (attacks, families, measures):  # A project may bring some of its own.
         if name.startswith(f"{package.__name__}."):
             below = parts[package.__name__.count(".") + 1 :]
             stems = [Path(folder, *below) for folder in package.__path__] + stems

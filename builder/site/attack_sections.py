@@ -52,11 +52,12 @@ def _cases(told: dict[str, Any]) -> str:
     """List the games that break the model, each as a link that the page plays."""
     if not told.get("searched"):
         return ""
-    steps = told["steps"]
     if not told["cases"]:
+        graph = ", and none of them breaks the graph that this page plays" if told["found"] else ""
         return (
             f"<p>In {told['searched']} games, {told['generations']} generations of a search found "
-            f"no actions that break the model within {steps} steps.</p>"
+            f"actions that break the model within {told['steps']} steps in {told['found']}"
+            f"{graph}.</p>"
         )
     items = "".join(
         f'<li><a href="#{html.escape(case["link"])}">Watch it break at step {case["step"]}</a>: '

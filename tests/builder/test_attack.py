@@ -75,7 +75,10 @@ def test_what_it_finds_is_kept_and_shown(
     entry = Entry(Project.open(project).world("breakout"), "object_laws")
     model: Any = None
     shown = attack_sections.attacks(model, entry.weights, "")
-    assert "A shifted picture" in shown and "found no actions that break" in shown
+    assert (
+        "A shifted picture" in shown
+        and "found actions that break the model within 20 steps in 0.</p>" in shown
+    )
     # One attack alone stores nothing; and figures of other weights are not shown.
     before = (folder / weights.ATTACKS).read_bytes()
     attack.run(project, "breakout", Terminal(), games=2, length=5, only=["pixels=0.5"])

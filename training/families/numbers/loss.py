@@ -100,7 +100,7 @@ def _pictures(model: Any, window: dict[str, Any], first: int, stop: int, plan: T
     true, before = frames[rows, at], frames[rows, earlier]
     near = moving(_codes(before), _codes(true))[:, :, None].float()
     weight = plan.static_weight + (1 - plan.static_weight) * near
-    picture, sure = model.drawn(values[rows, at])
+    picture, sure = model.drawn(values[rows, at], window["actions"][rows, at - 1])
     # Each pixel is drawn as well as can be; how sure it is follows from that.
     seen = model.over(picture.detach(), sure, before.movedim(-1, -3).float() / 255)
     wanted = true.movedim(-1, -3).float() / 255

@@ -5,7 +5,7 @@ change, such as most environments observe. The next numbers are the last ones, p
 partly linear in them and partly learned by three layers. Whatever follows from where a number is,
 such as that a game ends beyond a bound, sees its range in parts as well.
 
-The picture is drawn from the next numbers alone: a grid of coarse cells, halved until its cells are
+The picture is drawn from the next numbers and the action that led there: a grid of coarse cells, halved until its cells are
 pixels (Watters et al., 2019, arXiv:1901.07017, draw a thing anywhere on a grid that knows its
 places). Beside each pixel's colour stands how surely the numbers decide it. What they don't decide
 stays as it was: a landscape that differs from game to game. So no error of a picture leads to the
@@ -60,7 +60,8 @@ class Model(WorldModel):
         self.change = _layers(given + TENTS * n, c.wide, n)
         self.outcome = _layers(given + (TENTS + 1) * n, c.wide, 2)
         self.grid = c.channels, c.height // c.patch, c.width // c.patch
-        self.cells = _layers((TENTS + 1) * n, c.wide, self.grid[0] * self.grid[1] * self.grid[2])
+        size = self.grid[0] * self.grid[1] * self.grid[2]
+        self.cells = _layers((TENTS + 1) * n + c.actions, c.wide, size)
         mixes, halves, channels, size = [], [], c.channels, c.patch
         while size > 1:
             size //= 2
@@ -95,7 +96,7 @@ class Model(WorldModel):
         """Advance one tick: (frame uint8, next state, {"reward", "terminated"} float32 [B])."""
         values, told = self.advance(state["sensors"], action, chance)
         before = state["frame"][..., :3].movedim(-1, -3).float() / 255
-        picture = self.over(*self.drawn(values), before).movedim(-3, -1) * 255 + 0.5
+        picture = self.over(*self.drawn(values, action), before).movedim(-3, -1) * 255 + 0.5
         opaque = torch.full_like(picture[..., :1], 255)
         frame = torch.cat([picture, opaque], -1).to(torch.uint8)
         out = {
@@ -117,10 +118,13 @@ class Model(WorldModel):
         outcome = self.outcome(torch.cat([given, self.seen(after.detach())], 1))
         return after, {"reward": outcome[:, 0], "ends": outcome[:, 1]}
 
-    def drawn(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw pictures 0..1 [B, cameras, 3, H, W] from numbers; and how sure each pixel is."""
+    def drawn(self, values: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw pictures 0..1 [B, cameras, 3, H, W] of numbers and the action that led to them.
+
+        Return also how sure each pixel is.
+        """
         b, c = len(values), self.config
-        x = self.cells(self.seen(values)).reshape(b, *self.grid)
+        x = self.cells(torch.cat([self.seen(values), action], 1)).reshape(b, *self.grid)
         for mix, half in zip(self.mixes, self.halves, strict=True):
             x = x + torch.relu(mix(x))
             x = F.pixel_shuffle(half(x), 2)
