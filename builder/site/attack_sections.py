@@ -66,7 +66,8 @@ def _cases(told: dict[str, Any]) -> str:
     )
     return (
         f"<p>A search for actions broke the model in {told['found']} of {told['searched']} games. "
-        "What is not needed was taken out, and each breaks the graph that this page plays:</p>"
+        "What is not needed was taken out, and each breaks the graph that this page plays. Beside "
+        "each stands the rule that is broken, or what no recording shows:</p>"
         f"<ol>{items}</ol>"
     )
 

@@ -106,6 +106,18 @@ def test_a_link_that_names_a_model_plays_it_alone_from_the_first_frame(open_page
         assert (shown == frame[0, 0]).all(-1).mean() > 0.99
         page.click("[data-opens=settings]")
 
+    # A link far below a stage that has not played yet.
+    idle = open_page()
+    idle.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+    idle.evaluate("(hash) => { location.hash = hash; }", link)
+    idle.wait_for_function("() => document.querySelector('.wm-play').checkVisibility()")
+    assert idle.inner_text(".wm-play") == "Play the replay"
+    box = idle.locator(".wm-play").bounding_box()
+    assert 0 < box["y"] < idle.viewport_size["height"]
+    idle.click(".wm-play")
+    done = until(idle, "s.replay === 'matches'")
+    assert done["shown"] == "neural" and game(idle, "return g.model.model.family") == "denoiser"
+
     for part, why in (("mode=neural", "mode=dizzy"), ("model=denoiser", "model=none")):
         page.evaluate("(hash) => { location.hash = hash; }", link.replace(part, why))
         page.wait_for_selector(".wm-notice [data-do=dismiss]")

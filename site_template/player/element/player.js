@@ -130,7 +130,16 @@ export class WorldElement extends HTMLElement {
     onSight(ui.viewport, seen, signal);
     window.addEventListener(
       "hashchange",
-      () => this.linked() && void playLink(game, location.hash),
+      () => {
+        if (!this.linked()) return;
+        // The link may stand far below the stage.
+        this.scrollIntoView({ block: "center", behavior: "instant" });
+        if (game.phase === "idle") {
+          game.options.family = modelOf(location.hash) ?? game.options.family;
+          this.querySelector(".wm-play")?.replaceChildren("Play the replay");
+        }
+        void playLink(game, location.hash);
+      },
       { signal },
     );
     this.addEventListener("wm-open-source", (event) => void this.openSource(/** @type {CustomEvent} */ (event).detail.panel), { signal });

@@ -26,5 +26,17 @@ def boxes(config: dict[str, Any]) -> tuple[list[Box], list[tuple[int, int]]]:
         ("reward, terminated", "2 numbers", 4, 0.5, "output"),
         ("next pictures", size, 4, 3, "output"),
     ]
-    arrows = [(0, 3), (0, 4), (1, 3), (1, 4), (3, 5), (4, 5), (5, 6), (1, 6), (5, 7), (6, 8), (7, 9)]
+    arrows = [
+        (0, 3),
+        (0, 4),
+        (1, 3),
+        (1, 4),
+        (3, 5),
+        (4, 5),
+        (5, 6),
+        (1, 6),
+        (5, 7),
+        (6, 8),
+        (7, 9),
+    ]
     return drawn, [*arrows, (8, 10), (2, 10)]

@@ -5,11 +5,12 @@ change, such as most environments observe. The next numbers are the last ones, p
 partly linear in them and partly learned by three layers. Whatever follows from where a number is,
 such as that a game ends beyond a bound, sees its range in parts as well.
 
-The picture is drawn from the next numbers and the action that led there: a grid of coarse cells, halved until its cells are
-pixels (Watters et al., 2019, arXiv:1901.07017, draw a thing anywhere on a grid that knows its
-places). Beside each pixel's colour stands how surely the numbers decide it. What they don't decide
-stays as it was: a landscape that differs from game to game. So no error of a picture leads to the
-next one where the numbers decide, and a picture is as sharp after a thousand steps as after one.
+The picture is drawn from the next numbers and the action that led there: a grid of coarse cells,
+halved until its cells are pixels (Watters et al., 2019, arXiv:1901.07017, draw a thing anywhere on
+a grid that knows its places). Beside each pixel's colour stands how surely the numbers decide it.
+What they don't decide stays as it was: a landscape that differs from game to game. So no error of a
+picture leads to the next one where the numbers decide, and a picture is as sharp after a thousand
+steps as after one.
 
 The model is deterministic and remembers nothing else.
 """
