@@ -117,6 +117,9 @@ def test_a_link_that_names_a_model_plays_it_alone_from_the_first_frame(open_page
     idle.click(".wm-play")
     done = until(idle, "s.replay === 'matches'")
     assert done["shown"] == "neural" and game(idle, "return g.model.model.family") == "denoiser"
+    # What it shows is not covered.
+    assert "at the step that breaks the model" in notice(idle)
+    assert "Play on from here" not in text(idle)
 
     for part, why in (("mode=neural", "mode=dizzy"), ("model=denoiser", "model=none")):
         page.evaluate("(hash) => { location.hash = hash; }", link.replace(part, why))

@@ -133,7 +133,7 @@ export class WorldElement extends HTMLElement {
       () => {
         if (!this.linked()) return;
         // The link may stand far below the stage.
-        this.scrollIntoView({ block: "center", behavior: "instant" });
+        (this.querySelector(".wm-frame") ?? this).scrollIntoView({ block: "start", behavior: "instant" });
         if (game.phase === "idle") {
           game.options.family = modelOf(location.hash) ?? game.options.family;
           this.querySelector(".wm-play")?.replaceChildren("Play the replay");

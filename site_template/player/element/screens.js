@@ -66,7 +66,7 @@ export class Screens {
     /** @type {[string, string, string] | null} */
     let text = null;
     if (game.phase === "loading" || (game.phase === "error" && !game.simFrame)) return this.loading(game);
-    if (game.phase === "paused" && (replayState === "matches" || replayState === "differs"))
+    if (game.phase === "paused" && why === "replay" && (replayState === "matches" || replayState === "differs"))
       text = replayState === "matches"
         ? ["Replay matches", `The same end state after ${game.state.tick} ticks.`, "Play on from here"]
         : ["Replay differs", "The end state is not the one that the link names.", "Play on from here"];

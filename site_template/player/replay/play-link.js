@@ -107,6 +107,9 @@ export async function endReplay(game) {
   });
   game.replaying = null;
   game.replayState = end === replay.end ? "matches" : "differs";
-  game.pause("replay");
+  // The step that breaks a model is there to be looked at.
+  const watched = replay.model !== undefined && game.replayState === "matches";
+  if (watched) game.say({ text: "The link ends here, at the step that breaks the model.", offer: "dismiss" });
+  game.pause(watched ? "step" : "replay");
   game.changed();
 }
