@@ -64,6 +64,11 @@ class Gym:
         float, Key("steps of the world in a second of the page; 0: as the environment says", 0, 240)
     ] = 0.0
     vectors: Annotated[bool, Key("whether the numbers that it observes are learned too")] = True
+    names: Annotated[
+        list[str],
+        Key("what the page calls the numbers that it observes one by one, in their order; empty: "
+            "obs_0 and so on", count=(0, 64)),
+    ] = field(default_factory=list)  # fmt: skip
     info: Annotated[list[str], Key("numbers of its `info` that are learned too")] = field(
         default_factory=list
     )

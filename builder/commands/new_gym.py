@@ -91,8 +91,7 @@ def plan(looked: dict[str, Any]) -> dict[str, Any]:
 
 def family(looked: dict[str, Any]) -> str:
     """Return the family that suits: `numbers` where these decide the frames, or `latent`."""
-    measured = all(sensor["dtype"].startswith("float") for sensor in looked["spec"]["sensors"])
-    return "numbers" if looked["decided"] and measured else "latent"
+    return "numbers" if looked["decided"] else "latent"
 
 
 def recipe(asked: Asked, looked: dict[str, Any]) -> str:
@@ -103,6 +102,7 @@ def recipe(asked: Asked, looked: dict[str, Any]) -> str:
     training = (STARTER / f"{family(looked)}.toml").read_text(encoding="utf-8")
     values |= {
         "family": family(looked),
+        "names": _names(spec),
         "variants": json.dumps(VARIANTS[family(looked)]),
         "training": Template(training).substitute(values),
         "world": asked.world,
@@ -115,6 +115,12 @@ def recipe(asked: Asked, looked: dict[str, Any]) -> str:
         "repeats": "gives the same frames again" if about["repeats"] else "does not repeat itself",
     }
     return Template((STARTER / "recipe.toml").read_text(encoding="utf-8")).substitute(values)
+
+
+def _names(spec: dict[str, Any]) -> str:
+    """Return the line of gym.names, to be changed: the numbers that have a gauge each."""
+    single = [sensor["name"] for sensor in spec["sensors"] if sensor["show"] == "gauge"]
+    return f"# names = {json.dumps(single)} # what the page calls them\n" if single else ""
 
 
 def _actions(spec: dict[str, Any], looked: dict[str, Any]) -> str:

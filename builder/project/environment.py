@@ -88,6 +88,8 @@ class Played(Recorded):
             "actions": [bound.value for bound in self.gym.actions.values()],
             "licence": "", "patience": 0,
         }  # fmt: skip
+        if not self.gym.names:  # As before there were names.
+            del told["names"]
         return cache.key(gym=told)
 
     def key(self, data: Mapping[str, Any], seed: int) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from builder.project import code, entries, environment
 from builder.project.worlds import PACKAGES
-from training import families
+from training import attacks, families
 from training.evaluation import measures
 
 FILES = {
@@ -123,6 +123,7 @@ def test_every_training_module_counts_or_is_known_not_to() -> None:
     parts = {part for some in entries.PARTS.values() for part in some}
     begun += [families.module(f, part) for f in families.names() for part in sorted(parts)]
     begun += [measures.module(name) for name in measures.names()]
+    begun += [f"training.attacks.{name}" for name in ("campaign", *attacks.names())]
     counted = set(code.closure(begun))
     silent = {
         # A recipe that they refuse is not trained; drawings decide nothing.

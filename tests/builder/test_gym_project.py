@@ -76,18 +76,15 @@ def test_discrete_actions_are_written_with_their_keys() -> None:
     looked = {
         "spec": {"title": "Ball", "rate": 10, "cameras": [{"height": 60, "width": 80}],
                  "actions": [{"name": "go", "keys": ["Space"], "touch": "●", "gamepad": ["south"]}],
-                 "axes": [], "sensors": [{"name": "far", "dtype": "float32"}]},
+                 "axes": [], "sensors": [{"name": "far", "show": "gauge"}]},
         "about": {"frame": [90, 120], "repeats": False, "values": [3]},
         "lengths": [30], "pace": 100.0, "decided": True,
     }  # fmt: skip
     text = new_gym.recipe(new_gym.Asked("a/Ball-v0"), looked)
     assert 'family = "numbers"' in text and 'variants = ["fp32", "fp16"]' in text
-    # Numbers of kinds of things are no places; and numbers that leave something out don't decide.
-    kinds = [{"name": "facing", "dtype": "int32"}]
-    spec = looked["spec"] | {"sensors": kinds}
-    for other in (looked | {"decided": False}, looked | {"spec": spec}):
-        assert new_gym.family(other) == "latent"
-        assert 'family = "latent"' in new_gym.recipe(new_gym.Asked("a/Ball-v0"), other)
+    assert '# names = ["far"]' in text
+    other = new_gym.recipe(new_gym.Asked("a/Ball-v0"), looked | {"decided": False})
+    assert 'family = "latent"' in other and '"int8"' in other
     assert 'go = { value = 3, keys = ["Space"], touch = "●", gamepad = ["south"] }' in text
     assert "patch = 4" in text and "size = [60, 80]" in text and 'world = "ball"' in text
 

@@ -174,6 +174,15 @@ def test_what_cannot_be_recorded_is_refused_in_one_line(root: Path, asked: Gym, 
     assert str(error.value).startswith("environment '")
 
 
+def test_numbers_have_the_names_that_the_recipe_gives_them(root: Path) -> None:
+    looked = probe.look(Opened(Gym("tiny/Ball-v0", ["tiny_env"], names=["x", "y"]), root), "b", ())
+    assert [s.name for s in looked.spec.sensors] == ["x", "y"] and looked.decided
+    for wrong in (["x"], ["x", "x"], ["x", "state"]):
+        asked = Gym("tiny/Ball-v0", ["tiny_env"], names=wrong)
+        with pytest.raises(UserError, match=r"and 2 numbers are observed one by one: obs_0, obs_1"):
+            Opened(asked, root)
+
+
 def test_a_look_finds_frames_numbers_and_ranges(root: Path) -> None:
     asked = Gym(
         "tiny/Screen-v0", ["tiny_env"], frames="pixels", info=["steps"], skip=2, licence="mine",
@@ -186,6 +195,7 @@ def test_a_look_finds_frames_numbers_and_ranges(root: Path) -> None:
     assert [(s.name, s.shape) for s in spec.sensors] == [
         ("facing", (1,)), ("far", (20,)), ("steps", (1,))
     ]  # fmt: skip
+    assert not looked.decided and not opened.vectors.measured  # It may face four ways.
     assert all(np.isfinite([s.low, s.high]).all() and s.low < s.high for s in spec.sensors)
     assert (spec.sensors[0].low, spec.sensors[0].high) == (0, 3)
     assert (

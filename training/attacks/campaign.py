@@ -24,7 +24,7 @@ from training.evaluation.starts import HELD_OUT, Scene
 from training.progress import Progress
 
 STARTS, PLAYED = 9000, 9001  # seeds, far from those of other figures
-SEEDS = HELD_OUT + (1 << 38)  # of the games that are searched, and of chance
+SEEDS = HELD_OUT + (1 << 38)  # of chance, and of where the player aims
 UNTOUCHED = Attack("No attack", "Nothing is disturbed.", "", (0.0,), 0)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,28 @@ def is_picture(space: spaces.Space[Any]) -> bool:
     )
 
 
-def parts(space: spaces.Space[Any]) -> tuple[list[Part], list[str]]:
-    """Return the parts of an observation that are numbers, and the names of the other parts."""
+def parts(space: spaces.Space[Any], asked: Sequence[str] = ()) -> tuple[list[Part], list[str]]:
+    """Return the parts of an observation that are numbers, and the names of the other parts.
+
+    `asked` names the numbers that are a sensor each; UserError if there are more or fewer.
+    """
+    found, left_out = _parts(space)
+    single = [name for part in found for name in part.names if part.size == len(part.names)]
+    if not asked:
+        return found, left_out
+    if len(asked) != len(single) or len(set(asked) - TAKEN) != len(asked):
+        raise UserError(
+            f"gym.names lists {len(asked)} names, and {len(single)} numbers are observed one by "
+            f"one: {', '.join(single) or 'none'}. Run: give each a name of its own, or none"
+        )
+    taken = set(TAKEN)
+    names = dict(zip(single, (unlike(name, taken) for name in asked), strict=True))
+    return [
+        replace(part, names=tuple(names.get(name, name) for name in part.names)) for part in found
+    ], left_out
+
+
+def _parts(space: spaces.Space[Any]) -> tuple[list[Part], list[str]]:
     found: list[Part] = []
     left_out: list[str] = []
     taken = set(TAKEN)
@@ -89,9 +109,14 @@ class Vectors:
     """The numbers of an observation and of `info` that a recipe asks for, by sensor."""
 
     def __init__(self, gym: Gym, space: spaces.Space[Any]) -> None:
-        self.parts, self.left_out = parts(space) if gym.vectors else ([], [])
+        self.parts, self.left_out = parts(space, gym.names) if gym.vectors else ([], [])
         taken = TAKEN.union(name for part in self.parts for name in part.names)
         self.info = {unlike(key, taken): key for key in gym.info}
+
+    @property
+    def measured(self) -> bool:
+        """Whether all are places, speeds and the like: of kinds, near numbers are not alike."""
+        return all(np.issubdtype(part.space.dtype, np.floating) for part in self.parts)
 
     def read(self, observation: Any, info: Mapping[str, Any], first: bool) -> dict[str, Array]:
         """Return float32 by sensor; Broken for NaN, and for what `info` lacks after a step."""

@@ -41,7 +41,7 @@ class Looked:
     about: what is said of it (id, package, version, licence, frame, repeats; what it observes and
     takes; `values`, its numbers of discrete actions). lengths: of random games, cut at `LONGEST`.
     pace: steps a second, with frames. lost: the share of changes that the scaled frames do not show
-    (`Sheet`). decided: whether its numbers decide its frames (`Decided`).
+    (`Sheet`). decided: whether numbers that are measured decide its frames (`Decided`).
     """
 
     spec: Spec
@@ -120,7 +120,8 @@ def _look(opened: Opened, name: str, behaviours: tuple[str, ...], sheet: Sheet) 
     )
     about = _about(opened) | {"repeats": _played(opened, rate) == _played(opened, rate)}
     return Looked(spec, about, lengths, pace,
-                  opened.vectors.left_out, sheet.lost, decided.all)  # fmt: skip
+                  opened.vectors.left_out, sheet.lost,
+                  opened.vectors.measured and decided.all)  # fmt: skip
 
 
 def _played(opened: Opened, rate: float) -> str:

@@ -32,7 +32,7 @@ def rebuild(
     for sensor in spec["sensors"] if "sensors" in observed else []:
         start, stop = stop, stop + math.prod(sensor["shape"])
         columns[sensor["name"]] = slice(start, stop)
-    numbers = {part.path: part.names for part in parts(space)[0]}
+    numbers = {part.path: part.names for part in parts(space, gym.names)[0]}
 
     def leaf(one: spaces.Space[Any], path: tuple[Any, ...]) -> Rebuild | None:
         if is_picture(one):

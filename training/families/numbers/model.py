@@ -44,7 +44,11 @@ class Config(WorldConfig):
     patch: int = 8
     channels: int = 48
     wide: int = 128
-    history: int = 1
+
+    @property
+    def history(self) -> int:
+        """How many frames are watched before the model goes on alone: the numbers say all."""
+        return 1
 
 
 class Model(WorldModel):
