@@ -33,10 +33,10 @@ def run(folder: Path, terminal: Terminal, gym: new_gym.Asked | None = None) -> P
             config.read_text(encoding="utf-8").replace("SITE_NAME", f'"{title}"'), encoding="utf-8"
         )
         if gym:
-            new_gym.write(gym, made, terminal)
+            recipe = new_gym.write(gym, made, terminal)
         cache.swap(made, folder)
     if gym:
-        terminal.say(f"Made {folder}: recipes/{gym.world}/latent.toml says what is recorded.")
+        terminal.say(f"Made {folder}: {recipe} says what is recorded.")
         terminal.say(f"Frames before and after: .wmsite/environments/{gym.world}.png there.")
         terminal.say(f"Run: cd {folder} && wmsite build")
     else:

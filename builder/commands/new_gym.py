@@ -149,23 +149,25 @@ def page(asked: Asked, looked: dict[str, Any]) -> str:
     return Template((STARTER / "index.md").read_text(encoding="utf-8")).substitute(values)
 
 
-def write(asked: Asked, made: Path, terminal: Terminal) -> None:
-    """Write the recipe and the page of a new project; UserError where nothing can be recorded.
+def write(asked: Asked, made: Path, terminal: Terminal) -> str:
+    """Write the recipe and the page of a new project; return the recipe's place in it.
 
-    Modules that register its ID and lie in the current folder are copied.
+    Modules that register its ID and lie in the current folder are copied. UserError where nothing
+    can be recorded.
     """
     here = Path.cwd()
     for name in environment.own_sources(here, asked.gym.imports):
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(here / name, made / name)
     looked = played(asked, made).looked
-    folder = made / "recipes" / asked.world
-    folder.mkdir(parents=True)
-    (folder / f"{family(looked)}.toml").write_text(recipe(asked, looked), encoding="utf-8")
+    file = Path("recipes", asked.world, f"{family(looked)}.toml")
+    (made / file).parent.mkdir(parents=True)
+    (made / file).write_text(recipe(asked, looked), encoding="utf-8")
     environment.find(made, ())[asked.world].keep(looked)
     warn(looked, terminal)
     (made / "docs").mkdir()
     (made / "docs" / "index.md").write_text(page(asked, looked), encoding="utf-8")
+    return file.as_posix()
 
 
 def warn(looked: dict[str, Any], terminal: Terminal) -> None:

@@ -72,6 +72,16 @@ def test_new_writes_a_recipe_and_a_page_of_an_environment(
     assert entry(made).due().why == "it has no weights yet"
 
 
+@pytest.mark.slow
+def test_new_names_the_recipe_that_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tiny.write(tmp_path))
+    code, out, _ = said(capsys, "new", "made", "--gym", "tiny/Ball-v0", *IMPORT)
+    assert code == 0 and "recipes/ball/numbers.toml says what is recorded" in out
+    assert (tmp_path / "made" / "recipes" / "ball" / "numbers.toml").is_file()
+
+
 def test_discrete_actions_are_written_with_their_keys() -> None:
     looked = {
         "spec": {"title": "Ball", "rate": 10, "cameras": [{"height": 60, "width": 80}],
