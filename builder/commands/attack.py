@@ -40,8 +40,9 @@ def run(
     `only` names attacks, as "pixels" or with strengths, "pixels=1,5": then nothing is stored, and
     no games are searched. A campaign that was killed goes on.
     """
-    for entry in entries(root, name, family, terminal):
-        asked = _asked(only)
+    models = entries(root, name, family, terminal)
+    asked = _asked(only)
+    for entry in models:
         with entry.lock(wait):
             _attack(entry, asked, not only, games, length, searched, seed, terminal)
 

@@ -11,7 +11,6 @@ import numpy as np
 from sims.contract import Array, Sim
 from sims.host import digest
 
-AXIS_STEPS = 254  # steps of an axis between its low and its high
 NO_ACTIONS = "0"
 
 
@@ -23,6 +22,8 @@ def fragment(
     `sim` is the hash of the world's sim. The page plays it in `mode`, with the model of the family
     `model`.
     """
+    from training.attacks.search import AXIS_STEPS  # It needs torch.
+
     spec = sim_class.spec
     taken = actions.argmax(1) if spec.actions else actions
     played = sim_class(1)

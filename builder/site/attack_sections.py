@@ -36,12 +36,8 @@ def attacks(model: manifest.Model, weights: Path, home: str) -> str:
         f"<p>{told['games']} games of {told['steps']} steps, played alone until they are over. "
         f"{html.escape(told['by'])} Below each figure its 95 % interval.</p>"
     )
-    return (
-        table(head, rows)
-        + played
-        + fold("What each attack does", f"<ul>{says}</ul>")
-        + (_cases(told))
-    )
+    does = fold("What each attack does", f"<ul>{says}</ul>")
+    return table(head, rows) + played + does + _cases(told)
 
 
 def _figures(tried: dict[str, Any]) -> list[str]:

@@ -57,6 +57,7 @@ function draw() {
 /** @param {unknown} error */
 function fail(error) {
   stop();
+  over = true; // The server has left the game.
   said.textContent = error instanceof TypeError ? "wmsite has ended: start it again, then reload this page." : String(error).replace("Error: ", "");
 }
 

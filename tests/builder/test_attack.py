@@ -119,14 +119,11 @@ def test_a_link_holds_the_game_as_the_page_reads_it(sim_class: Any, tmp_path: Pa
     script = tmp_path / "read.mjs"
     script.write_text(
         f'import {{ fromFragment }} from "{ROOT}/site_template/player/replay/link.js";\n'
-        f"console.log(JSON.stringify(fromFragment({json.dumps(link)}, {spec_json(spec)})));\n"
+        f"const spec = {json.dumps(spec.to_json())};\n"
+        f"console.log(JSON.stringify(fromFragment({json.dumps(link)}, spec)));\n"
     )
     done = subprocess.run(["node", script], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert (found["seed"], found["sim"], found["mode"]) == (7, "ab" * 8, "neural")
     wanted = actions.argmax(1)[:, None] if spec.actions else actions
     assert np.allclose(np.array(found["actions"]), wanted, atol=1e-6)
-
-
-def spec_json(spec: Any) -> str:
-    return json.dumps(spec.to_json())

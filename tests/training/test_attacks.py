@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from sims.breakout import Breakout
 from sims.breakout.detector import DETECTOR
@@ -204,4 +203,3 @@ def test_a_game_that_is_over_breaks_no_more() -> None:
     chances = np.zeros((2, len(Breakout.spec.chance)), np.float32)
     found = play(Real(Breakout), scene, Over(), lambda t, frames: (rest, chances), 9)
     assert (found.step.tolist(), found.cause.tolist()) == ([3, 0], [0, -1])
-    assert torch.is_grad_enabled()

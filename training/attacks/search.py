@@ -166,7 +166,8 @@ def search(
     actions = least(best[1][: best[0]], neutral(spec), lambda some: opening.played(
         player, judge, some)[0].step > 0)  # fmt: skip
     broken, _ = opening.played(player, judge, actions[None])
-    return case(opening, actions, broken)
+    # In a batch of another size, the last bits differ: it may not break there.
+    return case(opening, actions, broken) if broken.step[0] else None
 
 
 def case(opening: Opening, actions: Array, broken: Broken) -> Case:
