@@ -1,0 +1,173 @@
+"""What is measured of vehicles: where they come to, and how a model judges drivers."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sims.breakout import Breakout
+from sims.driving import Driving
+from training.evaluation.beside import Beside
+from training.evaluation.measures import drivers, path, scenarios
+from training.evaluation.measures.contract import Subject
+from training.evaluation.measures.drivers import DRIVERS, Drive
+from training.families.latent.model import Config, Model
+from training.recipe import Recipe, from_json
+
+RATE = 20.0
+RECIPE: dict[str, Any] = {
+    "world": "driving", "family": "latent", "seed": 1,
+    "data": {"steps": 100, "worlds": 1, "episode_steps": 100},
+    "train": {"minutes": 1.0, "steps": 1, "batch": 2, "unroll": 3, "learning_rate": 1e-3},
+    "evaluate": {"seeds": 1, "rollouts": 6, "horizons": [1], "steps": 4},
+    "export": {"variants": ["fp32"], "tolerance": {}, "calibration": 8, "replays": 2},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return from_json(RECIPE)
+
+
+@pytest.fixture(scope="module")
+def still(recipe: Recipe) -> Subject:
+    """A model that predicts no change."""
+    torch.manual_seed(0)
+    large = (("waypoints", "path", (10, 2), -80.0, 80.0), ("lidar", "scan", (16, 128), 0.0, 60.0))
+    config = Config(
+        (), 3, 4, sensor_low=(-50.0,) * 7, sensor_high=(50.0,) * 7, sensor_step=(1.0,) * 7,
+        height=64, width=96, cameras=3, large=large, large_step=(5.0, 5.0), patch=16, channels=8,
+        detail=4, blocks=1, history=2,
+    )  # fmt: skip
+    model = Model(config).eval()
+    return Subject(model, recipe, Driving, None, lambda player: player)
+
+
+def test_a_model_without_change_comes_to_where_speed_and_turn_held_lead(still: Subject) -> None:
+    table = path.measure(still)
+    assert table
+    rows = {row["name"]: row["values"] for row in table["rows"]}
+    assert list(rows) == ["latent", "actions shuffled", path.HELD]
+    assert [c["key"] for c in table["columns"]] == ["ade@20", "fde@20", "ade@60", "fde@60"]
+    for key, figure in rows["latent"].items():
+        assert figure["mean"] == pytest.approx(rows[path.HELD][key]["mean"], rel=1e-4)
+    held = {key: figure["mean"] for key, figure in rows[path.HELD].items()}
+    assert 0 < held["ade@20"] < held["fde@20"] < held["fde@60"]
+
+
+def test_the_way_is_that_of_the_sim() -> None:
+    sim = Driving(4)
+    sim.reset(np.arange(4), "free-road")
+    x, y, heading = (sim.state["ego"][:, i].copy() for i in range(3))
+    speed, turn = [], []
+    for _ in range(60):
+        sim.step(sim.act("recovery"))
+        told = sim.sensors()
+        speed.append(told["speed"][:, 0].copy())
+        turn.append(told["yaw_rate"][:, 0].copy())
+    way = path._way(np.stack(speed, 1), np.stack(turn, 1), RATE)
+    dx, dy = sim.state["ego"][:, 0] - x, sim.state["ego"][:, 1] - y
+    ahead = dx * np.cos(heading) + dy * np.sin(heading)
+    left = dy * np.cos(heading) - dx * np.sin(heading)
+    # The sensors tell of the car's middle, and its rear axle goes where it heads.
+    assert np.hypot(*(way[:, -1] - np.stack([ahead, left], 1)).T).max() < 1.0
+    assert ahead.max() > 10
+
+
+def drive(**changes: Any) -> Drive:
+    """Two vehicles that do everything right for four seconds; the first one is changed."""
+    said = {
+        "speed": 10.0, "acceleration": 0.0, "yaw_rate": 0.0, "lateral_offset": 0.0,
+        "lead_distance": 48.0,
+    }  # fmt: skip
+    told = {name: np.full((2, 80), value) for name, value in said.items()}
+    rewards = np.full((2, 80), 0.5)
+    for name, value in changes.items():
+        (rewards if name == "rewards" else told[name])[0] = value
+    return Drive(told, rewards, np.ones((2, 80), bool), RATE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "score"),
+    [
+        ({}, 1.0),
+        ({"rewards": np.where(np.arange(80) == 70, -20.0, 0.5)}, 0.0),  # a collision
+        ({"rewards": np.where(np.arange(80) == 70, -10.0, 0.5)}, 0.0),  # a red light
+        ({"lateral_offset": -3.5}, 0.0),
+        ({"lateral_offset": 0.6}, 12 / 14),
+        ({"lateral_offset": np.where(np.arange(80) < 20, 0.6, 0.0)}, 1.0),
+        # Four metres in the other lane, and aside for too short to leave its own.
+        ({"lateral_offset": np.where(np.arange(80) < 8, 2.0, 0.0)}, 0.5),
+        ({"acceleration": 3.0}, 12 / 14),
+        ({"speed": 5.0}, 11.5 / 14),
+        # It comes nearer by 10 m a second, and is 6 m away at last: 0.6 s.
+        ({"lead_distance": np.linspace(45.5, 6, 80)}, 9 / 14),
+        # Another vehicle comes in between: that is no speed.
+        ({"lead_distance": np.where(np.arange(80) < 40, 40.0, 9.0)}, 1.0),
+    ],
+)
+def test_a_drive_is_scored_by_its_parts(changes: dict[str, Any], score: float) -> None:
+    best = np.full(2, 40.0)
+    scores = drive(**changes).parts(best)["score"]
+    assert scores.tolist() == pytest.approx([score, 1.0])
+
+
+def test_what_happens_after_the_end_of_a_drive_does_not_count() -> None:
+    one = drive(lateral_offset=np.where(np.arange(80) >= 40, 9.0, 0.0))
+    one.on[0, 40:] = False
+    assert one.parts(np.full(2, 40.0))["score"].tolist() == pytest.approx([11.5 / 14, 1.0])
+
+
+def test_drivers_are_ranked_in_the_model_and_in_the_sim(
+    still: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, "SECONDS", 2.0)
+    table = drivers.measure(still)
+    assert table
+    rows = {row["name"]: row["values"] for row in table["rows"]}
+    assert list(rows) == [
+        *(f"{name}, in the {where}" for name in DRIVERS for where in ("model", "sim")),
+        "the ranking",
+    ]
+    assert -1 <= rows["the ranking"]["tau"]["mean"] <= 1
+    metres = {name: rows[f"{name}, in the sim"]["metres"]["mean"] for name in DRIVERS}
+    assert metres["hasty"] > metres["usual"] > metres["careful"]
+    swung = rows["drunk, in the sim"]["score"]["mean"]
+    assert swung < rows["usual, in the sim"]["score"]["mean"]
+    # In a model without change, nobody's speed depends on how they drive.
+    assert rows["hasty, in the model"]["metres"] == rows["careful, in the model"]["metres"]
+    one, other = np.array([0.1, 0.2, 0.3, 0.4]), np.array([1.0, 2.0, 4.0, 3.0])
+    assert drivers._tau(one, one) == 1 and drivers._tau(one, -one) == -1
+    assert drivers._tau(one, other) == pytest.approx(4 / 6)
+
+
+def test_each_scenario_is_reproduced_for_as_long_as_it_is(
+    still: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenarios, "ROLLOUTS", 3)
+    monkeypatch.setattr(scenarios, "SECONDS", 1.0)
+    some = dataclasses.replace(Driving.spec, scenarios=("free-road", "dusk", "stop-and-go"))
+    monkeypatch.setattr(Driving, "spec", some)
+    table = scenarios.measure(still)
+    assert table
+    rows = {row["name"]: row["values"] for row in table["rows"]}
+    assert list(rows) == list(Driving.spec.scenarios)
+    assert sum(row["recorded"]["mean"] for row in rows.values()) == pytest.approx(100)
+    # In a model without change, whoever drives fast parts from the sim soon; in a jam, later.
+    assert all(1 <= row["steps"]["mean"] <= 20 for row in rows.values())
+    assert any(row["kept"]["mean"] < 100 for row in rows.values())
+    for row in rows.values():
+        causes = [row[name]["mean"] for name in Beside(Driving).causes]
+        assert sum(causes) == pytest.approx(100 - row["kept"]["mean"])
+
+
+def test_other_worlds_have_none_of_them(recipe: Recipe) -> None:
+    seeing = types.SimpleNamespace(observed=("frame",))
+    other = Subject(seeing, recipe, Breakout, None, lambda player: player)
+    assert path.measure(other) is None and drivers.measure(other) is None
+    assert scenarios.measure(other) is None
