@@ -19,9 +19,11 @@ from training.attacks.contract import Attack
 from training.attacks.judges import Rules, judge_of
 from training.attacks.search import Opening, decoded, least, neutral, search, taken
 from training.attacks.victim import play
+from training.evaluation.beside import LATE, Beside
+from training.evaluation.heads import Heads
 from training.evaluation.measures.contract import Subject
 from training.evaluation.players import Player, Real
-from training.evaluation.starts import Scene
+from training.evaluation.starts import Scene, sensor_matrix
 from training.recipe import Recipe
 from training.trainer.checkpoints import load_model
 
@@ -38,7 +40,7 @@ def one(subject: Subject, games: int = 6, steps: int = 30) -> campaign.Campaign:
 
 
 def test_each_attack_breaks_more_the_stronger_it_is(subject: Subject) -> None:
-    assert attacks.names() == ["actions", "memory", "patch", "pixels"]
+    assert attacks.names() == ["actions", "memory", "patch", "pixels", "worst"]
     fight = one(subject)
     assert fight.attacked(campaign.UNTOUCHED, 0.0)["broken"]["mean"] == 0
     for name in ("memory", "patch", "pixels"):
@@ -47,6 +49,9 @@ def test_each_attack_breaks_more_the_stronger_it_is(subject: Subject) -> None:
         assert strong["broken"]["mean"] > 80 and strong["step"]["mean"] < 30, name
         assert weak["broken"]["mean"] < strong["broken"]["mean"], name
         assert sum(strong["causes"].values()) == round(6 * strong["broken"]["mean"] / 100)
+    # By as much, the worst direction breaks more than a random one.
+    some = {name: fight.attacked(attacks.attack(name), 1)["step"] for name in ("memory", "worst")}
+    assert some["worst"]["mean"] < some["memory"]["mean"]
     # Any actions are fair: the model was trained on them.
     actions = attacks.attack("actions")
     assert fight.attacked(actions, 100)["broken"]["mean"] < 50
@@ -171,8 +176,10 @@ def test_a_world_that_nobody_can_judge_is_refused(
     scene = subject.scene(1, 1, 3)
     judge.begin(scene)
     given, black = np.zeros((3, 3), np.float32), np.zeros_like(scene.history[:, -1])
-    assert judge.judge(given, black).any(1).all()
+    assert judge.judge(given, given, black, Real(Breakout)).any(1).all()
     monkeypatch.setattr("training.attacks.judges.whole.learned", lambda subject: _blank())
+    assert isinstance(judge_of(subject, Breakout.spec), Beside)
+    monkeypatch.setattr(subject.model, "observed", ("frame",), raising=False)
     with pytest.raises(UserError, match=r"nothing says when .* Run: write sims/breakout/detector"):
         judge_of(subject, Breakout.spec)
 
@@ -183,6 +190,55 @@ def _blank() -> Any:
     return Recorded()
 
 
+class Parting(Real):
+    """The sim, which tells its sensors: from a step on, one game has another speed."""
+
+    def __init__(self, at: int, off: float, ends: bool = True) -> None:
+        super().__init__(Driving)
+        self.at, self.off, self.says_ends = at, off, ends
+
+    def watch(self, scene: Scene, rows: Any = None) -> None:
+        super().watch(scene, rows)
+        self.steps = 0
+
+    def step(self, actions: Any, chances: Any) -> Any:
+        frame = super().step(actions, chances)
+        self.steps += 1
+        told = sensor_matrix(self.sim)
+        told[0, 0] += self.off * (self.steps >= self.at)
+        self.shown = {"sensors": told}
+        assert self.heads
+        self.heads = Heads(self.heads.rewards, self.heads.ends & self.says_ends)
+        return frame
+
+
+def test_a_model_is_judged_by_the_sim_beside_it() -> None:
+    opening = Opening.of(Driving, 3, "following", 1, 60)
+    scene = opening.scene.pick(np.zeros(3, np.int64))
+    go = np.tile(np.array([[0.0, 1.0, 0.0]], np.float32), (3, 1))
+
+    def played(player: Player, actions: Any = go, steps: int = 12) -> Any:
+        def choose(step: int, frames: Any) -> Any:
+            return actions, np.repeat(opening.chances[step : step + 1], 3, 0)
+
+        return play(player, scene, Beside(Driving), choose, steps)
+
+    assert not played(Parting(1, 0.0)).step.any()
+    # A tenth of 25 m/s is much; less is none.
+    assert played(Parting(7, 2.4)).step.tolist() == [0, 0, 0]
+    found = played(Parting(7, 2.6))
+    assert found.step.tolist() == [7, 0, 0] and found.cause[0] == 0
+    # It drives off the road: the game is over, and the model must say so soon.
+    left = go + np.array([1, 0, 0], np.float32)
+    assert not played(Parting(1, 0.0), left, 60).step.any()
+    silent = played(Parting(1, 0.0, ends=False), left, 60)
+    over = Driving(1)
+    over.restore({name: value[:1] for name, value in scene.start.items()})
+    last = next(t for t in range(60) if over.step(left[:1], opening.chances[t : t + 1])[1][0])
+    assert silent.step.tolist() == [last + 1 + LATE] * 3
+    assert [*Beside(Driving).causes][silent.cause[0]] == "end"
+
+
 def test_a_game_that_is_over_breaks_no_more() -> None:
     class Over:
         by, causes = "", {"late": "late"}
@@ -190,7 +246,7 @@ def test_a_game_that_is_over_breaks_no_more() -> None:
         def begin(self, scene: Scene) -> None:
             self.at = 0
 
-        def judge(self, given: Any, after: Any) -> Any:
+        def judge(self, given: Any, chances: Any, after: Any, player: Any) -> Any:
             self.at += 1
             return np.array([[self.at == 3], [self.at == 5]])
 

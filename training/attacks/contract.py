@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sims.contract import Array, Spec
-from training.families.base import State
+from training.families.base import State, WorldModel
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,9 @@ class Attack:
     """What disturbs a model before each of its steps, at a strength of 0 (not at all) or more.
 
     disturb: (state, the names of its observations, strength, random) -> state. act: (action vectors
-    float32 [N, A], spec, strength, random) -> action vectors that the world takes, too.
+    float32 [N, A], spec, strength, random) -> action vectors that the world takes, too. aim: as
+    disturb, for what depends on the model and its inputs: (model, state, action, chance, strength,
+    random) -> state.
     """
 
     title: str
@@ -27,3 +30,4 @@ class Attack:
     most: float  # the strongest that makes sense
     disturb: Callable[[State, tuple[str, ...], float, torch.Generator], State] | None = None
     act: Callable[[Array, Spec, float, np.random.Generator], Array] | None = None
+    aim: Callable[[WorldModel, State, Tensor, Tensor, float, torch.Generator], State] | None = None

@@ -1,4 +1,4 @@
-"""Who says that a rollout is broken: a world's rules, or what its recordings show."""
+"""Who says that a rollout is broken: a world's rules, its recordings, or its sim beside it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from sims.contract import Array, Spec
 from sims.detector import Detector, Objects, detector_of
 from sims.errors import UserError
+from training.evaluation.beside import Beside
 from training.evaluation.heads import Heads
 from training.evaluation.measures import whole
 from training.evaluation.measures.contract import Subject
+from training.evaluation.players import Player
 from training.evaluation.starts import Scene
 
 
@@ -25,8 +27,11 @@ class Judge(Protocol):
         """Begin with rollouts that start where a scene's history ends."""
         ...
 
-    def judge(self, given: Array, after: Array) -> Array:
-        """Return bool [N, causes]: what a step with action vectors float32 [N, A] breaks."""
+    def judge(self, given: Array, chances: Array, after: Array, player: Player) -> Array:
+        """Return bool [N, causes]: what a step breaks of a player.
+
+        It was taken by action vectors float32 [N, A] and chance float32 [N, C].
+        """
         ...
 
     def over(self, heads: Heads | None) -> Array:
@@ -50,7 +55,7 @@ class Rules:
         self.referee.watch(np.arange(len(scene.history)), scene.start)
         self.shown = self.detector.read(scene.history[:, -1, 0])
 
-    def judge(self, given: Array, after: Array) -> Array:
+    def judge(self, given: Array, chances: Array, after: Array, player: Player) -> Array:
         """Judge a step; see `Judge`."""
         before, self.shown = self.shown, self.detector.read(after[:, 0])
         taken = given.argmax(1) if self.spec.actions else given
@@ -74,7 +79,7 @@ class Recordings:
         """Begin with rollouts; see `Judge`."""
         self.watching = whole.Judge(self.known, whole.coded(scene.history[:, -1]))
 
-    def judge(self, given: Array, after: Array) -> Array:
+    def judge(self, given: Array, chances: Array, after: Array, player: Player) -> Array:
         """Judge a step; see `Judge`."""
         return self.watching.judge(whole.coded(after))
 
@@ -91,7 +96,10 @@ def judge_of(subject: Subject, spec: Spec) -> Judge:
     known = whole.learned(subject)
     if known.size or len(known.colours):
         return Recordings(known)
+    if subject.sim_class and "sensors" in subject.model.observed and spec.sensors:
+        return Beside(subject.sim_class)
     raise UserError(
-        f"world '{spec.name}': nothing says when a rollout is broken: it has no detector, and no "
-        f"two of its frames are alike. Run: write sims/{spec.name}/detector.py, then the same again"
+        f"world '{spec.name}': nothing says when a rollout is broken: it has no detector, no "
+        "sensors that its model predicts, and no two of its frames are alike. Run: write "
+        f"sims/{spec.name}/detector.py, then the same again"
     )

@@ -35,6 +35,11 @@ class Attacked(players.Model):
             self.state = self.attack.disturb(
                 self.state, self.model.observed, self.strength, self.random
             )
+        if self.attack.aim and self.strength:
+            action, chance = (torch.from_numpy(part).to(self.where) for part in (actions, chances))
+            self.state = self.attack.aim(
+                self.model, self.state, action, chance, self.strength, self.random
+            )
         return super().step(actions, chances)
 
 
@@ -75,7 +80,7 @@ def play(
     for t in range(steps):
         given, chances = choose(t, frames)
         frames = player.step(given, chances)
-        wrong = judge.judge(given, frames)
+        wrong = judge.judge(given, chances, frames, player)
         now = on & wrong.any(1)
         found.step[now], found.cause[now] = t + 1, wrong[now].argmax(1)
         on &= ~now & ~judge.over(player.heads)
