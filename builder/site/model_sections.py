@@ -212,7 +212,7 @@ def measures(model: manifest.Model, weights: Path, home: str) -> str:
         return ABSENT.format(what=what)
     return "".join(
         f"<h4>{html.escape(table['title'])}</h4>"
-        + tables.figures(table["columns"], table["rows"])
+        + tables.figures(table["columns"], table["rows"], turn=True)
         + f"<p>{html.escape(table['note'])}</p>"
         + (curve(table["curve"], "steps played alone") if table["curve"] else "")
         for table in told.values()

@@ -51,18 +51,22 @@ def measure(column: Mapping[str, Any]) -> str:
     return f"{name} <small>{', '.join(told)}</small>" if told else name
 
 
-def figures(columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+def figures(
+    columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], turn: bool = False
+) -> str:
     """Return a table of metrics.json with one line for each measure and one column for each player.
 
-    The table leaves out a measure that no player has.
+    `turn`: of more players than measures, each player has a line. The table leaves out a measure
+    that no player has.
     """
-    cells = {c["key"]: [row["values"].get(c["key"]) for row in rows] for c in columns}
-    lines = [
-        [measure(c), *(figure(cell, c["unit"]) for cell in cells[c["key"]])]
-        for c in columns
-        if any(cells[c["key"]])
-    ]
-    return table(["Figure", *(html.escape(row["name"]) for row in rows)], lines, "wm-figures")
+    some = [c for c in columns if any(row["values"].get(c["key"]) for row in rows)]
+    cells = [[figure(row["values"].get(c["key"]), c["unit"]) for row in rows] for c in some]
+    measures, names = [measure(c) for c in some], [html.escape(row["name"]) for row in rows]
+    if turn and len(names) > len(measures):
+        turned = [[name, *(line[i] for line in cells)] for i, name in enumerate(names)]
+        return table(["", *measures], turned, "wm-figures")
+    lines = [[name, *line] for name, line in zip(measures, cells, strict=True)]
+    return table(["Figure", *names], lines, "wm-figures")
 
 
 def fold(summary: str, body: str) -> str:
