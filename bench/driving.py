@@ -1,4 +1,4 @@
-"""Driving's model: each observation a second ahead beside the last one repeated; memory to train.
+"""Driving's models: each observation a second ahead beside the last one repeated; memory to train.
 
 The errors are those of the committed weights, on the same held-out rollouts. The memory is that of
 a process which trains a few steps on all recorded steps, decoding them first.
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from typing import Any
 
 from bench.table import ROOT, Figure
 from builder.project import steps
@@ -18,9 +19,13 @@ from builder.project.entries import Entry
 from builder.project.worlds import Project
 from sims.errors import UserError
 
-# What each figure of the measure `response` must be: at least, at most (issue 23).
-ASKED = {"sign": (100.0, None), "gain": (0.85, 1.15), "delay": (-1.0, 1.0)}
-WORLD, FAMILY, REPEATED = "driving", "latent", "last observation repeated"
+# What each figure of the measures `response` and `path` must be: at least, at most (issue 23).
+ASKED = {
+    "response": {"sign": (100.0, None), "gain": (0.85, 1.15), "delay": (-1.0, 1.0)},
+    "path": {"ade": (None, 0.4), "fde": (None, 0.9)},
+}
+AT = 60  # steps, 3 s: where `path` is asked
+WORLD, FAMILIES, REPEATED = "driving", ("latent", "transition"), "last observation repeated"
 # Run in a separate process: train a few steps, and print the peak of its memory in bytes.
 TRAIN = """
 import dataclasses, resource, sys
@@ -39,34 +44,39 @@ print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def measure() -> list[Figure]:
     """Compare the committed model with baseline and sim, and measure a training's memory."""
-    return [*_ahead(), *_controls(), _memory()]
-
-
-def _controls() -> list[Figure]:
-    """Return how the model obeys the controls, beside what is asked of a driving model."""
-    told = json.loads((ROOT / "weights" / WORLD / FAMILY / "metrics.json").read_text())
-    table = told["measures"]["response"]
     found = []
-    for column in table["columns"]:
-        figure = table["rows"][0]["values"][column["key"]]
-        low, high = ASKED[column["key"].partition("@")[0]]
-        said = f"{WORLD}/{FAMILY}, {column['label']}"
-        value, unit = figure and figure["mean"], column["unit"]
-        found.append(Figure(said, value, unit, at_least=low, at_most=high))
+    for family in FAMILIES:
+        told = json.loads((ROOT / "weights" / WORLD / family / "metrics.json").read_text())
+        found += [*_ahead(family, told), *_asked(family, told)]
+    return [*found, _memory()]
+
+
+def _asked(family: str, told: dict[str, Any]) -> list[Figure]:
+    """Return the figures of measures of which a driving model is asked something."""
+    found = []
+    for measured, asked in ASKED.items():
+        table = told["measures"].get(measured)
+        for column in table["columns"] if table else ():
+            what, _, at = column["key"].partition("@")
+            if measured == "path" and at != str(AT):
+                continue
+            figure = table["rows"][0]["values"][column["key"]]
+            low, high = asked[what]
+            said = f"{WORLD}/{family}, {column['label']}"
+            value, unit = figure and figure["mean"], column["unit"]
+            found.append(Figure(said, value, unit, at_least=low, at_most=high))
     return found
 
 
-def _ahead() -> list[Figure]:
+def _ahead(family: str, told: dict[str, Any]) -> list[Figure]:
     """Return how far each figure is on the better side of the baseline's, a second ahead."""
-    file = ROOT / "weights" / WORLD / FAMILY / "metrics.json"
-    told = json.loads(file.read_text())
     rows = {row["name"]: row["values"] for row in told["rows"]}
     second = round(Project.open(ROOT).world(WORLD).spec.rate)
     found = []
     for column in (c for c in told["columns"] if c["step"] == second):
-        mine, still = (rows[name][column["key"]]["mean"] for name in (FAMILY, REPEATED))
+        mine, still = (rows[name][column["key"]]["mean"] for name in (family, REPEATED))
         better = mine - still if column["better"] == "high" else still - mine
-        said = f"{WORLD}/{FAMILY} at {second} steps, {column['label']}: better than repeated by"
+        said = f"{WORLD}/{family} at {second} steps, {column['label']}: better than repeated by"
         note = f"{mine:.4g}, repeated {still:.4g} {column['unit']}"
         # More than nothing: an equal figure is no better one.
         found.append(Figure(said, better, column["unit"], at_least=1e-9, note=note))
@@ -74,7 +84,7 @@ def _ahead() -> list[Figure]:
 
 
 def _memory() -> Figure:
-    entry = Entry(Project.open(ROOT).world(WORLD), FAMILY)
+    entry = Entry(Project.open(ROOT).world(WORLD), FAMILIES[0])
     folder = steps.dataset(entry)
     shutil.rmtree(folder / "decoded", ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="wmsite-bench-") as out:

@@ -26,6 +26,7 @@ ROUNDS, STEPS, WARM = 6, 60, 5
 # In ms; others have 6.
 MOST = {
     "driving/latent": 15.0,
+    "driving/transition": 15.0,
     "pong/pixels": 2.5,
     "doorkey/pixels": 10.0,
     "maze/pixels": 2.5,
