@@ -17,7 +17,7 @@ from sims.errors import UserError
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import REPEATED, evaluate
 from training.families.transition import geometry
-from training.families.transition.model import FINE, Model
+from training.families.transition.model import FINE, Config, Model
 from training.families.transition.options import check
 from training.recipe import Recipe, from_json
 from training.trainer.checkpoints import build, fit, load_model
@@ -191,6 +191,25 @@ def test_it_begins_anew_with_what_it_did_not_draw(untaught: Model) -> None:
     # The picture that it drew itself is its own, to the last bit, whoever hands it back.
     _, again, _ = untaught.step({**two, "frame": frame.clone()}, action, chance)
     assert (again["age"] == 3).all()
+
+
+def test_one_camera_without_a_lidar_will_do() -> None:
+    torch.manual_seed(0)
+    model = Model(Config(
+        (), 2, 1, sensor_low=(0.0, -1.0), sensor_high=(20.0, 1.0), sensor_step=(1.0, 0.1),
+        height=16, width=24, sensors=("pace", "turn"), speed="pace", turn="turn",
+        lenses=((20.0, 16.0, 24.0, 0.0, 0.0, 1.0, 0.0, 0.0),), channels=8, detail=4, blocks=1,
+    )).eval()  # fmt: skip
+    picture = torch.randint(0, 255, (2, 1, 16, 24, 4), dtype=torch.uint8)
+    picture = picture[:, :, :1].expand(-1, -1, 16, -1, -1).contiguous()  # the same in each row
+    first = {"frame": picture, "sensors": torch.tensor([[0.0, 0.0], [0.0, 1.0]])}
+    frame, state, _ = model.step(model.initial(first), torch.zeros(2, 2), torch.zeros(2, 1))
+    assert frame.shape == picture.shape and set(state) >= {"key", "source", "age", "marks"}
+    gap = (frame[..., :3].float() - picture[..., :3].float()).abs().mean((1, 2, 3, 4))
+    # What stands still sees the same; what turns by a radian a second sees it from a pixel aside.
+    assert gap[0] < 4 and gap[1] > 10
+    aside = picture[1, 0, 8, 2:-3, :3].float().roll(1, 0)[1:]
+    assert (frame[1, 0, 8, 3:-3, :3].float() - aside).abs().mean() < 8
 
 
 @pytest.mark.slow
