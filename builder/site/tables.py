@@ -64,7 +64,7 @@ def figures(
     measures, names = [measure(c) for c in some], [html.escape(row["name"]) for row in rows]
     if turn and len(names) > len(measures):
         turned = [[name, *(line[i] for line in cells)] for i, name in enumerate(names)]
-        return table(["", *measures], turned, "wm-figures")
+        return table(["Case", *measures], turned, "wm-figures")
     lines = [[name, *line] for name, line in zip(measures, cells, strict=True)]
     return table(["Figure", *names], lines, "wm-figures")
 
