@@ -76,10 +76,16 @@ def _span(changed: Pixels) -> slice:
 
 def _indexed(images: Pixels) -> tuple[int, bytes, Pixels]:
     """Return (colour type, palette, pixels [N, H, W, channels]) of uint8 [N, H, W, 3]."""
-    colours, index = np.unique(images.reshape(-1, 3), axis=0, return_inverse=True)
+    # As one number each, red first: rows of three take numpy thirty times as long.
+    red, green, blue = np.moveaxis(images.astype(np.uint32), -1, 0)
+    codes = red << 16 | green << 8 | blue
+    if len(np.unique(codes[0])) > 256:
+        return 2, b"", images
+    colours, index = np.unique(codes, return_inverse=True)
     if len(colours) > 256:
         return 2, b"", images
-    return 3, colours.tobytes(), index.reshape(*images.shape[:3], 1).astype(np.uint8)
+    palette = np.stack([colours >> 16, colours >> 8, colours], 1).astype(np.uint8)
+    return 3, palette.tobytes(), index.reshape(*images.shape[:3], 1).astype(np.uint8)
 
 
 def _header(image: Pixels, kind: int, palette: bytes, texts: Mapping[str, str] | None) -> bytes:
