@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from sims.driving import Driving
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import REPEATED, evaluate
+from training.families.latent import ranges
 from training.families.latent.loss import apart
 from training.families.latent.model import Config, Model
 from training.likeness import likeness
@@ -59,8 +61,11 @@ def test_a_model_that_knows_nothing_repeats_what_it_saw() -> None:
     state = model.initial(first)
     assert state["latent"].shape == (3, 8, *model.latent_shape[1:])
     frame, after, heads = model.step(state, torch.rand(3, 2), torch.rand(3, 1))
-    for name in ("sensors", "ranges", "heat", "path"):
+    for name in ("sensors", "path"):
         torch.testing.assert_close(after[name], first[name])
+    for name, most in (("ranges", 0.5), ("heat", 0.03)):  # each value is mostly its own
+        torch.testing.assert_close(after[name], first[name], atol=most, rtol=0)
+    assert torch.equal(after["ranges"] > 0, first["ranges"] > 0)
     assert frame.dtype == torch.uint8 and frame.shape == first["frame"].shape
     assert bool((frame[..., 3] == 255).all())
     # Each pixel is mostly itself.
@@ -97,6 +102,22 @@ def test_a_shifted_picture_is_one_of_its_answers() -> None:
     odds[:, 2], odds[:, 5 + 3] = 50.0, 50.0  # no row away, one column to the right
     moved = model.moved(picture, odds)
     torch.testing.assert_close(moved[..., :-1], picture[..., 1:], atol=1e-4, rtol=0)
+
+
+def test_an_edge_in_a_scan_moves_on_by_less_than_a_column_a_step() -> None:
+    value, hit = torch.zeros(1, 1, 24), torch.zeros(1, 1, 24)
+    value[..., 8:12], hit[..., 8:12] = 0.5, 1.0
+    odds = torch.zeros(1, ranges.TAPS, 1, 24)
+    odds[:, 0], odds[:, 1], odds[:, 2] = math.log(0.3), math.log(0.7) - ranges.STILL, -50.0
+    there = hit
+    for _ in range(10):  # three columns to the right
+        there = ranges.kept((there > 0.5).float(), there)
+        value, there = ranges.moved(value, there, odds)
+    assert torch.equal(torch.nonzero(there[0, 0] > 0.5)[:, 0], torch.arange(11, 15))
+    torch.testing.assert_close(value[0, 0, 11:15], torch.full((4,), 0.5))
+    # What is shown otherwise is what counts.
+    shown = 1 - (there > 0.5).float()
+    assert torch.equal(ranges.kept(shown, there), shown)
 
 
 @pytest.mark.slow

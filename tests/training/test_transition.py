@@ -17,8 +17,9 @@ from sims.errors import UserError
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import REPEATED, evaluate
 from training.families.transition import geometry
-from training.families.transition.model import FINE, Config, Model
+from training.families.transition.model import Config, Model
 from training.families.transition.options import check
+from training.families.transition.scan import FINE
 from training.recipe import Recipe, from_json
 from training.trainer.checkpoints import build, fit, load_model
 from training.trainer.train import train

@@ -24,7 +24,7 @@ def boxes(config: dict[str, Any]) -> tuple[list[Box], list[tuple[int, int]]]:
         ("numbers", f"{numbers} of sensors and paths", 0, 3, "input"),
         ("action, chance", f"{given} numbers", 0, 4, "input"),
         ("encode", f"cells of {config['patch']} × {config['patch']} pixels", 1, 0.5, "layer"),
-        ("forecast", "linear, fitted", 1, 3.5, "layer"),
+        ("lead on", f"linear, and {config['wide']} units", 1, 3.5, "layer"),
         ("mix", f"{c} ch., {config['blocks']} × 3 × 3", 2, 1.5, "layer"),
         ("gate", "what of the memory is replaced", 3, 2.5, "layer"),
         ("move, draw", "of each half cell", 3, 0.5, "layer"),

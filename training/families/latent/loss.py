@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,9 +28,34 @@ APART = 3  # pixels between its windows
 # Differences, in parts of a typical one, below which they are squared. A number often stays exactly
 # as it is; a ray of a scan seldom does.
 NEAR, NEAR_SCAN = 0.02, 0.1
+FAR_OFF = 5.0  # typical changes of a step: what is off by more is off by chance
+USUAL = 0.05  # of the mean error: even steps that are foreseen are drawn sometimes
 CHANGED = 8  # levels by which a pixel differs in a window, if anything happens there
 AROUND = 5  # pixels along one side of what counts as near it
-HITS = 0.2  # weight of whether a ray comes back
+
+
+class Source(Windows):
+    """The windows that training reads, and the numbers of all recorded steps."""
+
+    def __init__(self, arrays: Arrays, recipe: Recipe, size: int, seed: int, model: Any) -> None:
+        length = model.config.history - 1 + max(1, recipe.train.dream)
+        super().__init__(arrays, size, length, model.config.history, recipe.train, seed)
+        self.numbers: list[Tensor] = []
+        if not model.numbers:
+            return
+        rows = arrays.windows(2)
+        where = next(model.parameters()).device
+        self.numbers = [
+            torch.from_numpy(np.ascontiguousarray(part)).to(where)
+            for part in (
+                *(model.readings(arrays, rows + k) for k in range(3)),
+                arrays.actions[rows + 1],
+                arrays.chances[rows + 1],
+            )
+        ]
+        with torch.no_grad():
+            off = _off(model, self.numbers).abs().clamp(max=FAR_OFF).mean(1)
+        self.hard = off + USUAL * off.mean()
 
 
 @dataclass
@@ -43,15 +69,13 @@ class Carried:
 
 def source(
     arrays: Arrays, sim_class: type[Sim] | None, recipe: Recipe, size: int, seed: int, model: Any
-) -> Windows:
+) -> Source:
     """Return the windows that training reads: a history, then the longest dream."""
-    history = model.config.history
-    length = history - 1 + max(1, recipe.train.dream)
-    return Windows(arrays, size, length, history, recipe.train, seed)
+    return Source(arrays, recipe, size, seed, model)
 
 
 def loss(
-    model: Any, source: Windows, carried: Carried | None, plan: Training, progress: float
+    model: Any, source: Source, carried: Carried | None, plan: Training, progress: float
 ) -> tuple[Tensor, dict[str, float], Carried | None]:
     """Play up to `unroll` steps of a batch of windows; return loss, figures, and the batch.
 
@@ -83,7 +107,16 @@ def loss(
             state = state | true
     ahead = Carried(window, stop, {name: value.detach() for name, value in state.items()})
     over = stop >= last or not window["alive"][:, stop].any()
-    return total / max(1, counted), tally.means(), None if over else ahead
+    total, figures = total / max(1, counted), tally.means()
+    if source.numbers:
+        step = _steps(model, source, plan.rows)
+        total, figures = (
+            total + plan.sensor_weight * step,
+            figures | {"step_loss": float(step.detach())},
+        )
+    # From the memory of a chunk's last step nothing follows, but ranks average every gradient.
+    total = total + 0 * torch.stack([weight.sum() for weight in model.parameters()]).sum()
+    return total, figures, None if over else ahead
 
 
 def _rows(parts: dict[str, Any], some: Tensor) -> dict[str, Any]:
@@ -135,7 +168,7 @@ def _errors(
             off = apart(mine, real, NEAR_SCAN) * both
             sensors = sensors + off.sum() / both.sum().clamp_min(1.0)
             back = F.binary_cross_entropy_with_logits(told[name], hit)
-            sensors = sensors + HITS * back
+            sensors = sensors + plan.hit_weight * back
         else:
             sensors = sensors + apart(mine, real).mean()
     head = F.smooth_l1_loss(told["reward"], window["rewards"][:, t] / c.reward_unit)
@@ -148,3 +181,24 @@ def _errors(
 def apart(mine: Tensor, real: Tensor, near: float = NEAR) -> Tensor:
     """Return the absolute difference, rounded near 0: what may jump is drawn where it likely is."""
     return F.smooth_l1_loss(mine, real, reduction="none", beta=near)
+
+
+def _steps(model: Any, source: Source, count: int) -> Tensor:
+    """Return the loss of some recorded steps: what the numbers alone tell of the next ones.
+
+    Half of them are those that the model foresaw least when the training began.
+    """
+    where = source.hard.device
+    usual = torch.randint(len(source.hard), (count - count // 2,), device=where)
+    some = torch.cat([usual, torch.multinomial(source.hard, max(1, count // 2), True)])
+    off = _off(model, [part[some] for part in source.numbers])
+    return apart(off, torch.zeros_like(off)).mean()
+
+
+def _off(model: Any, numbers: list[Tensor]) -> Tensor:
+    """Return how far the next numbers are off, in parts of what changes in a step, [R, numbers]."""
+    earlier, values, after, action, chance = numbers
+    before = torch.cat([earlier, torch.ones_like(earlier[:, :1])], 1)
+    unit: Tensor = model.unit / model.config.second
+    off: Tensor = (model.alone(values, before, action, chance) - after) / unit
+    return off

@@ -11,6 +11,9 @@ of it is filtered with kernels of its own, one along its columns and one along i
 al., 2017, arXiv:1708.01692), and what is new is drawn with the detail of the last picture
 (Ronneberger et al., 2015, arXiv:1505.04597).
 
+Numbers are led on by layers of their own, beside what the grid tells. These train on single
+recorded steps too, and so are precise.
+
 The model is deterministic. Where several futures are possible, it draws their mean.
 """
 
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +31,7 @@ from torch.nn import functional as F
 from sims.contract import Array
 from training.data.dataset import Arrays
 from training.families.base import State, WorldConfig, WorldModel
+from training.families.latent import ranges
 
 Large = tuple[str, str, tuple[int, ...], float, float]  # name, kind, shape, lowest, highest
 REACH = 2  # pixels that a picture may move in a step, in each direction
@@ -35,10 +40,8 @@ STILL = 4.0  # how sure, at first, that a pixel stays (log odds)
 GREY = 0.5  # what a pixel fades to
 RIDGE = 1e-5  # of the linear forecast
 USEFUL = 0.9  # a linear forecast that leaves more of a number's change is none
-WIDE = 16  # most cells of a range image along its columns
 FASTEST = 4.0  # typical changes in a step: a number that changes more has jumped, and has no speed
 TENTS = 16  # parts that the range of each number is told in
-HITS = 4.0  # how sure, at first, that a ray that came back comes back again (log odds)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,17 @@ class Config(WorldConfig):
     channels: int = 40
     detail: int = 16
     blocks: int = 4
+    wide: int = 256
     history: int = 4
+
+
+class Inside(NamedTuple):
+    """What a model knows within a step, from which observations are drawn."""
+
+    fine: Tensor  # half cells of the last pictures, [B * cameras, detail, 2 rows, 2 columns]
+    cells: Tensor  # of all observations, side by side, [B, channels, rows, columns]
+    summary: Tensor  # of the cells, [B, 2 channels]
+    heads: Tensor  # reward, end, and how each number changes, [B, 2 + numbers]
 
 
 class Model(WorldModel):
@@ -88,11 +101,15 @@ class Model(WorldModel):
         self.look_near = nn.Conv2d(d, d, 3, padding=1)
         self.gather = nn.Conv2d(4 * d, ch, 1)
         self.scan_in, self.scan_out = nn.ModuleDict(), nn.ModuleDict()
-        self.scan_cells = {name: self._cells(shape) for name, _, shape, *_ in self.scans}
+        self.scan_cells = {
+            name: ranges.cells(shape, self.rows) for name, _, shape, *_ in self.scans
+        }
         for name, (rows, columns) in self.scan_cells.items():
             self.scan_in[name] = nn.Conv2d(2 * rows * columns, ch, 1)
-            self.scan_out[name] = nn.Conv2d(ch, 2 * rows * columns, 1)
-        width = c.cameras * self.columns + sum(self._wide(s) for _, _, s, *_ in self.scans)
+            self.scan_out[name] = nn.Conv2d(ch, (2 + ranges.TAPS) * rows * columns, 1)
+        width = c.cameras * self.columns + sum(
+            ranges.wide(s, self.scan_cells[name]) for name, _, s, *_ in self.scans
+        )
         self.place = nn.Parameter(torch.zeros(1, ch, self.rows, width))
 
         self.numbers = len(c.sensor_low) + sum(math.prod(shape) for _, shape, *_ in self.paths)
@@ -112,6 +129,16 @@ class Model(WorldModel):
         self.heads = nn.Sequential(
             nn.Linear(known + 2 * ch, 2 * ch), nn.ReLU(), nn.Linear(2 * ch, self.numbers + 2)
         )
+        if self.numbers:
+            # Of any two of sensors and actions: a turn is a speed times an angle.
+            single = len(c.sensor_low) + c.actions
+            self.pairs = nn.Buffer(torch.triu_indices(single, single), persistent=False)
+            self.change = nn.Sequential(
+                nn.Linear(known + self.pairs.shape[1], c.wide), nn.SiLU(),
+                nn.Linear(c.wide, c.wide), nn.SiLU(), nn.Linear(c.wide, self.numbers),
+            )  # fmt: skip
+            nn.init.zeros_(self.change[-1].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(self.change[-1].bias)  # type: ignore[arg-type]
         # Reward and end often follow from where a number is afterwards.
         self.outcome = nn.Linear(TENTS * self.numbers + 2 * ch, 2)
         # At first, the prediction is no change.
@@ -152,7 +179,16 @@ class Model(WorldModel):
         carried = {"latent": torch.zeros(b, *self.latent_shape, device=where)}
         if self.numbers:
             carried["before"] = torch.zeros(b, self.numbers + 1, device=where)
-        return {**{name: shown[name] for name in self.observed}, **carried}
+        seen = {name: shown[name] for name in self.observed}
+        return seen | carried | self.scans_kept(shown)
+
+    def scans_kept(self, shown: State) -> State:
+        """Return what is carried of each scan beside what it shows: how far its rays come back."""
+        return {
+            f"there_{name}": ranges.scaled(shown[name], kind, shape, low, high)[1]
+            for name, kind, shape, low, high in self.scans
+            if kind == "scan"
+        }
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -185,67 +221,122 @@ class Model(WorldModel):
         Told are "reward" (in parts of `reward_unit`) and "ends" (log odds) [B], and by the name of
         each scan the log odds that its rays come back.
         """
-        c, b = self.config, len(action)
-        pictures = seen["frame"].flatten(0, 1)
-        fine = torch.relu(self.look(F.pixel_unshuffle(pictures - 0.5, self.side)))
-        fine = torch.relu(self.look_near(fine))
-        cells: Tensor = self.gather(F.pixel_unshuffle(fine, 2))
-        sides = [cells.reshape(b, c.cameras, *cells.shape[1:]).permute(0, 2, 3, 1, 4).flatten(3)]
-        ranges = {}
+        after, numbers, inside = self.lead(seen, action, chance)
+        told: State = {}
+        more = self.corrections(inside.cells)
         for name, kind, shape, low, high in self.scans:
-            ranges[name] = value, hit = self._scaled(seen[name], kind, shape, low, high)
-            packed = self._pack(torch.stack([value, hit], 1) - 0.5, self.scan_cells[name])
-            sides.append(self.scan_in[name](packed))
-        numbers = [seen["sensors"], *(seen[name].flatten(1) for name, *_ in self.paths)]
-        values = torch.cat(numbers, 1)
+            value, there = ranges.scaled(seen[name], kind, shape, low, high)
+            if kind == "scan":
+                there = ranges.kept(there, seen[f"there_{name}"])
+            value, there = ranges.moved(value, there, more[name][:, 2:])
+            made, odds = ranges.corrected(value, there, more[name][:, :2], kind, low, high)
+            after[name], told[name] = (part.reshape(seen[name].shape) for part in (made, odds))
+            if kind == "scan":
+                after[f"there_{name}"] = torch.sigmoid(odds)
+
+        pictures = seen["frame"].flatten(0, 1)
+        wide = self.wide(inside)
+        new = F.pixel_shuffle(self.draw(wide), self.side)
+        moved = self.moved(pictures, self.move(wide))
+        # What is only moved keeps every error that it ever made.
+        faded = torch.sigmoid(new[:, 3:] - STILL) * (GREY - moved)
+        frame = moved + faded + DRAWN * new[:, :3]
+        after["frame"] = frame.clamp(0, 1).reshape(seen["frame"].shape)
+
+        outcome = torch.cat([self.tents(numbers.detach()), inside.summary], 1)
+        outcome = inside.heads[:, :2] + self.outcome(outcome)
+        return after, told | {"reward": outcome[:, 0], "ends": outcome[:, 1]}
+
+    def lead(self, seen: State, action: Tensor, chance: Tensor) -> tuple[State, Tensor, Inside]:
+        """Lead on the memory and all numbers; return those parts of the next state.
+
+        Also returns the numbers side by side [B, numbers], and what is known within.
+        """
+        c = self.config
+        values = torch.cat(
+            [seen["sensors"], *(seen[name].flatten(1) for name, *_ in self.paths)], 1
+        )
         given = self.given(values, action, chance)
         known = torch.cat([given, self.tents(values)], 1)
         if self.numbers:
             known = torch.cat([known, self.speeds(values, seen["before"])], 1)
 
-        x = self.mix(torch.cat([torch.cat(sides, 3) + self.place, seen["latent"]], 1))
+        cells, fine = self.encoded(seen)
+        x = self.mix(torch.cat([cells + self.place, seen["latent"]], 1))
         shifts = self.told(torch.cat([known, self.summary(x)], 1))[:, :, None, None]
         for block, shift in zip(self.blocks, shifts.chunk(c.blocks, 1), strict=True):
             x = x + block(torch.relu(even(x) + shift))
         x = torch.relu(even(x))
         fresh = torch.sigmoid(self.keep(x))
-        latent = seen["latent"] + fresh * (torch.tanh(self.new(x)) - seen["latent"])
-
-        drawn, at = x[..., : c.cameras * self.columns], c.cameras * self.columns
-        drawn = drawn.reshape(*drawn.shape[:3], c.cameras, self.columns)
-        drawn = drawn.permute(0, 3, 1, 2, 4).flatten(0, 1)
-        wide = torch.relu(F.pixel_shuffle(self.spread(drawn), 2))
-        wide = torch.relu(self.draw_near(torch.cat([wide, fine], 1)))
-        new = F.pixel_shuffle(self.draw(wide), self.side)
-        moved = self.moved(pictures, self.move(wide))
-        # What is only moved keeps every error that it ever made.
-        faded = torch.sigmoid(new[:, 3:] - STILL) * (GREY - moved)
-        frame = (moved + faded + DRAWN * new[:, :3]).clamp(0, 1).reshape(seen["frame"].shape)
-        after: State = {"frame": frame, "latent": latent}
-        told: State = {}
-        for name, kind, shape, low, high in self.scans:
-            value, hit = ranges[name]
-            part = x[..., at : at + self._wide(shape)]
-            at += self._wide(shape)
-            more = self._unpack(self.scan_out[name](part), self.scan_cells[name], shape)
-            more = more * more.new_tensor([[[[self.pace[name]]], [[1.0]]]])
-            made = self._ranged(value, hit, more, kind, low, high)
-            after[name], told[name] = (part.reshape(seen[name].shape) for part in made)
-        summary = self.summary(x)
+        after: State = {
+            "latent": seen["latent"] + fresh * (torch.tanh(self.new(x)) - seen["latent"])
+        }
         if self.numbers:
             after["before"] = torch.cat([values, torch.ones_like(values[:, :1])], 1)
+
+        summary = self.summary(x)
         heads = self.heads(torch.cat([known, summary], 1))
-        expected = F.linear(given, self.forecast[:, :-1], self.forecast[:, -1])
-        values = values + (expected + self.tick * heads[:, 2:]) * self.unit
+        change = self.foreseen(known, given) + self.tick * heads[:, 2:]
+        values = values + change * self.unit
         # However long it plays alone, no number leaves the range that was recorded.
         values = torch.minimum(torch.maximum(values, self.low), self.low + self.span)
-        outcome = heads[:, :2] + self.outcome(torch.cat([self.tents(values.detach()), summary], 1))
         count = len(c.sensor_low)
         after["sensors"] = values[:, :count]
         for name, shape, *_ in self.paths:
-            after[name] = values[:, count : count + math.prod(shape)].reshape(seen[name].shape)
+            after[name] = values[:, count : count + math.prod(shape)].reshape(-1, *shape)
             count += math.prod(shape)
-        return after, told | {"reward": outcome[:, 0], "ends": outcome[:, 1]}
+        return after, values, Inside(fine, x, summary, heads)
+
+    def foreseen(self, known: Tensor, given: Tensor) -> Tensor:
+        """Return how the numbers change, as it follows from numbers alone, in their units."""
+        linear = F.linear(given, self.forecast[:, :-1], self.forecast[:, -1])
+        if not self.numbers:
+            return linear
+        count, at = len(self.config.sensor_low), self.numbers
+        each = [2 * given[:, :count] - 1, given[:, at : at + self.config.actions]]
+        first, second = (torch.cat(each, 1)[:, some] for some in self.pairs)
+        more: Tensor = self.change(torch.cat([known, first * second], 1))
+        return linear + self.tick * more
+
+    def alone(self, values: Tensor, before: Tensor, action: Tensor, chance: Tensor) -> Tensor:
+        """Return the next numbers as they follow from the last ones alone, [B, numbers]."""
+        given = self.given(values, action, chance)
+        known = torch.cat([given, self.tents(values), self.speeds(values, before)], 1)
+        return values + self.foreseen(known, given) * self.unit
+
+    def encoded(self, seen: State) -> tuple[Tensor, Tensor]:
+        """Encode pictures and range images: all cells side by side, and half cells of pictures."""
+        c, b = self.config, len(seen["frame"])
+        fine = F.pixel_unshuffle(seen["frame"].flatten(0, 1) - 0.5, self.side)
+        fine = torch.relu(self.look_near(torch.relu(self.look(fine))))
+        cells: Tensor = self.gather(F.pixel_unshuffle(fine, 2))
+        sides = [cells.reshape(b, c.cameras, *cells.shape[1:]).permute(0, 2, 3, 1, 4).flatten(3)]
+        for name, kind, shape, low, high in self.scans:
+            scaled = torch.stack(ranges.scaled(seen[name], kind, shape, low, high), 1)
+            packed = ranges.pack(scaled - 0.5, self.scan_cells[name], self.rows)
+            sides.append(self.scan_in[name](packed))
+        return torch.cat(sides, 3), fine
+
+    def corrections(self, x: Tensor) -> State:
+        """Return by name what is learned of range images: of values, of odds, and how they move."""
+        more: State = {}
+        at = self.config.cameras * self.columns
+        for name, _, shape, *_ in self.scans:
+            size = self.scan_cells[name]
+            part = x[..., at : at + ranges.wide(shape, size)]
+            at += ranges.wide(shape, size)
+            of = ranges.unpack(self.scan_out[name](part), size, shape)
+            more[name] = torch.cat([self.pace[name] * of[:, :1], of[:, 1:]], 1)
+        return more
+
+    def wide(self, inside: Inside) -> Tensor:
+        """Return what is known of each half cell of the next pictures."""
+        c = self.config
+        drawn = inside.cells[..., : c.cameras * self.columns]
+        drawn = drawn.reshape(*drawn.shape[:3], c.cameras, self.columns)
+        drawn = drawn.permute(0, 3, 1, 2, 4).flatten(0, 1)
+        wide = torch.relu(F.pixel_shuffle(self.spread(drawn), 2))
+        return torch.relu(self.draw_near(torch.cat([wide, inside.fine], 1)))
 
     def given(self, values: Tensor, action: Tensor, chance: Tensor) -> Tensor:
         """Return all numbers that every cell knows, the sensors' in parts of their range."""
@@ -304,58 +395,15 @@ class Model(WorldModel):
         return out
 
     def kernels(self) -> list[nn.Parameter]:
-        """Return the weights that Muon trains: those that mix neighbours."""
-        mixing = nn.ModuleList([self.look_near, self.draw_near, *self.blocks])
-        return [m.weight for m in mixing.modules() if isinstance(m, nn.Conv2d)]  # type: ignore[misc]
+        """Return the weights that Muon trains: those that mix neighbours, or numbers."""
+        mixing = [self.look_near, self.draw_near, *self.blocks]
+        if self.numbers:
+            mixing += [layer for layer in [*self.change][:-1] if isinstance(layer, nn.Linear)]
+        return [layer.weight for layer in mixing]
 
     def summary(self, x: Tensor) -> Tensor:
         """Return the mean and the largest of each channel: [B, C, H, W] -> [B, 2 C]."""
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
-
-    def _scaled(
-        self, value: Tensor, kind: str, shape: tuple[int, ...], low: float, high: float
-    ) -> tuple[Tensor, Tensor]:
-        """Return a range image in parts of its range, 0..1, and whether each ray came back."""
-        flat = value.reshape(len(value), -1, shape[-1])
-        if kind == "field":  # Its values are always there.
-            return (flat - low) / (high - low), torch.ones_like(flat)
-        return flat / high, (flat > 0).float()
-
-    def _ranged(
-        self, value: Tensor, hit: Tensor, more: Tensor, kind: str, low: float, high: float
-    ) -> tuple[Tensor, Tensor]:
-        """Return the next range image in its unit, and the log odds that each ray comes back."""
-        after = (value + more[:, 0]).clamp(0, 1)
-        odds = HITS * (2 * hit - 1) + more[:, 1]
-        if kind == "field":
-            return low + (high - low) * after, odds
-        return high * after * (odds > 0), odds
-
-    def _cells(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Return the rows and columns of values in a cell of a range image."""
-        rows = math.prod(shape) // shape[-1]
-        return -(-rows // self.rows), -(-shape[-1] // WIDE)
-
-    def _wide(self, shape: tuple[int, ...]) -> int:
-        """Return the columns of cells of a range image."""
-        return -(-shape[-1] // self._cells(shape)[1])
-
-    def _pack(self, planes: Tensor, size: tuple[int, int]) -> Tensor:
-        """Gather the values of each cell: [B, 2, R, K] -> [B, 2 * rows * columns, ...]."""
-        b, k, r, w = planes.shape
-        rows, columns = size
-        high, wide = self.rows, -(-w // columns)
-        padded = F.pad(planes, (0, wide * columns - w, 0, high * rows - r))
-        cells = padded.reshape(b, k, high, rows, wide, columns).permute(0, 1, 3, 5, 2, 4)
-        return cells.reshape(b, k * rows * columns, high, wide)
-
-    def _unpack(self, cells: Tensor, size: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
-        """Undo `_pack`, for a range image of `shape`."""
-        rows, columns = size
-        b, _, high, wide = cells.shape
-        planes = cells.reshape(b, 2, rows, columns, high, wide).permute(0, 1, 4, 2, 5, 3)
-        planes = planes.reshape(b, 2, high * rows, wide * columns)
-        return planes[:, :, : math.prod(shape) // shape[-1], : shape[-1]]
 
 
 def even(x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ class Options:
     channels: Annotated[int, Key("channels a cell", 8, 512)]
     detail: Annotated[int, Key("channels of a half cell, where pictures are drawn", 4, 256)]
     blocks: Annotated[int, Key("3x3 convolutions of the transition", 1, 32)]
+    wide: Annotated[int, Key("units of the layers that lead numbers on", 8, 8192)]
     history: Annotated[int, Key("observations watched before the model goes on alone", 2, 64)]
 
 
@@ -28,3 +29,9 @@ class Training(Train):
         float, Key("weight of pixels where nothing changes; elsewhere it is 1", 0.001, 10**6)
     ] = 0.1
     sensor_weight: Annotated[float, Key("weight of the predicted sensors", 0, 10**6)] = 1.0
+    hit_weight: Annotated[
+        float, Key("weight of whether a ray of a scan comes back, within that", 0, 10**6)
+    ] = 1.0
+    rows: Annotated[int, Key("single steps of numbers that are learned in an update", 1, 10**6)] = (
+        1024
+    )

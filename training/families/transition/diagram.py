@@ -7,13 +7,12 @@ from typing import Any
 from training.families.latent import diagram
 from training.families.latent.diagram import Box
 
-LEADS, FETCHES = 6, 9  # boxes of `latent` that are others here
+LEADS, FETCHES = 6, 9  # boxes of `latent`
 
 
 def boxes(config: dict[str, Any]) -> tuple[list[Box], list[tuple[int, int]]]:
     """Return the boxes of a `Config` in JSON form, and the arrows between them, by index."""
     drawn, arrows = diagram.boxes(config)
-    drawn[LEADS] = ("lead on", f"linear, and {config['wide']} units", *drawn[LEADS][2:])
     drawn[FETCHES] = ("fetch, draw", "each pixel from where it was", *drawn[FETCHES][2:])
     ranges = 11  # They are fetched too.
     return drawn, [*(arrow for arrow in arrows if arrow != (7, ranges)), (FETCHES, ranges),

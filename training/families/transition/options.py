@@ -20,17 +20,10 @@ class Options(latent.Options):
 
     speed: Annotated[str, Key("the sensor that tells how fast it drives ahead, in m/s")]
     turn: Annotated[str, Key("the sensor that tells how fast it turns to the left, in rad/s")]
-    wide: Annotated[int, Key("units of the layers that lead numbers on", 8, 8192)]
     keep: Annotated[int, Key("steps for which pixels are fetched from one picture", 1, 1000)]
 
 
-@dataclass(frozen=True)
-class Training(latent.Training):
-    """Keys of `[train]`: those of `latent`, and these."""
-
-    rows: Annotated[int, Key("single steps of numbers that are learned in an update", 1, 10**6)] = (
-        1024
-    )
+Training = latent.Training  # keys of `[train]`
 
 
 def check(model: Mapping[str, Any], spec: Spec, where: str) -> None:
