@@ -13,7 +13,7 @@ import torch
 from sims.breakout import Breakout
 from sims.driving import Driving
 from training.evaluation.beside import Beside
-from training.evaluation.measures import drivers, path, scenarios
+from training.evaluation.measures import drivers, lane, path, ranges, scenarios
 from training.evaluation.measures.contract import Subject
 from training.evaluation.measures.drivers import DRIVERS, Drive
 from training.families.latent.model import Config, Model
@@ -146,6 +146,42 @@ def test_drivers_are_ranked_in_the_model_and_in_the_sim(
     assert drivers._tau(one, other) == pytest.approx(4 / 6)
 
 
+def test_a_drive_is_in_its_lane_until_it_is_beside_it_or_suddenly_elsewhere() -> None:
+    late = np.arange(80) >= 40
+    for changes, until in (
+        ({}, 80),
+        ({"lateral_offset": np.where(late, 3.5, 2.5)}, 40),
+        ({"lateral_offset": np.where(late, 1.5, 0.0)}, 40),
+        ({"speed": np.where(late, 5.0, 10.0)}, 40),
+        ({"lateral_offset": np.linspace(0, 2.9, 80), "speed": np.linspace(20, 0, 80)}, 80),
+    ):
+        assert lane._kept(drive(**changes)).tolist() == [until, 80], changes
+    over = drive(lateral_offset=np.where(late, 9.0, 0.0))
+    over.on[0, 40:] = False  # what happens after the end does not count
+    assert lane._kept(over).tolist() == [80, 80]
+
+
+def test_the_sim_keeps_its_lane(still: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "SECONDS", (1.0, 3.0))
+    table = lane.measure(still)
+    assert table and [c["key"] for c in table["columns"]] == ["kept@20", "kept@60"]
+    rows = {row["name"]: row["values"] for row in table["rows"]}
+    assert rows["the sim itself"]["kept@60"]["mean"] == 100
+
+
+def test_ranges_that_stay_are_as_far_off_as_the_last_ones_repeated(still: Subject) -> None:
+    table = ranges.measure(still)
+    assert table
+    rows = {row["name"]: row["values"] for row in table["rows"]}
+    keys = [f"lidar.{key}@{n}" for n in (20, 60) for key in ("median", "right")]
+    assert [c["key"] for c in table["columns"]] == keys
+    repeated = rows[ranges.REPEATED]
+    assert 0 < repeated["lidar.median@20"]["mean"] < repeated["lidar.median@60"]["mean"]
+    assert 90 < repeated["lidar.right@60"]["mean"] < repeated["lidar.right@20"]["mean"] < 100
+    # An untaught model mixes neighbouring rays a little.
+    assert rows["latent"]["lidar.right@20"]["mean"] > 90
+
+
 def test_each_scenario_is_reproduced_for_as_long_as_it_is(
     still: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,4 +206,5 @@ def test_other_worlds_have_none_of_them(recipe: Recipe) -> None:
     seeing = types.SimpleNamespace(observed=("frame",))
     other = Subject(seeing, recipe, Breakout, None, lambda player: player)
     assert path.measure(other) is None and drivers.measure(other) is None
-    assert scenarios.measure(other) is None
+    assert scenarios.measure(other) is None and lane.measure(other) is None
+    assert ranges.measure(other) is None

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sims.contract import Array
+from sims.contract import Array, Sim
 from training.evaluation import bootstrap, players
 from training.evaluation.measures.contract import Subject, Table
 from training.evaluation.starts import Scene, large_sensors, sensor_matrix
@@ -82,54 +82,16 @@ DRIVERS = {
 
 def measure(subject: Subject) -> Table | None:
     """Let each driver drive in the model and in the sim; None for a world of other sensors."""
-    sim_class = subject.sim_class
-    if sim_class is None or tuple(axis.name for axis in sim_class.spec.axes) != CONTROLS:
+    roads = Roads.of(subject, SEED, SECONDS)
+    if roads is None:
         return None
-    if not {*SENSORS} <= {sensor.name for sensor in sim_class.spec.sensors}:
-        return None
-    rate = sim_class.spec.rate
-    steps = round(SECONDS * rate)
-    rollouts = subject.recipe.evaluate.rollouts
-    subject.expect(len(DRIVERS) * rollouts * steps)
-    scene = subject.scene(SEED, steps, rollouts)
-    scene = scene.pick(np.flatnonzero(scene.alive[:, 0]))
-    model = subject.counted(players.Model(subject.model))
-    model.watch(scene)
-    model.step(scene.actions[:, 0], scene.chances[:, 0])
-    if not {"sensors", "waypoints"} <= {*model.shown}:
-        return None
-    layout, at = {}, 0
-    for sensor in sim_class.spec.sensors:
-        if len(sensor.shape) == 1:
-            layout[sensor.name] = at
-            at += sensor.shape[0]
-
-    def in_model(driver: Driver) -> Drive:
-        model.watch(scene)
-
-        def step(action: Array, chance: Array) -> tuple[Mapping[str, Array], Array, Array]:
-            model.step(action, chance)
-            assert model.heads
-            return _said(model.shown, layout), model.heads.rewards, model.heads.ends
-
-        return _driven(driver, scene, layout, step, rate)
-
-    def in_sim(driver: Driver) -> Drive:
-        sim = sim_class(len(scene.history))
-        sim.restore(scene.start)
-
-        def step(action: Array, chance: Array) -> tuple[Mapping[str, Array], Array, Array]:
-            reward, ended, _ = sim.step(action, chance)
-            shown = {"sensors": sensor_matrix(sim), **large_sensors(sim)}
-            return _said(shown, layout), reward, ended
-
-        return _driven(driver, scene, layout, step, rate)
-
+    scene = roads.scene
+    subject.expect(len(DRIVERS) * scene.actions[:, :, 0].size)
     rows, scores = [], {}
-    for where, play in (("model", in_model), ("sim", in_sim)):
-        drives = {name: play(driver) for name, driver in DRIVERS.items()}
-        best = np.max([drive.metres for drive in drives.values()], 0)
-        parts = {name: drive.parts(best) for name, drive in drives.items()}
+    for where, drive in (("model", roads.in_model), ("sim", roads.in_sim)):
+        drives = {name: drive(driver) for name, driver in DRIVERS.items()}
+        best = np.max([one.metres for one in drives.values()], 0)
+        parts = {name: one.parts(best) for name, one in drives.items()}
         scores[where] = np.stack([part["score"] for part in parts.values()])
         rows += [(name, where, part) for name, part in parts.items()]
     told: list[dict[str, Any]] = [
@@ -224,25 +186,75 @@ class Drive:
 Step = Callable[[Array, Array], tuple[Mapping[str, Array], Array, Array]]
 
 
-def _driven(
-    driver: Driver, scene: Scene, layout: Mapping[str, int], step: Step, rate: float
-) -> Drive:
-    """Let a driver drive from a scene's start."""
-    said: Mapping[str, Array] = _said(
-        {name: value[:, -1] for name, value in scene.history_shown.items()}, layout
-    )
-    on = np.ones(len(scene.history), bool)
-    seen: dict[str, list[Array]] = {name: [] for name in SENSORS if name != "waypoints"}
-    rewards, alive = [], []
-    for t in range(scene.actions.shape[1]):
-        said, reward, ended = step(driver.act(said, t / rate), scene.chances[:, t])
-        for name, values in seen.items():
-            values.append(said[name])
-        rewards.append(reward)
-        alive.append(on)
-        on = on & ~ended
-    told = {name: np.stack(values, 1).astype(np.float64) for name, values in seen.items()}
-    return Drive(told, np.stack(rewards, 1), np.stack(alive, 1), rate)
+@dataclass
+class Roads:
+    """Starts from which drivers drive, in a model and in its sim."""
+
+    subject: Subject
+    sim_class: type[Sim]
+    scene: Scene
+    layout: dict[str, int]  # the place of each sensor of one number among all of them
+
+    @classmethod
+    def of(cls, subject: Subject, seed: int, seconds: float) -> Roads | None:
+        """Return held-out starts; None if the world or its model has not what drivers see."""
+        sim_class = subject.sim_class
+        if sim_class is None or tuple(axis.name for axis in sim_class.spec.axes) != CONTROLS:
+            return None
+        if not {*SENSORS} <= {sensor.name for sensor in sim_class.spec.sensors}:
+            return None
+        if not {"sensors", "waypoints"} <= {*subject.model.observed}:
+            return None
+        steps = round(seconds * sim_class.spec.rate)
+        scene = subject.scene(seed, steps, subject.recipe.evaluate.rollouts)
+        layout, at = {}, 0
+        for sensor in sim_class.spec.sensors:
+            if len(sensor.shape) == 1:
+                layout[sensor.name] = at
+                at += sensor.shape[0]
+        return cls(subject, sim_class, scene.pick(np.flatnonzero(scene.alive[:, 0])), layout)
+
+    def in_model(self, driver: Driver) -> Drive:
+        """Let a driver drive in the model."""
+        model = self.subject.counted(players.Model(self.subject.model))
+        model.watch(self.scene)
+
+        def step(action: Array, chance: Array) -> tuple[Mapping[str, Array], Array, Array]:
+            model.step(action, chance)
+            assert model.heads
+            return _said(model.shown, self.layout), model.heads.rewards, model.heads.ends
+
+        return self._driven(driver, step)
+
+    def in_sim(self, driver: Driver) -> Drive:
+        """Let a driver drive in the sim."""
+        sim = self.sim_class(len(self.scene.history))
+        sim.restore(self.scene.start)
+
+        def step(action: Array, chance: Array) -> tuple[Mapping[str, Array], Array, Array]:
+            reward, ended, _ = sim.step(action, chance)
+            shown = {"sensors": sensor_matrix(sim), **large_sensors(sim)}
+            return _said(shown, self.layout), reward, ended
+
+        return self._driven(driver, step)
+
+    def _driven(self, driver: Driver, step: Step) -> Drive:
+        scene, rate = self.scene, self.sim_class.spec.rate
+        said: Mapping[str, Array] = _said(
+            {name: value[:, -1] for name, value in scene.history_shown.items()}, self.layout
+        )
+        on = np.ones(len(scene.history), bool)
+        seen: dict[str, list[Array]] = {name: [] for name in SENSORS if name != "waypoints"}
+        rewards, alive = [], []
+        for t in range(scene.actions.shape[1]):
+            said, reward, ended = step(driver.act(said, t / rate), scene.chances[:, t])
+            for name, values in seen.items():
+                values.append(said[name])
+            rewards.append(reward)
+            alive.append(on)
+            on = on & ~ended
+        told = {name: np.stack(values, 1).astype(np.float64) for name, values in seen.items()}
+        return Drive(told, np.stack(rewards, 1), np.stack(alive, 1), rate)
 
 
 def _said(shown: Mapping[str, Array], layout: Mapping[str, int]) -> dict[str, Array]:
