@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from builder.site import film, starts
 from builder.terminal import Terminal
 from sims.errors import UserError
 from training import contained
+from training.recipe import Recipe
 
 Training = Literal["auto", "never", "later", "full"]
 NEEDED = ("torch", "pyarrow", "safetensors", "PIL", "onnx", "onnxruntime", "tensorboard")
@@ -204,6 +206,13 @@ def dataset_name(world: World, asked: Any) -> str:
     return f"{world.name}-{data_key(world, asdict(asked.data), asked.seed)[:16]}"
 
 
+def as_here(recipe: Recipe) -> Recipe:
+    """Return a recipe as this system can train it: only Linux forks what has loaded torch."""
+    if sys.platform == "linux":
+        return recipe
+    return replace(recipe, train=replace(recipe.train, ranks=1))
+
+
 def _train(entry: Entry, work: Path) -> None:
     """Train in `work`, and resume a run that was killed."""
     if weights.key(work, "train") == entry.keys["train"]:
@@ -213,7 +222,7 @@ def _train(entry: Entry, work: Path) -> None:
 
     keys = {name: entry.keys[name] for name in ("sim", "data", "train")}
     init = entry.weights if entry.tuning else None
-    train.train(entry.recipe, folder, work, entry.world.sim, keys=keys, init=init)
+    train.train(as_here(entry.recipe), folder, work, entry.world.sim, keys=keys, init=init)
     if entry.world.recorded:
         played = entry.world.played
         weights.describe(work, entry.world.spec, played.about if played else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import pytest
 from building import Lines, edit, run
 
 from builder.commands import eval, train
-from builder.project import acceptance, adoption, cache, entries
+from builder.project import acceptance, adoption, cache, entries, steps
 from builder.project.worlds import Project
 from builder.terminal import Terminal
 from sims.errors import UserError
@@ -41,6 +42,16 @@ def without_chromium(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "project", symlinks=True))
+
+
+def test_one_process_trains_where_none_can_be_forked(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = entry(trained).recipe
+    two = dataclasses.replace(asked, train=dataclasses.replace(asked.train, ranks=2))
+    assert steps.as_here(two) == two
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert steps.as_here(two) == asked
 
 
 def test_a_build_trains_and_ships(trained: Path) -> None:
