@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,18 @@ import torch
 
 from sims.contract import Action, Camera, Spec
 from sims.errors import UserError
+from sims.lander import Lander
 from training.data.dataset import Arrays
+from training.data.record import record
 from training.evaluation import players
+from training.evaluation.evaluate import REPEATED, evaluate
 from training.evaluation.starts import recorded
 from training.families.numbers.loss import loss, source
 from training.families.numbers.model import Config, Model
 from training.families.numbers.options import check
 from training.recipe import Recipe, from_json
 from training.trainer.checkpoints import build
+from training.trainer.train import train
 
 
 def small(**changes: Any) -> Model:
@@ -145,6 +150,33 @@ def test_training_learns_numbers_pictures_and_ends() -> None:
         assert np.abs(off).mean() < 10, t
         assert player.heads
         assert (player.heads.ends == scene.ends[:, t])[alive].mean() > 0.9, t
+
+
+@pytest.mark.slow
+def test_it_is_measured_beside_a_sim(tmp_path: Path) -> None:
+    recipe = from_json({
+        "world": "lander", "family": "numbers", "seed": 1,
+        "data": {
+            "steps": 1200, "worlds": 12, "episode_steps": 100,
+            "splits": {"train": 0.6, "val": 0.2, "test": 0.2},
+        },
+        "model": {"patch": 8, "channels": 8, "wide": 32},
+        "train": {
+            "minutes": 5.0, "steps": 20, "batch": 4, "unroll": 4, "dream": 8, "teacher_share": 0.0,
+            "validate_games": 4, "validate_steps": 8, "learning_rate": 2e-3, "ema": 0.5,
+        },
+        "evaluate": {"seeds": 1, "rollouts": 4, "horizons": [1, 5], "steps": 5},
+        "export": {"variants": ["fp32"], "tolerance": {}, "calibration": 8, "replays": 2},
+    })  # fmt: skip
+    folder = record(Lander, recipe, tmp_path, "tiny")
+    train(recipe, folder, tmp_path / "out", Lander, keys={"sim": "s"})
+    rows = {
+        row["name"]: row["values"] for row in evaluate(tmp_path / "out", Lander, recipe)["rows"]
+    }
+    # What falls is foreseen: the linear part is fitted, not trained.
+    for name in ("height", "fuel", "pad"):
+        assert rows["numbers"][f"{name}.error@5"]["mean"] < 0.1, name
+    assert rows[REPEATED]["height.error@5"]["mean"] > 0.3
 
 
 def test_a_world_without_numbers_and_odd_cells_are_refused() -> None:

@@ -47,8 +47,11 @@ class Config(WorldConfig):
 
     @property
     def history(self) -> int:
-        """How many frames are watched before the model goes on alone: the numbers say all."""
-        return 1
+        """How many frames are watched before the model goes on alone: no rollout has fewer than 2.
+
+        The numbers of the last one say all.
+        """
+        return 2
 
 
 class Model(WorldModel):
