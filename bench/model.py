@@ -30,6 +30,7 @@ MOST = {
     "pong/pixels": 2.5,
     "doorkey/pixels": 10.0,
     "maze/pixels": 2.5,
+    "lander/numbers": 10.0,
     "cartpole/numbers": 10.0,
 }
 # The published design (issue 2): a pixel denoiser with four evaluations for each frame.

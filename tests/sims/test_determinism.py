@@ -197,7 +197,7 @@ def test_honest_code_passes(tmp_path: Path, code: str) -> None:
     determinism.check("catcher", world(tmp_path, code))
 
 
-@pytest.mark.parametrize("name", ["breakout", "driving", "maze", "pong"])
+@pytest.mark.parametrize("name", ["breakout", "driving", "lander", "maze", "pong"])
 def test_the_worlds_that_ship_pass(name: str) -> None:
     files = Project(PACKAGES).world(name)
     own = [m.file for m in files.closure if files.editable(m)]

@@ -36,6 +36,7 @@ def in_cpython(file: Path, *arguments: object) -> str:
         ("sims.driving", 8, 15, 5, 2_400),
         ("sims.pong", 64, 160, 40, 10_000),
         ("sims.maze", 32, 80, 40, 2_500),
+        ("sims.lander", 32, 80, 40, 2_500),
     ],
 )
 def test_many_steps_give_the_same_bytes_in_both_pythons(
