@@ -80,9 +80,9 @@ class Model(WorldModel):
     """The world as cells of one grid; see the module's docstring.
 
     Inside, pictures are float 0..1 [B, cameras, 3, H, W]; sensors and large sensors are in their
-    own units. Two parts of the state are carried: `latent`, the memory, [B, channels, rows,
-    columns], and `before`, the numbers of the step before and whether there was one, [B, numbers +
-    1].
+    own units. Carried are `latent`, the memory, [B, channels, rows, columns]; `before`, the numbers
+    of the step before and whether there was one, [B, numbers + 1]; and of each scan, by its name
+    with `there_` before it, how far each ray comes back, 0..1, [B, rings, columns].
     """
 
     palette_frames = False
