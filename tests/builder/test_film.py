@@ -80,4 +80,5 @@ def test_shipped_films_are_small() -> None:
         world = folder.parent.name
         filmed = world != "driving" and (WEIGHTS.parents[2] / "sims" / world).is_dir()
         assert len(files) == (4 if filmed else 0), folder
-        assert sum(file.stat().st_size for file in files) < film.LARGEST
+        # A reader loads one of them.
+        assert all(file.stat().st_size <= film.LARGEST for file in files), folder
