@@ -8,6 +8,7 @@ a film of another graph.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 SECONDS = 6.0
 LEAD = 2.0  # Seconds that the sim plays first: at its first frame a game stands still.
 SEED = 11
-LARGEST = 300_000  # Bytes; a larger film gets fewer frames a second, or is not made.
+LARGEST = 300_000  # Bytes of both films; larger ones get fewer frames a second, or are not made.
+HELD = 2  # A pixel stays until it differs by more levels than that: nobody sees it, and it costs.
 FOLDER = "figures"
 FASTEST = ("int8", "fp16", "fp32")
 
@@ -99,16 +101,25 @@ def make(weights: Path, module: str) -> None:
         (FILM.wide, FILM.still, width <= 1.5 * height),
     ):
         both = _joined(pair, across)
-        data = png.animate(both, rate, texts)
-        for every in (2, 3, 5):
-            if len(data) > LARGEST:
-                data = png.animate(both[::every], max(1, rate // every), texts)
-        if len(data) > LARGEST:
+        for every in (1, 2, 3, 5):
+            data = png.animate(_held(both[::every]), max(1, rate // every), texts)
+            if 2 * len(data) <= LARGEST:
+                break
+        else:
             return
         files |= {still: png.encode(both[0], texts=texts), moving: data}
     (weights / FOLDER).mkdir(exist_ok=True)
     for name, data in files.items():
         cache.write(weights / name, data)
+
+
+def _held(frames: Array) -> Array:
+    """Return uint8 [N, H, W, 3] in which a pixel changes only by more than `HELD` levels."""
+    held = frames.copy()
+    for before, now in itertools.pairwise(held):
+        still = (np.abs(now.astype(np.int16) - before) <= HELD).all(-1, keepdims=True)
+        np.copyto(now, before, where=still)
+    return held
 
 
 def picture(home: str, title: str) -> str:

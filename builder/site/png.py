@@ -32,9 +32,13 @@ def encode(image: Pixels, scale: int = 1, texts: Mapping[str, str] | None = None
 def animate(images: Pixels, rate: int, texts: Mapping[str, str] | None = None) -> bytes:
     """Return uint8 [N, H, W, 3] as an APNG that plays them in a loop, `rate` a second.
 
-    Each picture after the first stores only the rectangle that has changed.
+    Each picture after the first stores only the rectangle that has changed; of shades, which do not
+    fit a palette, only the pixels in it that have.
     """
     kind, palette, pixels = _indexed(images)
+    shaded = not palette
+    if shaded:  # With opacity: what has not changed is clear.
+        kind, pixels = 6, np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], -1)
     parts = [MAGIC, _header(pixels[0], kind, palette, texts)]
     parts.append(_chunk(b"acTL", struct.pack(">II", len(pixels), 0)))
     number = 0
@@ -43,8 +47,11 @@ def animate(images: Pixels, rate: int, texts: Mapping[str, str] | None = None) -
         if at:
             changed = np.any(now != pixels[at - 1], axis=-1)
             rows, columns = _span(changed.any(1)), _span(changed.any(0))
+            if shaded:
+                now = now * changed[..., None]
         part = now[rows, columns]
-        place = (part.shape[1], part.shape[0], columns.start, rows.start, 1, rate, 0, 0)
+        over = int(shaded and at > 0)
+        place = (part.shape[1], part.shape[0], columns.start, rows.start, 1, rate, 0, over)
         parts.append(_chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, *place)))
         number += 1
         if at:
