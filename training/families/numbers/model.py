@@ -2,8 +2,9 @@
 
 For worlds whose numbers say all that decides the next step: places, angles and how fast they
 change, such as most environments observe. The next numbers are the last ones, plus a change that is
-partly linear in them and partly learned by three layers. Whatever follows from where a number is,
-such as that a game ends beyond a bound, sees its range in parts as well.
+partly linear in them and partly learned by three layers. Whatever follows from where a number is
+sees its range in parts as well. Reward and end see how near each number is to the ends of its
+range, too: most games end where a number goes no further.
 
 The picture is drawn from the next numbers and the action that led there: a grid of coarse cells,
 halved until its cells are pixels (Watters et al., 2019, arXiv:1901.07017, draw a thing anywhere on
@@ -28,6 +29,7 @@ from training.families.base import State, WorldConfig, WorldModel
 TENTS = 16  # parts that the range of each number is told in
 FEWEST = 12  # channels of the finest cells, at least
 RIDGE = 1e-5  # of the linear part
+END = 3e-4  # shares of its range below it are told no finer, where a number nears an end of it
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Model(WorldModel):
         self.numbers = n = len(c.sensor_low)
         given = n + c.actions + c.chance
         self.change = _layers(given + TENTS * n, c.wide, n)
-        self.outcome = _layers(given + (TENTS + 1) * n, c.wide, 2)
+        self.outcome = _layers(given + (TENTS + 3) * n, c.wide, 2)
         self.grid = c.channels, c.height // c.patch, c.width // c.patch
         size = self.grid[0] * self.grid[1] * self.grid[2]
         self.cells = _layers((TENTS + 1) * n + c.actions, c.wide, size)
@@ -123,7 +125,8 @@ class Model(WorldModel):
         after = torch.minimum(torch.maximum(after, self.low), self.low + self.span)
         # Gradients pass through the rounding.
         after = after + self.whole * (after.round() - after).detach()
-        outcome = self.outcome(torch.cat([given, self.seen(after.detach())], 1))
+        now = after.detach()
+        outcome = self.outcome(torch.cat([given, self.seen(now), self.borders(now)], 1))
         return after, {"reward": outcome[:, 0], "ends": outcome[:, 1]}
 
     def drawn(self, values: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,6 +159,11 @@ class Model(WorldModel):
     def seen(self, values: Tensor) -> Tensor:
         """Return numbers as what follows from them gets them."""
         return torch.cat([self.parts(values), self.tents(values)], 1)
+
+    def borders(self, values: Tensor) -> Tensor:
+        """Tell how near each number is to either end of its range, the nearer the finer."""
+        share = ((values - self.low) / self.span).clamp(0, 1)
+        return torch.cat([torch.log(share + END), torch.log(1 - share + END)], 1) / 4
 
     def kernels(self) -> list[nn.Parameter]:
         """Return the weights that Muon trains: those of hidden layers. It makes numbers precise."""
