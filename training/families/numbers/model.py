@@ -18,6 +18,7 @@ The model is deterministic and remembers nothing else.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +30,8 @@ from training.families.base import State, WorldConfig, WorldModel
 TENTS = 16  # parts that the range of each number is told in
 FEWEST = 12  # channels of the finest cells, at least
 RIDGE = 1e-5  # of the linear part
-END = 3e-4  # shares of its range below it are told no finer, where a number nears an end of it
+FINE = 32  # parts in which it is told how near a number is to an end of its range
+END = 3e-4  # shares of the range below it are told no finer
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Model(WorldModel):
         self.numbers = n = len(c.sensor_low)
         given = n + c.actions + c.chance
         self.change = _layers(given + TENTS * n, c.wide, n)
-        self.outcome = _layers(given + (TENTS + 3) * n, c.wide, 2)
+        self.outcome = _layers(given + (TENTS + 1 + 2 * FINE) * n, c.wide, 2)
         self.grid = c.channels, c.height // c.patch, c.width // c.patch
         size = self.grid[0] * self.grid[1] * self.grid[2]
         self.cells = _layers((TENTS + 1) * n + c.actions, c.wide, size)
@@ -152,18 +154,20 @@ class Model(WorldModel):
 
     def tents(self, values: Tensor) -> Tensor:
         """Tell each number in `TENTS` parts of its range: how near it is to each, at most 1."""
-        at = (values - self.low) / self.span * (TENTS - 1)
-        places = torch.arange(TENTS, dtype=at.dtype, device=at.device)
-        return torch.relu(1 - (at[:, :, None] - places).abs()).flatten(1)
+        return _tents((values - self.low) / self.span, TENTS)
 
     def seen(self, values: Tensor) -> Tensor:
         """Return numbers as what follows from them gets them."""
         return torch.cat([self.parts(values), self.tents(values)], 1)
 
     def borders(self, values: Tensor) -> Tensor:
-        """Tell how near each number is to either end of its range, the nearer the finer."""
+        """Tell in `FINE` parts how near each number is to either end of its range.
+
+        On a scale of logarithms: the nearer, the finer.
+        """
         share = ((values - self.low) / self.span).clamp(0, 1)
-        return torch.cat([torch.log(share + END), torch.log(1 - share + END)], 1) / 4
+        shares = torch.cat([share, 1 - share], 1)
+        return _tents(1 - torch.log(shares + END) / math.log(END), FINE)
 
     def kernels(self) -> list[nn.Parameter]:
         """Return the weights that Muon trains: those of hidden layers. It makes numbers precise."""
@@ -179,6 +183,12 @@ class Model(WorldModel):
         inner = given.T @ given + RIDGE * len(given) * torch.eye(given.shape[1]).to(given)
         self.linear.copy_(torch.linalg.solve(inner, given.T @ change).T)
         return super().fit(sensors, action, chance, after)
+
+
+def _tents(shares: Tensor, count: int) -> Tensor:
+    """Tell how near each of shares [B, N] is to each of `count` places in 0..1: [B, N * count]."""
+    places = torch.arange(count, dtype=shares.dtype, device=shares.device)
+    return torch.relu(1 - (shares[:, :, None] * (count - 1) - places).abs()).flatten(1)
 
 
 def _layers(given: int, wide: int, out: int) -> nn.Sequential:
