@@ -19,9 +19,6 @@ from training.environment_recipe import Gym
 from training.recipe import Data, DataRecipe
 
 STARTER = Path(__file__).parents[1] / "starter_gym"
-# Minutes of training, by family: with the recording, about ten on two cores.
-MINUTES = {"latent": 6.0, "numbers": 5.0}
-VARIANTS = {"latent": ["fp32", "fp16", "int8"], "numbers": ["fp32", "fp16"]}  # int8 is too coarse
 RECORDED = 150.0  # seconds of recording, about, on this machine
 MOST, FEWEST = 60_000, 6_000  # steps
 LOST = 0.02  # share of the changes that may vanish before it is said
@@ -85,7 +82,7 @@ def plan(looked: dict[str, Any]) -> dict[str, Any]:
     patch = next((p for p in (8, 4, 2) if not any(side % p for side in sides)), 2)
     return {
         "steps": steps, "episode_steps": most, "horizon": horizon, "horizons": horizons,
-        "height": sides[0], "width": sides[1], "patch": patch, "minutes": MINUTES[family(looked)],
+        "height": sides[0], "width": sides[1], "patch": patch,
     }  # fmt: skip
 
 
@@ -103,7 +100,6 @@ def recipe(asked: Asked, looked: dict[str, Any]) -> str:
     values |= {
         "family": family(looked),
         "names": _names(spec),
-        "variants": json.dumps(VARIANTS[family(looked)]),
         "training": Template(training).substitute(values),
         "world": asked.world,
         "title": spec["title"],

@@ -55,6 +55,19 @@ def test_numbers_stay_whole_and_within_their_range() -> None:
     assert other[-1] == 1
 
 
+def test_a_small_step_near_an_end_of_a_range_is_seen_well() -> None:
+    model = small()
+    near, middle = torch.tensor([[0.001, -0.5]]), torch.tensor([[5.0, -0.5]])
+    step = torch.tensor([[0.01, 0.0]])  # a thousandth of the first range
+
+    def told(values: torch.Tensor) -> float:
+        return float((model.borders(values + step) - model.borders(values)).abs().sum())
+
+    assert told(near) > 1 > 0.1 > told(middle) > 0
+    top = torch.tensor([[9.999, -0.5]])
+    assert told(top - step) > 1
+
+
 def test_what_the_numbers_do_not_decide_stays_as_it_was() -> None:
     model = small()
     state, action, chance = inputs(model)
