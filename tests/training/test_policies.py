@@ -144,6 +144,18 @@ def test_what_a_policy_earns_in_a_model_is_beside_what_it_earned(
 
 
 @pytest.mark.slow
+def test_a_game_whose_recording_stops_early_stops_there_in_the_model(
+    recorded: Dataset, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = returns._games(subject(recorded, root, monkeypatch, False), PUSHES)
+    assert scene is not None and scene.ends.any(1).all()
+    scene.ends[0], scene.alive[0, 5:] = False, False
+    still = np.zeros_like(scene.actions[:, 0])
+    _, lasted = returns._played(Twin(False), scene, lambda rows, said: still[rows], 40)
+    assert lasted[0] == 5 and (lasted[1:] == 40).all()
+
+
+@pytest.mark.slow
 def test_a_policy_that_looks_into_the_environment_does_not_play_in_a_model(
     recorded: Dataset, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

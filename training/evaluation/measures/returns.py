@@ -64,7 +64,8 @@ def measure(subject: Subject) -> Table | None:
         "note": (
             f"Held-out games of each policy from step {subject.model.config.history} on, as they "
             "were recorded, and in the model: there the same policy sees only what the model says, "
-            f"and '{policies.RANDOM}' plays the actions of other games."
+            f"and '{policies.RANDOM}' plays the actions of other games. A game whose recording "
+            "stops before its end stops there in the model, too."
         ),
         "columns": [
             {"key": f"{what}@{name}", "label": f"{name}: {label}", "unit": unit, "better": ""}
@@ -165,6 +166,7 @@ def _played(
     said = {name: value[:, -1] for name, value in scene.history_shown.items()}
     actions, on = scene.actions[:, 0].copy(), np.ones(games, np.bool_)
     earned, lasted = np.zeros(games), np.zeros(games)
+    most = np.where(scene.ends.any(1), steps, scene.alive.sum(1))
     for _ in range(steps):
         rows = np.flatnonzero(on)
         if not len(rows):
@@ -175,6 +177,6 @@ def _played(
         assert player.heads is not None
         earned += on * player.heads.rewards
         lasted += on
-        on &= ~player.heads.ends
+        on &= ~player.heads.ends & (lasted < most)
         said = {"frame": frame, **player.shown}
     return earned, lasted
