@@ -242,9 +242,10 @@ def attack(project: Path, /, world: str, **options: Any) -> None:
     wmsite attack breakout              all attacks; the page shows what they found
     wmsite attack breakout --only pixels=1,5
 
-    What breaks a game: a rule, where the world has a detector, or else a frame that is like no
-    recorded one. Of the games that the search finds, what is not needed is taken out. A run that
-    was killed goes on. Needs the `train` extra.
+    What breaks a game: a rule, where the world has a detector; else a frame that is like no
+    recorded one; in a shaded world with a sim, a sensor or an end that is not the sim's. Of the
+    games that the search finds, what is not needed is taken out. A run that was killed goes on.
+    Needs the `train` extra.
     """
     from builder.commands import attack as verb
 

@@ -1,6 +1,6 @@
 """The base of every sim: a `Spec` that describes its parts, and a batched `Sim` that plays it.
 
-The rules of determinism (design, section 2): the same seed and actions give the same bytes in
+The rules of determinism (docs/reference/exact.md): the same seed and actions give the same bytes in
 CPython and Pyodide. Use + - * / sqrt floor, comparisons and integers. Take trigonometry from
 `sims.exact`. Name int64 explicitly. Draw random numbers only through `chance` and
 `sims.exact.uniform`.

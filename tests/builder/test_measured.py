@@ -104,8 +104,26 @@ def test_each_precision_has_its_row_and_one_that_failed_is_marked(
 
 def test_a_world_that_nothing_reads_is_said_to_be_so(model: manifest.Model, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text('{"columns": [], "rows": []}')
-    for section in (model_sections.events, model_sections.autonomy, model_sections.variants):
+    for section in (model_sections.events, model_sections.autonomy):
         assert "nothing reads this world" in section(model, tmp_path, "")
+    assert "no graph was made" in model_sections.variants(model, tmp_path, "")
+
+
+def test_precisions_that_played_no_games_show_what_the_gate_measured(
+    model: manifest.Model, weights: Path, tmp_path: Path
+) -> None:
+    parity = json.loads((weights / "graphs" / "parity.json").read_text())
+    parity["sample"] = None
+    failed = parity["variants"][2]
+    failed |= {"backends": [], "failures": {"onnxruntime": "too coarse"}}
+    failed["figures"] = {"onnxruntime": failed["figures"]["onnxruntime"]}
+    (tmp_path / "graphs").mkdir()
+    (tmp_path / "graphs" / "parity.json").write_text(json.dumps(parity))
+    page = model_sections.variants(model, tmp_path, "")
+    assert players(page) == [["fp32", "fp16", "int8, not shipped"]]
+    assert "int8 does not ship: too coarse." in page
+    times = re.search(r"Milliseconds.*?</tr>", page)
+    assert times and re.findall("<td>(.*?)</td>", times[0])[2] == "–"
 
 
 def regressions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
