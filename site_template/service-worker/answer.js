@@ -79,7 +79,8 @@ async function settle(event) {
     if ((await Promise.race([updating, late])) === "late" && !now.loading) impatient = Date.now() + PATIENCE;
     clearTimeout(timer);
   }
-  if ((await load()).ready) await activate();
+  // If it can't be written, for want of room, the version of before is shown.
+  if ((await load()).ready) await activate().catch(report);
 }
 
 /** @param {Response} response */

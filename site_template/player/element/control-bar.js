@@ -36,7 +36,7 @@ export function controls(ui, game, world) {
         "fieldset",
         // A click leaves the keys to the game: otherwise the arrow keys would change the mode.
         { class: "wm-modes", onpointerup: () => setTimeout(() => ui.stage.focus({ preventScroll: true })) },
-        h("legend", {}, "PlayerUI"),
+        h("legend", {}, "View"),
         ...offered.map((mode) =>
           h(
             "label",

@@ -34,15 +34,22 @@ export class WorldElement extends HTMLElement {
     this.ui = null;
     this.cleanups = new AbortController();
     this.timer = 0;
+    /** The server's picture and Play button. @type {HTMLImageElement | null} */
+    this.poster = null;
+    /** @type {HTMLButtonElement | null} */
+    this.offer = null;
+    this.unseen = false;
   }
 
   connectedCallback() {
     if (this.game) return;
     this.cleanups = new AbortController();
     const world = this.getAttribute("world") ?? "";
-    const poster = this.querySelector("img");
+    const poster = (this.poster ??= this.querySelector("img"));
     const title = poster?.alt.split(":")[0] || world;
-    const button = this.querySelector("button") ?? h("button", { type: "button", class: "wm-play" }, `Play ${title}`);
+    // An element that was taken out and put back has the buttons of its last game.
+    const button = (this.offer ??= this.querySelector("button") ?? h("button", { type: "button", class: "wm-play" }, `Play ${title}`));
+    for (const name of ["data-open", "data-full", "data-mode"]) this.removeAttribute(name);
     const ui = (this.ui = new PlayerUI(this, poster, title));
     const game = (this.game = new Game(runtimeFor(new URL(this.getAttribute("src") ?? "wm/site.json", document.baseURI).href), {
       world,
@@ -56,6 +63,7 @@ export class WorldElement extends HTMLElement {
       },
       fragment: this.linked() ? location.hash : null,
       sample: () => this.input?.sample() ?? [0],
+      away: () => (document.hidden ? "The page was hidden." : this.unseen ? "The stage was out of sight." : ""),
     }));
     this.dataset.phase = "idle";
     ui.screens.offer(button);
@@ -125,6 +133,7 @@ export class WorldElement extends HTMLElement {
     document.addEventListener("visibilitychange", () => document.hidden && game.pause("The page was hidden."), { signal });
     const seen = (/** @type {boolean} */ is) => {
       this.toggleAttribute("data-seen", is);
+      this.unseen = !is;
       if (!is) game.pause("The stage was out of sight.");
     };
     onSight(ui.viewport, seen, signal);
@@ -210,7 +219,8 @@ export class WorldElement extends HTMLElement {
       },
       { signal },
     );
-    stage.addEventListener("keyup", (event) => input.release(event.code), { signal });
+    // While Meta is held, macOS tells of no other key that is let go.
+    stage.addEventListener("keyup", ({ key, code }) => (key === "Meta" ? input.releaseAll() : input.release(code)), { signal });
     stage.addEventListener("blur", () => input.releaseAll(), { signal });
     ui.viewport.addEventListener("pointerdown", () => stage.focus({ preventScroll: true }), { signal });
 
@@ -260,10 +270,12 @@ export class WorldElement extends HTMLElement {
     );
   }
 
-  /** Load everything missing and play. */
+  /** Load everything missing and play; go on if it was paused. */
   play() {
+    const { game } = this;
     this.ui?.place();
-    return this.game?.start();
+    if (game?.phase === "playing") return;
+    return game?.phase === "paused" ? game.resume() : game?.start();
   }
 
   /** Pause; only the player (or `play`) resumes. */

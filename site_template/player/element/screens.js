@@ -86,6 +86,7 @@ export class Screens {
     element.className = text ? "wm-cover wm-over" : "wm-cover";
     if (text) this.ui.tell(`${text[0]}. ${text[1]}`);
     else if (game.phase === "playing") this.ui.tell(game.replaying ? "Replay is playing." : "Playing.");
+    const had = element.contains(document.activeElement);
     element.replaceChildren(
       ...(text
         ? [
@@ -106,6 +107,7 @@ export class Screens {
           ]
         : []),
     );
+    if (had) (element.querySelector("button") ?? this.ui.stage).focus({ preventScroll: true });
   }
 
   /** Run the action of a button on the cover; then the game has the keys. @param {Game} game @param {(game: Game) => unknown} work */

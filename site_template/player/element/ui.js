@@ -1,6 +1,7 @@
 // The player's controls, notices, figures and panels around the picture. Reads a Game, calls a Game.
 
 import { touchPad } from "../game/input.js";
+import { reason } from "../game/loading-stages.js";
 import { take } from "../game/live-edits.js";
 import { canDream, field, fields, simField, speakers, wake } from "../game/neural-game.js";
 import { loadModel } from "../model/join.js";
@@ -189,8 +190,8 @@ export class PlayerUI {
     const { game } = this;
     const sim = game?.sim;
     if (!game || !sim) return;
-    const recording = await game.exclusively(() => game.recorder.recording(sim)).catch(() => null);
-    if (!recording) return this.tell("Nothing was played yet.");
+    const recording = await game.exclusively(() => game.recorder.recording(sim));
+    if (!recording) return game.say({ text: "There is no game that can be saved now.", offer: "dismiss" });
     download(fileName(recording), new Blob([JSON.stringify(recording)], { type: "application/json" }));
     this.tell(`Saved ${counted(game.recorder.count(sim))}.`);
   }
@@ -219,7 +220,11 @@ export class PlayerUI {
     const field = this.link;
     if (!this.game || !field) return;
     const url = new URL(location.href);
-    url.hash = await share(this.game);
+    try {
+      url.hash = await share(this.game);
+    } catch (error) {
+      return this.game.say({ text: `No replay link: ${reason(error)}.`, offer: "dismiss" });
+    }
     field.value = url.href;
     field.hidden = false;
     field.select();
@@ -314,6 +319,11 @@ export class PlayerUI {
     if (this.notice.dataset.key === key) return;
     this.notice.dataset.key = key;
     this.notice.dataset.kind = notice?.offer && !["skip", "wake", "take"].includes(notice.offer) ? "trouble" : "note";
+    const offer = notice?.offer ?? "dismiss";
+    const [text, button] = this.notice.children;
+    // The button of the same offer stays, with the focus that it may have.
+    if (notice && button?.getAttribute("data-do") === offer) return put(/** @type {HTMLElement} */ (text), notice.text);
+    if (this.notice.contains(document.activeElement)) this.stage.focus({ preventScroll: true });
     if (!notice) return this.notice.replaceChildren();
     const act = {
       retry: /** @type {const} */ (["Retry", () => void game.start()]),
@@ -324,10 +334,10 @@ export class PlayerUI {
       take: /** @type {const} */ (["Take it", () => void take(game)]),
       wake: /** @type {const} */ (["Back to the sim", () => void wake(game)]),
       dismiss: /** @type {const} */ (["Dismiss", () => game.say(null)]),
-    }[notice.offer ?? "dismiss"];
+    }[offer];
     this.notice.replaceChildren(
       h("span", {}, notice.text),
-      h("button", { type: "button", class: "wm-text", "data-do": notice.offer ?? "dismiss", onclick: act[1] }, act[0]),
+      h("button", { type: "button", class: "wm-text", "data-do": offer, onclick: act[1] }, act[0]),
     );
   }
 

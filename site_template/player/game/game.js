@@ -30,7 +30,7 @@ const ZERO = { p50: 0, p95: 0 };
 export class Game extends EventTarget {
   /**
    * @param {Runtime} runtime
-   * @param {{world: string, family: string | null, mode: Mode | null, recorded: boolean, choice: Choice, fragment: string | null, sample: () => number[]}} options
+   * @param {{world: string, family: string | null, mode: Mode | null, recorded: boolean, choice: Choice, fragment: string | null, sample: () => number[], away: () => string}} options
    */
   constructor(runtime, options) {
     super();
@@ -164,6 +164,10 @@ export class Game extends EventTarget {
     this.drift = null;
     if (this.dream) this.mode = this.dream.mode;
     this.dream = null;
+    // A tick may come before the model joins: what it carries is of the game before.
+    if (this.model && !this.alone) this.model.settled = false;
+    if (this.model && this.sim && !this.model.fits(this.sim.spec)) this.modelOn = false;
+    if (this.loop && this.sim) this.loop.period = 1000 / this.sim.spec.rate;
     this.take(shown);
     for (const samples of Object.values(this.rewards)) samples.clear();
     this.past = past;
@@ -180,8 +184,9 @@ export class Game extends EventTarget {
     const reach = Math.max(0, ...(this.world?.models ?? []).map((m) => m.history - 1));
     const old = left ? this.past.splice(0, this.past.length - reach).map((m) => m.frame) : this.simFrame ? [this.simFrame] : [];
     this.pool.push(...old.map((frame) => frame.buffer));
-    this.pool.length = Math.min(this.pool.length, 4);
     this.simFrame = new Uint8ClampedArray(frame);
+    const size = this.simFrame.byteLength;
+    this.pool = this.pool.filter((buffer) => buffer.byteLength === size).slice(0, 4);
     this.status = status;
     this.simFrames++;
     if (left) this.rewards.sim.push(this.read("reward"));
@@ -253,8 +258,15 @@ export class Game extends EventTarget {
       this.restarting = setTimeout(() => this.phase === "playing" && void this.restart(), 3000);
   }
 
+  /** All is loaded: play, or wait where nobody would see it. */
+  enter() {
+    this.why = this.options.away();
+    if (this.why) this.set("paused");
+    else this.resume();
+  }
+
   resume() {
-    if (!this.loop || this.phase === "error") return;
+    if (!this.loop || this.phase === "error" || this.closed) return;
     this.runtime.take(this);
     this.why = "";
     if (this.replayState === "matches" || this.replayState === "differs") this.replayState = "none";

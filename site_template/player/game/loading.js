@@ -77,7 +77,7 @@ async function loadSim(game, sim, world) {
   present(game, world, first);
   // A model that is to be watched plays from the game's beginning.
   if (game.replaying?.replay.model) await game.modelLoading;
-  game.resume();
+  game.enter();
   checkOpening(game);
 }
 
@@ -90,7 +90,7 @@ async function loadStarts(game, world) {
   if (game.closed) return;
   present(game, world, await sim.reset(sim.now.seed, world.spec.scenarios[0]));
   await loadModel(game);
-  if (game.phase === "loading") game.resume();
+  if (game.phase === "loading") game.enter();
 }
 
 /** The first frame is there: prepare the game's loop, and show it. @param {Game} game @param {World} world @param {Shown} first */

@@ -99,6 +99,7 @@ export async function recover(game, error, tell = true) {
       await sim.connect(game.stages.python);
     }
     const shown = await sim.bringBack(target);
+    if (game.replaying) game.replaying.at = sim.now.actions.length;
     if (stale) Object.assign(sim.now, { edited: sim.now.sources !== sim.shipped, disk: true });
     const back = target === good ? "The last good code is back" : `The game is back at tick ${target.actions.length}`;
     // A message over the stage is not repeated.
@@ -115,6 +116,7 @@ export async function recover(game, error, tell = true) {
 /** Neither loading nor the game can continue: say why, and offer Retry. @param {Game} game @param {unknown} error */
 export function fail(game, error) {
   game.loop?.stop();
+  Object.assign(game, { replaying: null, replayState: "none" });
   game.failedStage = error instanceof StageError ? error.stage : game.alone ? "model" : "sim";
   const fault = faultOf(error);
   game.error = fault.type ? place(fault) : fault.message;

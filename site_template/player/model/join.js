@@ -77,10 +77,12 @@ async function playModel(game, world, base) {
   const improvement = await model.load(game.choice, game.stages, first);
   if (game.notice?.offer === "retry-model") game.notice = null;
   await game.exclusively(async () => {
+    if (game.closed) return model.release();
     game.model?.release();
     Object.assign(game, { model, world, base });
     await joinModel(game);
   });
+  if (game.closed) return;
   tellNote(game, model);
   if (improvement) void improve(game, model, improvement, first).catch((error) => modelFailed(game, error));
 }

@@ -110,6 +110,8 @@ export async function endReplay(game) {
   // The step that breaks a model is there to be looked at.
   const watched = replay.model !== undefined && game.replayState === "matches";
   if (watched) game.say({ text: "The link ends here, at the step that breaks the model.", offer: "dismiss" });
-  game.pause(watched ? "step" : "replay");
+  const why = watched ? "step" : "replay";
+  if (game.phase === "playing") game.pause(why);
+  else game.why = why;
   game.changed();
 }

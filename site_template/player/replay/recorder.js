@@ -61,7 +61,9 @@ export class Recorder {
 
   /** Return the session's games as a Recording, with the running one; null if nobody played. @param {SimLink} sim @returns {Promise<Recording | null>} */
   async recording(sim) {
-    const all = [...this.kept, await this.ended(sim)].filter((k) => k !== null);
+    // The games before need no worker.
+    const last = await this.ended(sim).catch(() => null);
+    const all = [...this.kept, last].filter((k) => k !== null);
     const { name, rate, axes, actions } = sim.world.spec;
     if (!all.length) return null;
     return {
