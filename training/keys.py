@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import types
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -37,6 +38,8 @@ def read(cls: Any, values: Any, where: str, prefix: str = "", partial: bool = Fa
     With `partial`, keys may be missing, and the result is None.
     """
     hints = get_type_hints(cls, include_extras=True)
+    if not isinstance(values, Mapping):
+        raise wrong(where, f"{prefix.rstrip('.') or 'it'} is no table")
     for key in values:
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.0)[0]

@@ -84,7 +84,9 @@ def _attack(
         root=world.project.root,
     )  # fmt: skip
     fight = campaign.Campaign(subject, world.spec, games, length, seed)
-    folder = entry.home / "attack" / f"{entry.stem}-{_key(entry, games, length, seed)}"
+    # One that stores nothing leaves what an unfinished campaign has.
+    key = f"{_key(entry, games, length, seed)}{'' if keep else '-only'}"
+    folder = entry.home / "attack" / f"{entry.stem}-{key}"
     kept = campaign.Kept(folder)
     count = searched if keep and sim_class else 0
     told, cases = campaign.run(fight, chosen, count, GENERATIONS, kept)

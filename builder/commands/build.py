@@ -83,6 +83,7 @@ def run(options: Options, terminal: Terminal) -> Path:
     entries = _prepare(project, options, terminal)
     # A concurrent build must not lose results that took long.
     with project.lock(wait=options.wait or options.train != "never"):
+        shown = _weights(project)  # A training may publish others from now on.
         with aside.beside(options.out) as stage:
             hashes = _fill(project, entries, base, stage, terminal)
             _refuse_warnings(options, terminal)
@@ -93,7 +94,7 @@ def run(options: Options, terminal: Terminal) -> Path:
             built.stamp(project, options.out),
             {
                 "key": inputs,
-                "weights": _weights(project),
+                "weights": shown,
                 "train": options.train,
                 "complete": not any(entry.due() for entry in entries),
                 "compared": options.compare,
@@ -281,8 +282,8 @@ def watched(project: Project) -> list[Path]:
         config.get("INHERIT"),
         config.get("docs_dir", "docs"),
     ]
-    own = ["mkdocs.yml", "sims", "views", "recipes", "data-cards", "package-lock.json"]
-    own += filter(None, named)
+    own = ["mkdocs.yml", "sims", "families", "measures", "views", "recipes", "data-cards"]
+    own += ["package-lock.json", *filter(None, named)]
     rooms = [PACKAGES / room for room in ("builder", "training", "sims", "LICENSE")]
     return list(dict.fromkeys([*(project.root / str(p) for p in own), *rooms, TEMPLATE]))
 

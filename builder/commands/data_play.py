@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from builder.project import cache
 from builder.project.worlds import Project
 from builder.serve import local
 from builder.terminal import Terminal
@@ -39,21 +40,23 @@ def run(
     if not file.is_relative_to(folder):
         raise UserError(f"--out {file}: is not in the project {folder}", exit_code=2)
     short = file.relative_to(folder).as_posix()
-    games = person.read(file) if file.exists() else []
-    log = folder / ".wmsite" / "environments" / f"{name}.played.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)
-    session = play.Session(played.spec, Keeper(played.gym, folder, log), file, games)
-    server = play.listen(session, host, port)
-    terminal.say(f"Play at {local.address(server, host)}  (Ctrl-C ends it)")
-    sys.stdout.flush()
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        session.end()
-    finally:
-        server.server_close()
-        session.keeper.close()
+    held = folder / ".wmsite" / "locks" / f"games-{cache.key(file=short)[:16]}"
+    with cache.lock(held, f"games '{short}'"):
+        games = person.read(file) if file.exists() else []
+        log = folder / ".wmsite" / "environments" / f"{name}.played.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        session = play.Session(played.spec, Keeper(played.gym, folder, log), file, games)
+        server = play.listen(session, host, port)
+        terminal.say(f"Play at {local.address(server, host)}  (Ctrl-C ends it)")
+        sys.stdout.flush()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            session.end()
+        finally:
+            server.server_close()
+            session.keeper.close()
     steps = sum(len(game.actions) for game in session.games)
     terminal.say(f"{len(session.games)} games of {steps:,} steps are in {short}.")
     if session.games:

@@ -18,6 +18,7 @@ from builder.site import recording_sections
 from builder.terminal import Terminal
 from sims.contract import Array, Sim
 from sims.errors import UserError
+from training.data.episodes import blamed
 from training.evaluation import bootstrap
 from training.progress import Progress
 
@@ -44,7 +45,8 @@ def run(
     rows = []
     with Progress(f"rates of {name}", len(spec.scenarios)) as bar:
         for scenario in spec.scenarios:
-            rows.append(measure(sim_class, behaviour, scenario, games))
+            with blamed(sim_class):
+                rows.append(measure(sim_class, behaviour, scenario, games))
             bar.update(1)
     told = {
         "format": FORMAT,

@@ -44,6 +44,10 @@ def run(
             "touched. Run: give another name with --out",
             exit_code=2,
         )
+    if not (math.isfinite(start) and math.isfinite(seconds)):
+        raise UserError(
+            "--from and --seconds: are not finite. Run: the same with --seconds 10", exit_code=2
+        )
     rate = dataset.info["fps"]
     shown = windows.read(dataset, episode, round(start * rate), max(1, math.ceil(seconds * rate)))
     warn_of(dataset, terminal)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from builder.commands import data as verb
-from builder.project import environment, own
+from builder.project import cache, environment, own
 from builder.project.environment import Played
 from builder.terminal import Terminal
 from sims.errors import UserError
@@ -178,6 +178,32 @@ def warn(looked: dict[str, Any], terminal: Terminal) -> None:
         )
 
 
+def _same(asked: Asked, data: Data, steps: int | None, folder: Path) -> None:
+    """Refuse a folder that holds, or has begun to hold, another recording; UserError."""
+    from training.data.dataset_manifest import recording_of
+    from training.data.record import whole
+
+    begun = folder.with_name(f"{folder.name}.shards")
+    mark, wanted = begun / "asked.json", cache.key(gym=asdict(asked.gym), data=asdict(data))
+    if whole(folder):
+        told = recording_of(folder)
+        made = (told.get("environment") or {}).get("id"), (told.get("data") or {}).get("steps")
+        if made != (asked.id, steps or made[1]):
+            raise UserError(
+                f"--out {folder}: holds another recording, {made[1]} steps of {made[0]}. "
+                "Run: the same with another folder as --out",
+                exit_code=2,
+            )
+    elif any(begun.glob("[0-9]*")) and cache.read_json(mark) != {"key": wanted}:
+        raise UserError(
+            f"--out {folder}: {begun.name} beside it was begun with other options. Run: the "
+            "command that began it, or delete that folder",
+            exit_code=2,
+        )
+    else:
+        cache.write_json(mark, {"key": wanted})
+
+
 def record(
     asked: Asked, root: Path, out: Path | None, steps: int | None, processes: int | None,
     terminal: Terminal,
@@ -191,6 +217,7 @@ def record(
                 episode_steps=numbers["episode_steps"])  # fmt: skip
     recipe = DataRecipe(asked.world, SEED, data, asked.gym)
     verb.refuse(folder)
+    _same(asked, data, steps, folder)
     made = one.record(recipe, folder.parent, folder.name, processes)
     verb.say(made, terminal)
     terminal.say(f"Run: wmsite data show {made}, or name it as `dataset` in a recipe")

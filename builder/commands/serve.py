@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,8 @@ def _watch(
             edited = [path for path in edited if not path.is_relative_to(weights)]
         if edited and config.is_file() and known != config.read_bytes():
             known = config.read_bytes()
-            changes = _changes(project)  # It may name other folders.
+            with suppress(UserError):  # The build says what is wrong with it.
+                changes = _changes(project)  # It may name other folders.
         if edited:
             _show(min(edited), len(edited), options, state, terminal, following)
         sys.stdout.flush()

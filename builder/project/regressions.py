@@ -64,16 +64,24 @@ def named(column: dict[str, Any], step: str) -> str:
 
 def compare(before: dict[str, Any], now: dict[str, Any]) -> list[Compared]:
     """Return each committed figure that has a better end, beside what it is now."""
-    new = {key: value for part in tables(now) for key, value in part["rows"][0]["values"].items()}
-    return [_one(column, was, new.get(column["key"])) for column, was in _figures(before)]
+    new = {place: value for place, _, value in _figures(now)}
+    return [
+        _one(column, was, new.get(place))
+        for place, column, was in _figures(before)
+        if column.get("better")
+    ]
 
 
-def _figures(metrics: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
+def _figures(
+    metrics: dict[str, Any],
+) -> Iterator[tuple[tuple[str, str], dict[str, Any], dict[str, float]]]:
+    """Yield each figure that was measured: its table and key, its column, and the figure."""
     for part in tables(metrics):
         values = part["rows"][0]["values"]
         for column in part["columns"]:
-            if (was := values.get(column["key"])) and column.get("better"):
-                yield column, was
+            if told := values.get(column["key"]):
+                # Two measures may have columns of the same key.
+                yield (part.get("title", ""), column["key"]), column, told
 
 
 def _one(column: dict[str, Any], was: dict[str, float], value: dict[str, float] | None) -> Compared:

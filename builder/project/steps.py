@@ -128,6 +128,9 @@ def make(
         return acceptance.fits(entry)
     if wanted("graphs"):
         _export(entry, work, terminal)
+    if entry.world.recorded:  # Without its moments, nothing of it can be played.
+        games = entry.world.played is not None
+        starts.write(work, dataset(entry), entry.world.spec.to_json(), begin=games)
     weights.publish(work, entry.weights)
     if (work / "tensorboard").is_dir():
         logs = entry.home / "tensorboard" / work.name
@@ -138,9 +141,6 @@ def make(
     if metrics := cache.read_json(entry.weights / "metrics.json"):
         terminal.say(playable(metrics, entry.name, entry.world.spec.rate))
     film.renew(entry, terminal)
-    if entry.world.recorded:
-        games = entry.world.played is not None
-        starts.write(entry.weights, dataset(entry), entry.world.spec.to_json(), begin=games)
     return True
 
 
@@ -149,7 +149,10 @@ def measure(entry: Entry, work: Path) -> dict[str, Any]:
     from training.evaluation import evaluate
 
     if entry.world.recorded:
-        return evaluate.evaluate(work, None, entry.recipe, dataset(entry), entry.world.project.root)
+        root = entry.world.project.root
+        if str(root) not in sys.path:  # Where the functions are that played while it was recorded.
+            sys.path.insert(0, str(root))
+        return evaluate.evaluate(work, None, entry.recipe, dataset(entry), root)
     return evaluate.evaluate(work, entry.world.load(), entry.recipe)
 
 

@@ -242,6 +242,9 @@ def test_an_environment_is_recorded_without_a_project(
     code, out, err = said(capsys, "-C", str(tmp_path), "data", "record", *options)
     assert code == 0 and "name it as `dataset`" in out, err
     assert (tmp_path / "tapes/ball/meta/wmsite/recording.json").is_file()
+    assert not (tmp_path / "tapes/ball.shards").exists()
+    code, _, err = said(capsys, "-C", str(tmp_path), "data", "record", *options[:-1], "240")
+    assert code == 2 and "holds another recording, 120 steps of tiny/Ball-v0" in err, err
 
 
 def test_the_recipe_of_the_docs_fits() -> None:

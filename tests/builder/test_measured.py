@@ -130,6 +130,17 @@ def regressions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [str(one) for one in compared.compare(before, now) if one.worse]
 
 
+def test_figures_of_two_measures_with_the_same_key_are_not_mixed(metrics: dict[str, Any]) -> None:
+    def table(title: str, mean: float) -> dict[str, Any]:
+        column = {"key": "kept", "label": "kept", "unit": "%", "better": "high"}
+        figure = {"mean": mean, "low": mean - 1, "high": mean + 1}
+        row = {"name": "object_laws", "values": {"kept": figure}}
+        return {"title": title, "note": "", "columns": [column], "rows": [row], "curve": None}
+
+    both = metrics | {"measures": {"whole": table("Whole", 100.0), "lane": table("Lane", 40.0)}}
+    assert regressions(both, both) == []
+
+
 def test_a_figure_that_got_worse_is_found_in_every_table(metrics: dict[str, Any]) -> None:
     assert regressions(metrics, metrics) == []
 

@@ -179,6 +179,13 @@ def test_an_edit_reaches_the_page_and_a_broken_one_says_so(served: Served) -> No
     assert told["version"] != own[1] and told["edits"] == 2
     world = json.loads(served.get("/r/wm/site.json")[2])["worlds"]["catcher"]
     assert b"LIVES = 5" in served.get(f"/r/wm/{world.rpartition('/')[0]}/sims/catcher.py")[2]
+    config = served.folder / "mkdocs.yml"
+    text = config.read_text()
+    config.write_text('site_name: "no end\n')
+    told = next(told for told in stream if told["error"])
+    assert "mkdocs.yml" in told["error"] and served.get("/r/")[0] == 200
+    config.write_text(text)
+    assert next(told for told in stream if not told["error"])
 
 
 def test_a_busy_port_is_told(starter_site: Path, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_a_recipe_is_read_whole(tmp_path: Path) -> None:
         ("worlds = 8", "worlds = 0", "data.worlds is 0"),
         ("[data]", "[data", "not valid TOML"),
         ("[model]", "splits = {val = 1}\n[model]", "data.splits has no 'train'"),
+        ('world = "', 'gym = true\nworld = "', "gym is True; it must be a table"),
     ],
 )
 def test_a_wrong_recipe_says_file_and_key(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -195,7 +195,11 @@ def _game(told: dict[str, Any], where: str, file: dict[str, Any], spec: Spec | N
         row = int(np.flatnonzero(bad)[0])
         raise _wrong(where, f"step {row} is {steps[row].tolist()}, out of the controls' range")
     who = {name for _, name in told["drivers"]}
+    if not all(isinstance(name, str) for name in who):
+        raise _wrong(where, "a driver is no name")
     scripted = who - {PERSON, "replay"}
+    if spec is not None and (odd := scripted - {*spec.behaviours}):
+        raise _wrong(where, f"driven by {shown(min(odd))}, which is no behaviour of the sim")
     actions: Array = steps.astype(np.float32) if file["axes"] else steps[:, 0].astype(np.int64)
     return Game(
         where, told["sim"], bool(told["edited"]), seed, told["scenario"],
