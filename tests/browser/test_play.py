@@ -246,7 +246,13 @@ def test_pausing_is_the_players(playing: Any) -> None:
     until(page, "s.phase === 'paused'")
     page.evaluate("document.querySelector('#tall').remove(); scrollTo(0, 0)")
     page.wait_for_timeout(200)
-    assert state(page)["phase"] == "paused"
+    before = state(page)
+    assert before["phase"] == "paused"
+    # A script goes on with the same game.
+    page.evaluate(f"{WORLD}.play()")
+    after = until(page, f"s.phase === 'playing' && s.tick > {before['tick']}")
+    assert after["seed"] == before["seed"]
+    assert page.inner_text(".wm-modes legend") == "View"
 
 
 def test_game_over_starts_again(playing: Any) -> None:

@@ -47,6 +47,13 @@ def test_a_link_replays_the_very_same_game(playing: Any, open_page: Open) -> Non
     other.evaluate(again, fragment.replace(was, "end=" + "0" * 16))
     other.click(".wm-notice [data-do=skip]")
     until(other, "s.replay === 'differs'")
+    # Skipped while it is paused, it tells how it ended, too.
+    other.evaluate(again, fragment)
+    until(other, "s.replay === 'playing' && s.tick > 0")
+    game(other, "g.pause('you')")
+    other.click(".wm-notice [data-do=skip]")
+    until(other, "s.replay === 'matches'")
+    other.locator(".wm-cover:has-text('Replay matches')").wait_for()
     sim = next(p for p in fragment.lstrip("#").split("&") if p.startswith("sim="))
     other.evaluate(again, fragment.replace(sim, "sim=" + "0" * 16))
     other.wait_for_selector(".wm-notice [data-do=dismiss]")

@@ -167,7 +167,7 @@ export class Game extends EventTarget {
     // A tick may come before the model joins: what it carries is of the game before.
     if (this.model && !this.alone) this.model.settled = false;
     if (this.model && this.sim && !this.model.fits(this.sim.spec)) this.modelOn = false;
-    if (this.loop && this.sim) this.loop.period = 1000 / this.sim.spec.rate;
+    if (this.sim) this.loop?.pace(this.sim.spec.rate);
     this.take(shown);
     for (const samples of Object.values(this.rewards)) samples.clear();
     this.past = past;

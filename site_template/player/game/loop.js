@@ -48,6 +48,7 @@ export class Loop {
    * @param {{rate: number, tick: () => Promise<unknown>, present: () => void}} options
    */
   constructor({ rate, tick, present }) {
+    this.rate = rate;
     this.period = 1000 / rate;
     this.tick = tick;
     this.present = present;
@@ -61,6 +62,13 @@ export class Loop {
     this.ready = false;
     /** Milliseconds between drawn frames, for a minute at 60 Hz. */
     this.intervals = new Samples(3600);
+  }
+
+  /** Take the rate of an edited sim. @param {number} rate */
+  pace(rate) {
+    if (rate === this.rate) return;
+    this.rate = rate;
+    this.period = 1000 / rate;
   }
 
   start() {
