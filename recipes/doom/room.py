@@ -17,8 +17,9 @@ from gymnasium import spaces
 from vizdoom import GameVariable, ScreenResolution
 from vizdoom.gymnasium_wrapper.gymnasium_env_defns import VizdoomScenarioEnv
 
-READY, FIRED = 0, 5  # of the gun, in steps since it was triggered; the bullet leaves it at the 5th
-LONGEST = 24  # steps of a shot
+# The gun counts its steps since it was triggered. The bullet leaves it in the fifth. If the key is
+# held it is triggered again after AGAIN steps. If not, it is ready after READY, and waits at 0.
+AGAIN, READY = 14, 18
 
 
 class Room(VizdoomScenarioEnv):
@@ -32,37 +33,33 @@ class Room(VizdoomScenarioEnv):
         self.game.set_doom_config_path(str(Path(tempfile.gettempdir()) / "wmsite-doom.ini"))
         self.game.add_game_args("+movebob 0")
         low = np.array([-256, -12, -256, 0, 0], np.float32)
-        high = np.array([256, 12, 256, 50, LONGEST], np.float32)
+        high = np.array([256, 12, 256, 50, READY], np.float32)
         screen = spaces.Box(0, 255, (240, 320, 3), np.uint8)
         self.observation_space = spaces.Dict(screen=screen, numbers=spaces.Box(low, high))
 
     def reset(self, **asked: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start a game."""
         super().reset(**asked)
-        self.gun, self.bullets, self.monster, self.hit = READY, 50.0, 0.0, False
+        self.gun, self.monster, self.hit = 0, 0.0, False
         self.shown = self._seen(self.state)
         return self.shown, {}
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Play one of Doom's 35 steps a second."""
         _, reward, over, late, _ = super().step(action)
+        if self.gun in (0, AGAIN) and action[2]:
+            self.gun = 1
+        elif self.gun:
+            self.gun = (self.gun + 1) % (READY + 1)
         if self.state is not None:
             self.shown = self._seen(self.state)
         return self.shown, reward, self.hit or (over and not late), late, {}
 
     def _seen(self, state: Any) -> dict[str, Any]:
-        place, speed, bullets, ready = (
+        place, speed, bullets = (
             self.game.get_game_variable(one)
-            for one in (
-                GameVariable.POSITION_Y, GameVariable.VELOCITY_Y, GameVariable.AMMO2,
-                GameVariable.ATTACK_READY,
-            )
-        )  # fmt: skip
-        if bullets < self.bullets:
-            self.gun = FIRED
-        else:
-            self.gun = READY if ready else min(self.gun + 1, LONGEST)
-        self.bullets = bullets
+            for one in (GameVariable.POSITION_Y, GameVariable.VELOCITY_Y, GameVariable.AMMO2)
+        )
         alive = [one.position_y for one in state.objects if one.name == "Cacodemon"]
         self.hit = not alive
         self.monster = alive[0] if alive else self.monster
