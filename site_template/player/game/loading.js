@@ -21,6 +21,7 @@ export async function start(game) {
   const retry = game.failedStage !== null;
   game.failedStage = game.error = null;
   const { runtime, stages } = game;
+  const { fragment } = game.options;
   try {
     await runtime.loadSite(stages.site, retry);
     // Python needs no manifest of the world: it starts at the same time.
@@ -36,6 +37,7 @@ export async function start(game) {
     else if (!game.modelOn) void loadModel(game);
     await loadSim(game, sim, world);
   } catch (error) {
+    if (!game.simFrame) game.options.fragment = fragment; // Retry plays the link, too.
     fail(game, error);
   }
 }
