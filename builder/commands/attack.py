@@ -84,7 +84,7 @@ def _attack(
         root=world.project.root,
     )  # fmt: skip
     fight = campaign.Campaign(subject, world.spec, games, length, seed)
-    # One that stores nothing leaves what an unfinished campaign has.
+    # `--only` deletes its folder at the end; that of an unfinished campaign stays.
     key = f"{_key(entry, games, length, seed)}{'' if keep else '-only'}"
     folder = entry.home / "attack" / f"{entry.stem}-{key}"
     kept = campaign.Kept(folder)

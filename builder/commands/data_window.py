@@ -46,7 +46,8 @@ def run(
         )
     if not (math.isfinite(start) and math.isfinite(seconds)):
         raise UserError(
-            "--from and --seconds: are not finite. Run: the same with --seconds 10", exit_code=2
+            "--from, --seconds: one is no finite number. Run: the same with --from 0 --seconds 10",
+            exit_code=2,
         )
     rate = dataset.info["fps"]
     shown = windows.read(dataset, episode, round(start * rate), max(1, math.ceil(seconds * rate)))

@@ -106,7 +106,7 @@ def refuse(entry: Entry, needed: Sequence[str]) -> None:
 def table(metrics: dict[str, Any]) -> str:
     """Return the metrics as text: one line for each measure, one column for each player."""
     return "\n\n".join(
-        _drawn(part["columns"], part["rows"]) for part in regressions.tables(metrics)
+        _drawn(part["columns"], part["rows"]) for part in regressions.tables(metrics).values()
     )
 
 

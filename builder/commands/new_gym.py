@@ -189,8 +189,9 @@ def _same(asked: Asked, data: Data, steps: int | None, folder: Path) -> None:
         told = recording_of(folder)
         made = (told.get("environment") or {}).get("id"), (told.get("data") or {}).get("steps")
         if made != (asked.id, steps or made[1]):
+            of = made[0] or "a sim"
             raise UserError(
-                f"--out {folder}: holds another recording, {made[1]} steps of {made[0]}. "
+                f"--out {folder}: holds another recording, {made[1]} steps of {of}. "
                 "Run: the same with another folder as --out",
                 exit_code=2,
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from builder.project import cache, weights
+from builder.project import cache
 from sims.errors import UserError
 
 REPORTS = (".xml", ".json")
@@ -48,13 +48,16 @@ class Compared:
         return f"{told} (at {'least' if self.better == 'high' else 'most'} {self.bound:.3g})"
 
 
-def tables(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every table of the metrics: by horizon with the single figures, and the others."""
+def tables(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return every table of the metrics by name; "" is by horizon, with the single figures."""
     checks = {key: value for key, value in metrics.get("checks", {}).items() if "mean" in value}
     columns = [*metrics["columns"], *({"key": key, **value} for key, value in checks.items())]
-    model, *others = metrics["rows"]
-    rows = [{**model, "values": model["values"] | checks}, *others]
-    return [{"columns": columns, "rows": rows}, *weights.tables(metrics)[1:]]
+    model, *baselines = metrics["rows"]
+    rows = [{**model, "values": model["values"] | checks}, *baselines]
+    others = {name: metrics.get(name) for name in ("heads", "events", "autonomy")}
+    others |= metrics.get("measures", {})
+    some = {name: part for name, part in others.items() if part}
+    return {"": {"columns": columns, "rows": rows}, **some}
 
 
 def named(column: dict[str, Any], step: str) -> str:
@@ -76,12 +79,12 @@ def _figures(
     metrics: dict[str, Any],
 ) -> Iterator[tuple[tuple[str, str], dict[str, Any], dict[str, float]]]:
     """Yield each figure that was measured: its table and key, its column, and the figure."""
-    for part in tables(metrics):
+    for name, part in tables(metrics).items():
         values = part["rows"][0]["values"]
         for column in part["columns"]:
             if told := values.get(column["key"]):
                 # Two measures may have columns of the same key.
-                yield (part.get("title", ""), column["key"]), column, told
+                yield (name, column["key"]), column, told
 
 
 def _one(column: dict[str, Any], was: dict[str, float], value: dict[str, float] | None) -> Compared:

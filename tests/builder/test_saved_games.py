@@ -178,7 +178,6 @@ DAMAGED: list[tuple[Any, str]] = [
     (lambda t: t["games"][0].update(steps="x" * 500), "game 1: its steps|damaged; ValueError"),
     (lambda t: t["games"][0].update(drivers=7), "damaged; TypeError"),
     (lambda t: t["games"][0].update(drivers=[[0, 5]]), "game 1: a driver is no name"),
-    (lambda t: t["games"][0].update(drivers=[[0, "Tom"]]), "driven by 'Tom', which is no behav"),
     (lambda t: t["games"][0].update(sim=[]), "damaged; TypeError"),
     (lambda t: t.update(sims=7), "damaged; AttributeError"),
     (lambda t: t.update(sims={"HASH": 7}), "damaged; AttributeError"),
@@ -199,6 +198,14 @@ NO_PAGES = [
     ("null", "not a recording"),
     ("\x00", "no JSON"),
 ]
+
+
+def test_a_game_of_a_driver_that_the_sim_has_not_is_refused(driving_project: Path) -> None:
+    told = copy.deepcopy(played(2))
+    told["games"][0]["drivers"] = [[0, "Tom"]]
+    with pytest.raises(UserError, match="driven by 'Tom', no behaviour of the sim"):
+        run(driving_project, saved(driving_project, told))
+    assert not [*(driving_project / ".wmsite" / "data").glob("driving-*/meta")]
 
 
 def test_a_file_that_no_page_saved_is_one_line(

@@ -198,8 +198,6 @@ def _game(told: dict[str, Any], where: str, file: dict[str, Any], spec: Spec | N
     if not all(isinstance(name, str) for name in who):
         raise _wrong(where, "a driver is no name")
     scripted = who - {PERSON, "replay"}
-    if spec is not None and (odd := scripted - {*spec.behaviours}):
-        raise _wrong(where, f"driven by {shown(min(odd))}, which is no behaviour of the sim")
     actions: Array = steps.astype(np.float32) if file["axes"] else steps[:, 0].astype(np.int64)
     return Game(
         where, told["sim"], bool(told["edited"]), seed, told["scenario"],
@@ -211,6 +209,8 @@ def _game(told: dict[str, Any], where: str, file: dict[str, Any], spec: Spec | N
 def replay(sim_class: type[Sim], game: Game, colours: Colours) -> Episode:
     """Play a game again, and return it as an episode. UserError if it ends differently."""
     spec = sim_class.spec
+    if game.behaviour not in (PERSON, *spec.behaviours):
+        raise _wrong(game.name, f"driven by {shown(game.behaviour)}, no behaviour of the sim")
     frames = canvas.blank(spec, 1)
     rows = len(game.actions) + 1
     room = columns(spec, (rows,))

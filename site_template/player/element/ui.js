@@ -193,7 +193,8 @@ export class PlayerUI {
     const recording = await game.exclusively(() => game.recorder.recording(sim));
     if (!recording) return game.say({ text: "There is no game that can be saved now.", offer: "dismiss" });
     download(fileName(recording), new Blob([JSON.stringify(recording)], { type: "application/json" }));
-    this.tell(`Saved ${counted(game.recorder.count(sim))}.`);
+    const steps = recording.games.reduce((sum, { steps }) => sum + steps.length, 0);
+    this.tell(`Saved ${counted({ games: recording.games.length, steps })}.`);
   }
 
   /** Open or close one panel; the source panel loads its own code. @param {string} name */

@@ -169,7 +169,8 @@ export class Game extends EventTarget {
     if (this.model && this.sim && !this.model.fits(this.sim.spec)) this.modelOn = false;
     if (this.sim) this.loop?.pace(this.sim.spec.rate);
     this.take(shown);
-    for (const samples of Object.values(this.rewards)) samples.clear();
+    const second = Math.max(1, Math.round(/** @type {SimLink} */ (this.sim).spec.rate));
+    this.rewards = { sim: new Samples(second), model: new Samples(second) };
     this.past = past;
     this.modelFrame = this.modelOn ? new Uint8ClampedArray(/** @type {any} */ (this.simFrame)) : null;
     this.emit("first");

@@ -37,7 +37,7 @@ export async function start(game) {
     else if (!game.modelOn) void loadModel(game);
     await loadSim(game, sim, world);
   } catch (error) {
-    if (!game.simFrame) game.options.fragment = fragment; // Retry plays the link, too.
+    game.options.fragment ??= fragment; // Retry plays the link, too.
     fail(game, error);
   }
 }
@@ -97,11 +97,7 @@ async function loadStarts(game, world) {
 
 /** The first frame is there: prepare the game's loop, and show it. @param {Game} game @param {World} world @param {Shown} first */
 function present(game, world, first) {
-  if (!game.loop) {
-    game.drifts = new Samples(Math.round(SECONDS * world.spec.rate));
-    const second = Math.max(1, Math.round(world.spec.rate));
-    game.rewards = { sim: new Samples(second), model: new Samples(second) };
-  }
+  if (!game.loop) game.drifts = new Samples(Math.round(SECONDS * world.spec.rate));
   game.loop ??= new Loop({ rate: world.spec.rate, tick: () => game.tick(), present: () => game.emit("frame") });
   game.emit("ready");
   game.begin(first);

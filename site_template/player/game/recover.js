@@ -99,7 +99,9 @@ export async function recover(game, error, tell = true) {
       await sim.connect(game.stages.python);
     }
     const shown = await sim.bringBack(target);
-    if (game.replaying) game.replaying.at = sim.now.actions.length;
+    // The last good code has another game than the link.
+    if (target === good) Object.assign(game, { replaying: null, replayState: "none" });
+    else if (game.replaying) game.replaying.at = sim.now.actions.length;
     if (stale) Object.assign(sim.now, { edited: sim.now.sources !== sim.shipped, disk: true });
     const back = target === good ? "The last good code is back" : `The game is back at tick ${target.actions.length}`;
     // A message over the stage is not repeated.

@@ -111,7 +111,7 @@ export async function endReplay(game) {
   const watched = replay.model !== undefined && game.replayState === "matches";
   if (watched) game.say({ text: "The link ends here, at the step that breaks the model.", offer: "dismiss" });
   const why = watched ? "step" : "replay";
-  if (game.phase === "playing") game.pause(why);
-  else game.why = why;
+  game.pause(why);
+  game.why = why; // It may be paused already.
   game.changed();
 }
