@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-LEFT, RIGHT, FIRE = [1, 0, 0], [0, 1, 0], [0, 0, 1]
+LEFT, RIGHT, STILL = (1, 0), (0, 1), (0, 0)
 AHEAD = 5  # steps from pulling the trigger to the shot
-WIDE = 12.0  # how far from its middle the monster is hit, about
+HIT = 27.0  # how far from its middle the monster is hit, about
+SURE = 8.0  # and how near to where it aims a player shoots
 
 
 def hunter(observation: Any, env: Any, random: np.random.Generator) -> list[int]:
@@ -17,21 +18,21 @@ def hunter(observation: Any, env: Any, random: np.random.Generator) -> list[int]
 
 
 def near(observation: Any, env: Any, random: np.random.Generator) -> list[int]:
-    """Do the same, but aim beside it, to either side: some shots hit, many miss."""
-    monster = observation["numbers"][2]
-    return played(observation, 50 * np.sin(monster), 0.2, random)
+    """Do the same, but aim each shot beside it, so that half of the shots just miss."""
+    _, _, monster, bullets, _ = observation["numbers"]
+    return played(observation, (10 * monster + 17 * bullets) % (4 * HIT) - 2 * HIT, 0.15, random)
 
 
 def wanderer(observation: Any, env: Any, random: np.random.Generator) -> list[int]:
-    """Walk from wall to wall and shoot at times, and seldom at the monster."""
+    """Walk from wall to wall and shoot at times, never at the monster."""
     place, speed, monster, *_ = observation["numbers"]
     way = RIGHT if speed < 0 else LEFT
     if abs(place) > 180:
         way = RIGHT if place > 0 else LEFT
     if random.random() < 0.1:
-        way = [0, 0, 0]
-    shoots = abs(monster - place) > 3 * WIDE and random.random() < 0.1
-    return [*way[:2], int(shoots)]
+        way = STILL
+    shoots = abs(monster - place) > 1.5 * HIT and random.random() < 0.1
+    return [*way, int(shoots)]
 
 
 def played(observation: Any, beside: float, errs: float, random: np.random.Generator) -> list[int]:
@@ -40,5 +41,5 @@ def played(observation: Any, beside: float, errs: float, random: np.random.Gener
         return [int(held) for held in random.random(3) < 0.4]
     place, speed, monster, _, _ = observation["numbers"]
     off = monster + beside - place - AHEAD * speed
-    way = LEFT if off > WIDE / 2 else RIGHT if off < -WIDE / 2 else [0, 0, 0]
-    return [*way[:2], int(abs(off) < WIDE)]
+    way = LEFT if off > SURE / 2 else RIGHT if off < -SURE / 2 else STILL
+    return [*way, int(abs(off) < SURE)]

@@ -1,8 +1,9 @@
 """ViZDoom's basic scenario, with the numbers that decide what it shows.
 
 One room, and a monster at its far wall. The player moves sideways and shoots. The view does not
-bob, so that a frame follows from five numbers. A game ends when the monster is hit, one step sooner
-than in ViZDoom, which has no frame of its last step.
+bob, so that a frame follows from five numbers. Each shot is aimed anew: in ViZDoom, further shots
+of a held key go astray by chance. A game ends when the monster is hit, one step sooner than in
+ViZDoom, which has no frame of its last step.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ from gymnasium import spaces
 from vizdoom import GameVariable, ScreenResolution
 from vizdoom.gymnasium_wrapper.gymnasium_env_defns import VizdoomScenarioEnv
 
-# The gun counts its steps since it was triggered. The bullet leaves it in the fifth. If the key is
-# held it is triggered again after AGAIN steps. If not, it is ready after READY, and waits at 0.
-AGAIN, READY = 14, 18
+READY = 18  # steps of a shot; the bullet leaves the gun in the fifth
 
 
 class Room(VizdoomScenarioEnv):
@@ -46,11 +45,10 @@ class Room(VizdoomScenarioEnv):
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Play one of Doom's 35 steps a second."""
-        _, reward, over, late, _ = super().step(action)
-        if self.gun in (0, AGAIN) and action[2]:
-            self.gun = 1
-        elif self.gun:
-            self.gun = (self.gun + 1) % (READY + 1)
+        shoots = int(action[2] and not self.gun)
+        played = np.array([*action[:2], shoots], np.int8)
+        _, reward, over, late, _ = super().step(played)
+        self.gun = (self.gun + 1) % (READY + 1) if self.gun else shoots
         if self.state is not None:
             self.shown = self._seen(self.state)
         return self.shown, reward, self.hit or (over and not late), late, {}
