@@ -27,7 +27,6 @@ ROUNDS, STEPS, WARM = 6, 60, 5
 MOST = {
     "driving/latent": 15.0,
     "driving/transition": 15.0,
-    "breakout/pixels": 2.5,
     "pong/pixels": 2.5,
     "doorkey/pixels": 10.0,
     "maze/pixels": 2.5,
