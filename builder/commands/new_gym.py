@@ -152,7 +152,8 @@ def write(asked: Asked, made: Path, terminal: Terminal) -> str:
     can be recorded.
     """
     here = Path.cwd()
-    for name in environment.own_sources(here, asked.gym.imports):
+    modules = [*asked.gym.imports, *environment.module_of(asked.id)]
+    for name in environment.own_sources(here, modules):
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(here / name, made / name)
     looked = played(asked, made).looked

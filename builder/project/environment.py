@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Container, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,8 @@ LOOK = "training.data.environment.probe"
 RECORD = "training.data.environment.record"
 # Files of agents, and of games that a person played (`training.data.environment`).
 PLAYERS = (".zip", ".json")
+# The class of an environment, as an ID is registered: "module:Class".
+ENTRY = re.compile(r"[A-Za-z_][\w.]*:\w+")
 
 
 class Played(Recorded):
@@ -110,7 +113,7 @@ class Played(Recorded):
         """Return what it is made of: versions of packages, and hashes of the project's files."""
         files = [name for name in behaviours if name.endswith(PLAYERS)]
         players = [name.partition(":")[0] for name in behaviours if ":" in name]
-        own = own_sources(self.root, [*self.gym.imports, *_module_of(self.gym.id), *players])
+        own = own_sources(self.root, [*self.gym.imports, *module_of(self.gym.id), *players])
         own |= {name: cache.sha256(file.read_bytes()) for name in files
                 if (file := self.root / name).is_file()}  # fmt: skip
         return {"versions": versions(self.gym, self.root), "own": own}
@@ -118,7 +121,7 @@ class Played(Recorded):
     @cached_property
     def missing(self) -> str:
         """The first package of it that isn't installed, or ''."""
-        for name in ("gymnasium", *self.gym.imports, *_module_of(self.gym.id)):
+        for name in ("gymnasium", *self.gym.imports, *module_of(self.gym.id)):
             top = name.partition(".")[0]
             there = own_file(self.root, top) or installed(top)
             if not there:
@@ -237,7 +240,7 @@ def versions(gym: Gym, root: Path) -> dict[str, str]:
     """Return the version of each installed package that an environment is made of, as told."""
     by_module = importlib.metadata.packages_distributions()
     found: dict[str, str] = {}
-    for name in ("gymnasium", *gym.imports, *_module_of(gym.id)):
+    for name in ("gymnasium", *gym.imports, *module_of(gym.id)):
         top = name.partition(".")[0]
         for package in [] if own_file(root, top) else by_module.get(top, []):
             found[package] = importlib.metadata.version(package)
@@ -245,11 +248,17 @@ def versions(gym: Gym, root: Path) -> dict[str, str]:
 
 
 def own_sources(root: Path, modules: Iterable[str]) -> dict[str, str]:
-    """Return the hash of each file of the project that some modules are, or import."""
+    """Return the hash of each file of the project that some modules are, or import.
+
+    Also those that a text names as "module:Class", as an ID is registered.
+    """
     found: dict[str, str] = {}
     todo = list(modules)
     while todo:
-        file = own_file(root, todo.pop())
+        module = todo.pop()
+        parent = module.rpartition(".")[0]
+        todo += [parent] if parent else []
+        file = own_file(root, module)
         if file is None or (name := file.relative_to(root).as_posix()) in found:
             continue
         source = file.read_bytes()
@@ -258,12 +267,17 @@ def own_sources(root: Path, modules: Iterable[str]) -> dict[str, str]:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError):
             continue
+        package = (module if file.name == "__init__.py" else parent).split(".")
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 todo += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+            elif isinstance(node, ast.ImportFrom):
+                above = package[: len(package) + 1 - node.level] if node.level else []
+                name = ".".join([*above, *filter(None, [node.module])])
+                todo += [name, *(f"{name}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Constant) and ENTRY.fullmatch(str(node.value)):
+                todo.append(str(node.value).partition(":")[0])
+    return {name: found[name] for name in sorted(found)}
 
 
 def own_file(root: Path, module: str) -> Path | None:
@@ -273,7 +287,7 @@ def own_file(root: Path, module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _module_of(asked: str) -> list[str]:
+def module_of(asked: str) -> list[str]:
     """Return the module that an ID names, as in "module:ID"."""
     module, colon, _ = asked.partition(":")
     return [module] if colon else []

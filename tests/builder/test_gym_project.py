@@ -247,6 +247,24 @@ def test_an_environment_is_recorded_without_a_project(
     assert code == 2 and "holds another recording, 120 steps of tiny/Ball-v0" in err, err
 
 
+def test_all_files_of_an_environment_that_is_a_package_are_its_sources(tmp_path: Path) -> None:
+    files = {
+        "mygame/__init__.py": 'from .rules import SPEED\nregister(id="a/B-v0", '
+        'entry_point="mygame.envs:Ball")\n',
+        "mygame/rules.py": "SPEED = 1\n",
+        "mygame/envs.py": "from . import things\n",
+        "mygame/things/__init__.py": "from ..rules import SPEED\nfrom .ball import SIZE\n",
+        "mygame/things/ball.py": "SIZE = 2\n",
+        "mygame/other.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = environment.own_sources(tmp_path, ["mygame"])
+    assert sorted(found) == sorted({*files} - {"mygame/other.py"})
+    assert environment.own_sources(tmp_path, ["mygame.envs"]) == found
+
+
 def test_the_recipe_of_the_docs_fits() -> None:
     from training import recipe
 
