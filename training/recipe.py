@@ -33,7 +33,8 @@ class Data:
         dict[str, float],
         Key(
             "each behaviour's share of the steps; empty: all of the sim's, alike; an environment's "
-            'are "random" and your functions, "module:function"',
+            'are "random", your functions ("module:function"), agents ("agent.zip") and games '
+            'that a person played ("person.json")',
             0,
             1000,
         ),
@@ -143,7 +144,8 @@ class Evaluate:
     measures: Annotated[
         list[str],
         Key(
-            'more tables: "whole", "ends", "response", "returns", and the project\'s own',
+            'more tables: "whole", "ends", "returns", "response", "ranges", "path", "lane", '
+            '"drivers", "scenarios", and the project\'s own',
             count=(0, 20),
         ),
     ] = field(default_factory=list)

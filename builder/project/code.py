@@ -47,16 +47,29 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Import:
-    """One name that an import statement binds: `from module import name as bound`."""
+    """One name that an import statement binds: `from module import name as bound`.
+
+    `level` counts the dots before the module; `seen_from` takes them away.
+    """
 
     module: str
     name: str  # Empty for `import module`.
     bound: str
+    level: int = 0
 
     @property
     def whole(self) -> str:
         """The module that the import names, where it names one."""
         return f"{self.module}.{self.name}" if self.name else self.module
+
+    def seen_from(self, module: str, file: Path) -> Import:
+        """Return the import with its absolute module, where `module` in `file` imports it."""
+        if not self.level:
+            return self
+        package = module.split(".")[: None if file.name == "__init__.py" else -1]
+        above = package[: len(package) + 1 - self.level]
+        whole = ".".join([*above, *filter(None, [self.module])])
+        return Import(whole, self.name, self.bound)
 
 
 def code_hash(entries: Iterable[str]) -> str:
@@ -64,8 +77,9 @@ def code_hash(entries: Iterable[str]) -> str:
 
     Raises UserError for a file that can't be parsed.
     """
-    files = [file for name in closure(entries) if (file := find(name))]
-    return cache.key(modules=sorted(_identity(file) for file in files if any(_parts(file))))
+    files = {name: file for name in closure(entries) if (file := find(name))}
+    some = (_identity(name, file) for name, file in files.items() if any(_parts(file)))
+    return cache.key(modules=sorted(some))
 
 
 def closure(entries: Iterable[str]) -> list[str]:
@@ -79,7 +93,8 @@ def closure(entries: Iterable[str]) -> list[str]:
             continue
         found.add(name)
         for one in _parts(file)[1]:
-            todo += [one.module, one.whole]
+            seen = one.seen_from(name, file)
+            todo += [seen.module, seen.whole]
         if "." in name:
             todo.append(name.rpartition(".")[0])
     return sorted(found)
@@ -99,9 +114,10 @@ def find(name: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _identity(file: Path) -> str:
+def _identity(module: str, file: Path) -> str:
     does, imports = _parts(file)
-    return cache.key(does=does, bound=sorted(map(_behind, imports)))
+    bound = sorted(_behind(one.seen_from(module, file)) for one in imports)
+    return cache.key(does=does, bound=bound)
 
 
 def _behind(one: Import) -> tuple[str, str, str]:
@@ -142,4 +158,5 @@ def _bound(tree: ast.Module) -> Iterator[Import]:
                 yield Import(alias.name, "", alias.asname or alias.name)
         elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
             for alias in node.names:
-                yield Import(node.module or "", alias.name, alias.asname or alias.name)
+                bound = alias.asname or alias.name
+                yield Import(node.module or "", alias.name, bound, node.level)

@@ -107,6 +107,19 @@ def test_a_module_that_is_moved_and_renamed_counts_as_before(rooms: Path) -> Non
     assert code.code_hash(["builder.export.graphs"]) == before
 
 
+def test_relative_imports_count_like_others(rooms: Path) -> None:
+    before = code.code_hash(["builder.export.graphs"])
+    nets = rooms / "training/nets/model.py"
+    edit(nets, "from training.data.model", "from ..data.model")
+    assert code.code_hash(["builder.export.graphs"]) == before
+    (rooms / "training/nets/layers.py").write_text("DEEP = 2\n")
+    edit(nets, "SIZE * 2", "SIZE * DEEP")
+    nets.write_text(f"from .layers import DEEP\n{nets.read_text()}")
+    deep = code.code_hash(["builder.export.graphs"])
+    edit(rooms / "training/nets/layers.py", "2", "3")
+    assert len({before, deep, code.code_hash(["builder.export.graphs"])}) == 3
+
+
 def test_two_files_of_one_name_are_two(rooms: Path) -> None:
     before = code.code_hash(["builder.export.graphs"])
     data, nets = rooms / "training/data/model.py", rooms / "training/nets/model.py"
