@@ -123,8 +123,10 @@ class Model(WorldModel):
         change = F.linear(given, self.linear[:, :-1], self.linear[:, -1])
         change = change + self.change(torch.cat([given, self.tents(values)], 1))
         after = values + change * self.unit
-        # However long it plays alone, no number leaves the range that was recorded.
-        after = torch.minimum(torch.maximum(after, self.low), self.low + self.span)
+        # However long it plays alone, no number leaves the range that was recorded. Gradients pass:
+        # else a jump from one end of it to the other, as an angle's, would never be learned.
+        inside = torch.minimum(torch.maximum(after, self.low), self.low + self.span)
+        after = inside + (after - after.detach()) if self.training else inside
         # Gradients pass through the rounding.
         after = after + self.whole * (after.round() - after).detach()
         now = after.detach()
