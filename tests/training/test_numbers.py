@@ -55,6 +55,20 @@ def test_numbers_stay_whole_and_within_their_range() -> None:
     assert other[-1] == 1
 
 
+def test_a_number_at_an_end_of_its_range_learns_to_leave_it() -> None:
+    """What it predicts beyond the end is the end, and yet a gradient tells it to jump back."""
+    model = small().train()
+    torch.nn.init.constant_(model.change[-1].bias, 2.0)  # type: ignore[arg-type]
+    _, action, chance = inputs(model, 1)
+    after, _ = model.advance(torch.tensor([[10.0, 1.0]]), action, chance)
+    assert after.tolist() == [[10.0, 1.0]]
+    after.sum().backward()
+    bias = model.change[-1].bias.grad
+    assert isinstance(bias, torch.Tensor) and (bias > 0).all()
+    graph, _ = model.eval().advance(torch.tensor([[10.0, 1.0]]), action, chance)
+    assert torch.equal(graph, after)
+
+
 def test_a_small_step_near_an_end_of_a_range_is_seen_well() -> None:
     model = small()
     near, middle = torch.tensor([[0.001, -0.5]]), torch.tensor([[5.0, -0.5]])
