@@ -9,7 +9,8 @@ import pytest
 
 from sims.breakout import Breakout
 from sims.errors import UserError
-from training import families, suits
+from training import families, keys, suits
+from training.environment_recipe import Gym
 from training.keys import Key
 from training.recipe import Data, Evaluate, Export, Recipe, from_json, load, to_json
 
@@ -95,7 +96,6 @@ def test_a_recipe_is_read_whole(tmp_path: Path) -> None:
         ("worlds = 8", "worlds = 0", "data.worlds is 0"),
         ("[data]", "[data", "not valid TOML"),
         ("[model]", "splits = {val = 1}\n[model]", "data.splits has no 'train'"),
-        ('world = "', 'gym = true\nworld = "', "gym is True; it must be a table"),
     ],
 )
 def test_a_wrong_recipe_says_file_and_key(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -106,6 +106,11 @@ def test_a_wrong_recipe_says_file_and_key(tmp_path: Path, old: str, new: str, sa
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_value_in_the_place_of_a_table_is_told() -> None:
+    with pytest.raises(UserError, match=r"recipe 'x': gym is no table\. Run: mend that file"):
+        keys.read(Gym, True, "recipe 'x'", "gym.")
 
 
 def test_a_missing_recipe_is_one_line(tmp_path: Path) -> None:
@@ -196,8 +201,8 @@ def test_what_takes_too_much_memory_is_refused_with_how_much(
 
     def suit(**tables: dict[str, Any]) -> None:
         told = good()
-        for table, keys in tables.items():
-            told[table] |= keys
+        for table, changes in tables.items():
+            told[table] |= changes
         for look in (suits.world, suits.recording, suits.training):
             look(from_json(told), Breakout.spec, "recipe 'x.toml'")
 

@@ -2,11 +2,9 @@
 
 import { touchPad } from "../game/input.js";
 import { reason } from "../game/loading-stages.js";
-import { take } from "../game/live-edits.js";
 import { canDream, field, fields, simField, speakers, wake } from "../game/neural-game.js";
-import { loadModel } from "../model/join.js";
 import { ANY, build, figures } from "../panels/panels.js";
-import { share, skip } from "../replay/play-link.js";
+import { share } from "../replay/play-link.js";
 import { counted, fileName } from "../replay/recorder.js";
 import { Painter } from "../views/cameras.js";
 import { DriftLine } from "../views/drift.js";
@@ -15,10 +13,11 @@ import { onResize } from "./browser-features.js";
 import { controls, meaning } from "./control-bar.js";
 import { download, format, h, icon } from "./dom.js";
 import { FullScreen } from "./full-screen.js";
+import { showNotice } from "./notice.js";
 import { Screens } from "./screens.js";
 
 /** @import {Spec, World} from "../../types" */
-/** @import {Game, Notice} from "../game/game.js" */
+/** @import {Game} from "../game/game.js" */
 /** @import {Input} from "../game/input.js" */
 
 let players = 0;
@@ -292,54 +291,11 @@ export class PlayerUI {
       const select = field?.querySelector("select");
       if (select) select.value = value;
     }
-    this.showNotice();
+    showNotice(this, game);
     this.screens.show(game);
     put(this.fault, game.fault);
     this.fault.hidden = !game.fault;
     this.figure();
-  }
-
-  showNotice() {
-    const game = /** @type {Game} */ (this.game);
-    // Problems first, then the running replay, then other news.
-    const { replaying, skipping, waiting, state } = game;
-    /** @type {Notice | null} */
-    const skipped = skipping && { text: "On the way to the end of the replay.", offer: "stop" };
-    /** @type {Notice | null} */
-    const rerun = replaying && {
-      text: `Replay of seed ${state.seed}, ${replaying.replay.actions.length} ticks.`,
-      offer: "skip",
-    };
-    /** @type {Notice | null} */
-    const dreaming = game.dream && {
-      text: `Dreaming since tick ${state.dream}: the model plays alone${game.model?.tellsEnds ? "" : ", and does not know when a game ends"}.`,
-      offer: "wake",
-    };
-    const notice = skipped ?? waiting ?? (game.notice?.offer ? game.notice : (rerun ?? dreaming ?? game.notice));
-    const key = notice ? `${notice.text}|${notice.offer}` : "";
-    if (this.notice.dataset.key === key) return;
-    this.notice.dataset.key = key;
-    this.notice.dataset.kind = notice?.offer && !["skip", "wake", "take"].includes(notice.offer) ? "trouble" : "note";
-    const offer = notice?.offer ?? "dismiss";
-    const [text, button] = this.notice.children;
-    // The button of the same offer stays, with the focus that it may have.
-    if (notice && button?.getAttribute("data-do") === offer) return put(/** @type {HTMLElement} */ (text), notice.text);
-    if (this.notice.contains(document.activeElement)) this.stage.focus({ preventScroll: true });
-    if (!notice) return this.notice.replaceChildren();
-    const act = {
-      retry: /** @type {const} */ (["Retry", () => void game.start()]),
-      "retry-model": /** @type {const} */ (["Retry", () => void loadModel(game)]),
-      stop: /** @type {const} */ (["Stop", () => game.stop()]),
-      skip: /** @type {const} */ (["Skip to the end", () => void skip(game)]),
-      reload: /** @type {const} */ (["Load the page again", () => location.reload()]),
-      take: /** @type {const} */ (["Take it", () => void take(game)]),
-      wake: /** @type {const} */ (["Back to the sim", () => void wake(game)]),
-      dismiss: /** @type {const} */ (["Dismiss", () => game.say(null)]),
-    }[offer];
-    this.notice.replaceChildren(
-      h("span", {}, notice.text),
-      h("button", { type: "button", class: "wm-text", "data-do": offer, onclick: act[1] }, act[0]),
-    );
   }
 
   /** Continue, or start again after the end. */
