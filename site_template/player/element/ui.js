@@ -13,7 +13,7 @@ import { onResize } from "./browser-features.js";
 import { controls, meaning } from "./control-bar.js";
 import { download, format, h, icon } from "./dom.js";
 import { FullScreen } from "./full-screen.js";
-import { showNotice } from "./notice.js";
+import { showMessage } from "./message-line.js";
 import { Screens } from "./screens.js";
 
 /** @import {Spec, World} from "../../types" */
@@ -291,7 +291,7 @@ export class PlayerUI {
       const select = field?.querySelector("select");
       if (select) select.value = value;
     }
-    showNotice(this, game);
+    showMessage(this, game);
     this.screens.show(game);
     put(this.fault, game.fault);
     this.fault.hidden = !game.fault;

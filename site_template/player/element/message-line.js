@@ -10,7 +10,7 @@ import { h } from "./dom.js";
 /** @import {PlayerUI} from "./ui.js" */
 
 /** Show the one line that matters most now, with what the player can do. @param {PlayerUI} ui @param {Game} game */
-export function showNotice(ui, game) {
+export function showMessage(ui, game) {
   // Problems first, then the running replay, then other news.
   const { replaying, skipping, waiting, state } = game;
   /** @type {Notice | null} */
