@@ -21,7 +21,7 @@ def run(
     if played is None:
         raise UserError(
             f"world {name!r}: has no environment. A game of its sim is saved on its page. "
-            "Run: wmsite serve, and press Save there",
+            "Run: wmsite serve, and press Save recording there",
             exit_code=2,
         )
     played.renew()  # Or it says that gymnasium is missing, which these need.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from builder.project.cache import tree_hash
 from sims import bindings
@@ -22,7 +24,7 @@ from sims.errors import UserError
 from training.data import verify
 from training.data.dataset import Dataset
 from training.data.foreign.convert import convert
-from training.data.foreign.folder import Foreign
+from training.data.foreign.folder import Foreign, Part
 from training.data.foreign.frames import fitted
 
 no_av = importlib.util.find_spec("av") is None
@@ -105,6 +107,24 @@ def test_large_frames_are_made_smaller(folder: Path, tmp_path: Path) -> None:
     whole = lerobot.picture("front", 8, 3).astype(float)
     mean = whole.reshape(24, 2, 32, 2, 3).mean((1, 3))
     assert np.abs(np.asarray(made.frames[3])[0].astype(float) - mean).max() <= 1
+
+
+def test_the_guides_script_makes_a_recording_of_a_film(tmp_path: Path) -> None:
+    shown = [lerobot.picture("front", take, t) for take in range(3) for t in range(6)]
+    (tmp_path / "film").mkdir()
+    for k, one in enumerate(shown):
+        Image.fromarray(one).save(tmp_path / f"film/{k:05d}.png")
+    rows = [f"{k // 6},{k % 6 / 5},{-k}" for k in range(len(shown))]
+    (tmp_path / "controls.csv").write_text("\n".join(["take,steer,gas", *rows]))
+    script = Path(__file__).parents[2] / "docs/examples/film_to_recording.py"
+    asked = ["film", "controls.csv", "tape", "10"]
+    subprocess.run([sys.executable, str(script), *asked], cwd=tmp_path, check=True)
+    found = Foreign(tmp_path / "tape", "tape")
+    assert not found.faults()
+    assert [axis.name for axis in found.axes] == ["steer", "gas"]
+    parts = [*found.parts([0, 1, 2])]
+    frames = [part.frames["camera"] for part in parts if isinstance(part, Part)]
+    assert np.array_equal(np.concatenate(frames), shown)
 
 
 def test_splits_are_whole_episodes(tmp_path: Path) -> None:
