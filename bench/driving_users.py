@@ -1,0 +1,168 @@
+"""Whether a driving model's pictures show other road users, where they are.
+
+The sim draws a picture twice: with a road user, and without. Where both differ, the user is seen. A
+model's picture shows the user if some place at most `NEAR` pixels away is more like the first than
+any is like the second, and clearly so: a grey haze shows nobody. The sim's own pictures are read by
+the same rule, and so are pictures without the user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.table import ROOT, Figure
+from builder.project.entries import Entry
+from builder.project.worlds import Project
+from sims.contract import Array, Sim
+from sims.driving.sight import CAR, USERS, VAN
+from training.evaluation import players
+from training.evaluation.starts import Scene, make_scene
+from training.trainer.checkpoints import load_model
+
+WORLD = "driving"
+SEED, ROLLOUTS, STEPS = 9900, 64, 60  # a seed far from those of other figures
+HORIZONS = {20: 90.0, 60: 70.0}  # steps, and what is asked of the car ahead, in %
+LEAVES = 70.0  # what is asked of users who leave a view, in %
+NEAR = 3  # pixels
+SEEN = 12  # pixels of a user: fewer are not looked for
+DIFFERS = 8  # levels by which a pixel shows a user
+CLEAR = 1 / 3  # of how far the two pictures are apart: a user who is half faded is not seen
+AHEAD, ASIDE = 30.0, 1.75  # metres: the nearest in this part of the lane is the car ahead
+FAR = 40.0  # metres: who is farther leaves no view
+LATE = 3  # steps after which a user may come into the next view
+BEFORE = 10  # steps in which it was in another view
+FRONT = 0
+
+
+@dataclass
+class Truth:
+    """What the sim draws in T steps of N drives: uint8 [N, T, cameras, H, W, 3]; and its states."""
+
+    frames: Array
+    states: list[dict[str, Array]]
+    sim: Sim
+
+    def without(self, t: int, user: int, drives: Array) -> Array:
+        """Draw step `t` of some drives without a road user."""
+        state = {name: value[drives] for name, value in self.states[t].items()}
+        state["user_kind"] = state["user_kind"].copy()
+        state["user_kind"][:, user] = 0
+        sim = type(self.sim)(len(drives))
+        sim.restore(state)
+        out = np.zeros_like(self.frames[drives, t])
+        sim.render(out)
+        return out
+
+
+def figures(family: str) -> list[Figure]:
+    """Measure the committed weights of a family on held-out drives under recorded controls."""
+    entry = Entry(Project.open(ROOT).world(WORLD), family)
+    model = load_model(entry.weights)
+    sim_class = entry.world.load()
+    scene = make_scene(sim_class, entry.recipe, SEED, model.config.history, STEPS, ROLLOUTS)
+    truth = _truth(scene, sim_class)
+    made = players.perform(players.Model(model), scene)[0][..., :3]
+    return [*_car_ahead(family, made, truth, scene), _leaving(family, made, truth, scene)]
+
+
+def shows(picture: Array, with_user: Array, without: Array) -> bool:
+    """Return whether a picture shows the user whom two others, uint8 [H, W, 3], tell apart."""
+    seen = where(with_user, without)
+    rows, columns = np.nonzero(seen)
+    wanted, behind = (part[seen].astype(np.int64) for part in (with_user, without))
+    apart = np.abs(wanted - behind).mean()
+    padded = np.pad(picture.astype(np.int64), ((NEAR, NEAR), (NEAR, NEAR), (0, 0)), mode="edge")
+    best = {"user": np.inf, "nobody": np.inf}
+    for down in range(-NEAR, NEAR + 1):
+        for right in range(-NEAR, NEAR + 1):
+            if down * down + right * right > NEAR * NEAR:
+                continue
+            there = padded[rows + NEAR + down, columns + NEAR + right]
+            for name, one in (("user", wanted), ("nobody", behind)):
+                best[name] = min(best[name], float(np.abs(there - one).mean()))
+    return best["user"] < min(best["nobody"], CLEAR * apart)
+
+
+def where(with_user: Array, without: Array) -> Array:
+    """Return where two pictures [..., H, W, 3] tell that a user is seen, bool [..., H, W]."""
+    apart = np.abs(with_user.astype(np.int16) - without)
+    seen: Array = apart.max(-1) > DIFFERS
+    return seen
+
+
+def _truth(scene: Scene, sim_class: type[Sim]) -> Truth:
+    """Play the scene again, and keep every state."""
+    sim = sim_class(len(scene.actions))
+    sim.restore(scene.start)
+    states = []
+    for t in range(scene.actions.shape[1]):
+        sim.step(scene.actions[:, t], scene.chances[:, t])
+        states.append(sim.snapshot())
+    return Truth(scene.frames[..., :3], states, sim)
+
+
+def _places(state: dict[str, Array]) -> tuple[Array, Array]:
+    """Return how far ahead and to the left of the car each user is, in metres [N, users]."""
+    car, users = state["ego"], state["users"]
+    x, y = users[..., 0] - car[:, None, 0], users[..., 1] - car[:, None, 1]
+    cosine, sine = np.cos(car[:, None, 2]), np.sin(car[:, None, 2])
+    return cosine * x + sine * y, cosine * y - sine * x
+
+
+def _car_ahead(family: str, made: Array, truth: Truth, scene: Scene) -> list[Figure]:
+    """Return in how many pictures the car ahead is seen, where it is."""
+    found = []
+    for step, asked in HORIZONS.items():
+        state, t = truth.states[step - 1], step - 1
+        ahead, left = _places(state)
+        kind = np.isin(state["user_kind"], (CAR, VAN))
+        inside = kind & (ahead > 0) & (ahead < AHEAD) & (np.abs(left) < ASIDE)
+        user = np.where(inside, ahead, np.inf).argmin(1)
+        told: list[bool] = []
+        check: list[tuple[bool, bool]] = []
+        for n in np.nonzero(inside.any(1) & scene.alive[:, t])[0]:
+            real = truth.frames[n, t, FRONT]
+            empty = truth.without(t, int(user[n]), np.array([n]))[0, FRONT]
+            if where(real, empty).sum() < SEEN:
+                continue
+            told.append(shows(made[n, t, FRONT], real, empty))
+            check.append((shows(real, real, empty), shows(empty, real, empty)))
+        own, none = 100 * np.mean(check, 0)
+        said = f"{WORLD}/{family}, car ahead in view and within {NEAR} px at {step / 20:g} s"
+        note = f"{len(told)} drives; the sim's pictures {own:.0f} %, without it {none:.0f} %"
+        found.append(Figure(said, 100 * float(np.mean(told)), "%", at_least=asked, note=note))
+    return found
+
+
+def _leaving(family: str, made: Array, truth: Truth, scene: Scene) -> Figure:
+    """Return how many users who leave one view are in the next one soon."""
+    drives, steps, cameras = truth.frames.shape[:3]
+    pixels = np.zeros((steps, drives, USERS, cameras), np.int64)
+    for t, state in enumerate(truth.states):
+        ahead, left = _places(state)
+        near = (state["user_kind"] > 0) & (np.hypot(ahead, left) < FAR) & scene.alive[:, t, None]
+        for user in range(USERS):
+            some = np.nonzero(near[:, user])[0]
+            if len(some):
+                empty = truth.without(t, user, some)
+                pixels[t, some, user] = where(truth.frames[some, t], empty).sum((-2, -1))
+    seen = pixels >= SEEN
+    told: list[bool] = []
+    for t in range(1, steps - LATE):
+        came = seen[t] & ~seen[max(0, t - BEFORE) : t].any(0)
+        for n, user, view in np.argwhere(came):
+            others = np.delete(np.arange(cameras), view)
+            if not seen[max(0, t - BEFORE) : t, n, user][:, others].any():
+                continue
+            now = [k for k in range(t, t + LATE + 1) if seen[k, n, user, view]]
+            told.append(any(_shown(made, truth, n, k, user, view) for k in now))
+    said = f"{WORLD}/{family}, what leaves one view is in the next within {LATE} steps"
+    value = 100 * float(np.mean(told)) if told else None
+    return Figure(said, value, "%", at_least=LEAVES, note=f"{len(told)} road users")
+
+
+def _shown(made: Array, truth: Truth, n: int, t: int, user: int, view: int) -> bool:
+    empty = truth.without(t, user, np.array([n]))[0, view]
+    return shows(made[n, t, view], truth.frames[n, t, view], empty)
