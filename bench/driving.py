@@ -35,7 +35,7 @@ ASKED_AHEAD = {
     "lateral_offset.error": (None, 0.15), "lidar.hits": (95.0, None),
 }  # fmt: skip
 # What issue 23 asks too, and nothing measures yet: unit, at least, at most.
-UNMEASURED = {
+UNMEASURED: dict[str, tuple[str, float | None, float | None]] = {
     "collision within 2 s, AUROC": ("", 0.85, None),
     "collision within 2 s, calibration error": ("", None, 0.05),
 }

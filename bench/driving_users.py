@@ -2,8 +2,8 @@
 
 The sim draws a picture twice: with a road user, and without. Where both differ, the user is seen. A
 model's picture shows the user if some place at most `NEAR` pixels away is more like the first than
-any is like the second, and clearly so: a grey haze shows nobody. The sim's own pictures are read by
-the same rule, and so are pictures without the user.
+this place is like the second, and clearly so: a grey haze shows nobody. The sim's own pictures are
+read by the same rule, and so are pictures without the user.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Truth:
         sim.restore(state)
         out = np.zeros_like(self.frames[drives, t])
         sim.render(out)
-        return out
+        drawn: Array = out
+        return drawn
 
 
 def figures(family: str) -> list[Figure]:
@@ -74,15 +75,15 @@ def shows(picture: Array, with_user: Array, without: Array) -> bool:
     wanted, behind = (part[seen].astype(np.int64) for part in (with_user, without))
     apart = np.abs(wanted - behind).mean()
     padded = np.pad(picture.astype(np.int64), ((NEAR, NEAR), (NEAR, NEAR), (0, 0)), mode="edge")
-    best = {"user": np.inf, "nobody": np.inf}
+    nobody = np.abs(picture[seen].astype(np.int64) - behind).mean()
+    best = np.inf
     for down in range(-NEAR, NEAR + 1):
         for right in range(-NEAR, NEAR + 1):
             if down * down + right * right > NEAR * NEAR:
                 continue
             there = padded[rows + NEAR + down, columns + NEAR + right]
-            for name, one in (("user", wanted), ("nobody", behind)):
-                best[name] = min(best[name], float(np.abs(there - one).mean()))
-    return best["user"] < min(best["nobody"], CLEAR * apart)
+            best = min(best, float(np.abs(there - wanted).mean()))
+    return bool(best < min(nobody, CLEAR * apart))
 
 
 def where(with_user: Array, without: Array) -> Array:
@@ -129,6 +130,8 @@ def _car_ahead(family: str, made: Array, truth: Truth, scene: Scene) -> list[Fig
                 continue
             told.append(shows(made[n, t, FRONT], real, empty))
             check.append((shows(real, real, empty), shows(empty, real, empty)))
+        if not told:
+            continue
         own, none = 100 * np.mean(check, 0)
         said = f"{WORLD}/{family}, car ahead in view and within {NEAR} px at {step / 20:g} s"
         note = f"{len(told)} drives; the sim's pictures {own:.0f} %, without it {none:.0f} %"
@@ -137,7 +140,7 @@ def _car_ahead(family: str, made: Array, truth: Truth, scene: Scene) -> list[Fig
 
 
 def _leaving(family: str, made: Array, truth: Truth, scene: Scene) -> Figure:
-    """Return how many users who leave one view are in the next one soon."""
+    """Return how many users who come from one view into the next are seen there soon."""
     drives, steps, cameras = truth.frames.shape[:3]
     pixels = np.zeros((steps, drives, USERS, cameras), np.int64)
     for t, state in enumerate(truth.states):
@@ -149,7 +152,7 @@ def _leaving(family: str, made: Array, truth: Truth, scene: Scene) -> Figure:
                 empty = truth.without(t, user, some)
                 pixels[t, some, user] = where(truth.frames[some, t], empty).sum((-2, -1))
     seen = pixels >= SEEN
-    told: list[bool] = []
+    told: list[list[bool]] = []
     for t in range(1, steps - LATE):
         came = seen[t] & ~seen[max(0, t - BEFORE) : t].any(0)
         for n, user, view in np.argwhere(came):
@@ -157,12 +160,20 @@ def _leaving(family: str, made: Array, truth: Truth, scene: Scene) -> Figure:
             if not seen[max(0, t - BEFORE) : t, n, user][:, others].any():
                 continue
             now = [k for k in range(t, t + LATE + 1) if seen[k, n, user, view]]
-            told.append(any(_shown(made, truth, n, k, user, view) for k in now))
+            seen_in = [_shown(made, truth, n, k, user, view) for k in now]
+            told.append([bool(any(part)) for part in zip(*seen_in, strict=True)])
     said = f"{WORLD}/{family}, what leaves one view is in the next within {LATE} steps"
-    value = 100 * float(np.mean(told)) if told else None
-    return Figure(said, value, "%", at_least=LEAVES, note=f"{len(told)} road users")
+    if not told:
+        return Figure(said, None, "%", at_least=LEAVES, note="nobody does")
+    value, own, none = 100 * np.mean(told, 0)
+    note = f"{len(told)} road users; the sim's pictures {own:.0f} %, without them {none:.0f} %"
+    return Figure(said, float(value), "%", at_least=LEAVES, note=note)
 
 
-def _shown(made: Array, truth: Truth, n: int, t: int, user: int, view: int) -> bool:
-    empty = truth.without(t, user, np.array([n]))[0, view]
-    return shows(made[n, t, view], truth.frames[n, t, view], empty)
+def _shown(
+    made: Array, truth: Truth, n: int, t: int, user: int, view: int
+) -> tuple[bool, bool, bool]:
+    """Return whether the model's picture shows a user, the sim's, and the sim's without it."""
+    real, empty = truth.frames[n, t, view], truth.without(t, user, np.array([n]))[0, view]
+    mine, own, none = (shows(one, real, empty) for one in (made[n, t, view], real, empty))
+    return mine, own, none

@@ -39,6 +39,11 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
 
 
+def several(count: int, what: str) -> str:
+    """Return a count with its noun: "1 page", "2,000 pages"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def tree(files: Mapping[str, int], title: str, depth: int = 3, rows: int = 12) -> str:
     """Draw files (POSIX path -> bytes) as a tree down to `depth`; deeper files are summed up.
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from builder.project import aside, built, cache, code, entries, own, steps
-from builder.project.worlds import PACKAGES, TEMPLATE, Project, World
+from builder.project.site_sources import configuration, watched
+from builder.project.worlds import TEMPLATE, Project, World
 from builder.site import film, recording_sections, views
-from builder.terminal import Terminal, size, tree
+from builder.terminal import Terminal, several, size, tree
 from sims.errors import UserError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _fill(
     terminal: Terminal,
 ) -> dict[str, str]:
     """Write a whole site into `stage`; return path -> sha256 of its files."""
-    from builder.site import download, notices, plugin, render, vendor, world_folder
+    from builder.site import notices, plugin, render, vendor, world_folder
 
     made: dict[str, world_folder.Built] = {}
     icons: dict[int, bytes] = {}
@@ -172,10 +173,7 @@ def _fill(
         name: plugin.Shown(
             manifest=one.manifest,
             folder=one.folder,
-            play_bytes=download.compressed(
-                download.first_load(work / "wm", runtime, one.manifest, work / one.folder),
-                known=project.cache / "sizes.json",
-            ),
+            play_bytes=_play_bytes(project, work / "wm", runtime, one),
             weights={
                 model.family: project.worlds[name].weights(model.family)
                 for model in one.manifest.models
@@ -201,6 +199,12 @@ def _fill(
         ),
         terminal,
     )
+    for taken in ("wm", "sw.js", "manifest.webmanifest"):
+        if (stage / taken).exists():
+            raise UserError(
+                f"docs: a page or file of yours has the address '{taken}', which is the player's; "
+                "the site is as it was. Run: rename it, then build again"
+            )
     shutil.move(work / "wm", stage / "wm")
     shutil.rmtree(work, ignore_errors=True)
     render.root_files(stage, icons, _site_name(project))
@@ -208,6 +212,20 @@ def _fill(
     hashes = {os.path.normpath(f"wm/{file.url}"): file.sha256 for file in listed.files}
     rest = [path for path in (stage / "sw.js", stage / built.MANIFEST) if path.is_file()]
     return hashes | {f.relative_to(stage).as_posix(): cache.sha256_file(f) for f in rest}
+
+
+def _play_bytes(
+    project: Project, wm: Path, runtime: dict[str, str], one: world_folder.Built
+) -> dict[str | None, int]:
+    """Return what Play downloads with each of a world's models; by None without any."""
+    from builder.site import download
+
+    found: dict[str | None, int] = {}
+    families: list[str | None] = [model.family for model in one.manifest.models]
+    for family in families or [None]:
+        files = download.first_load(wm, runtime, one.manifest, wm.parent / one.folder, family)
+        found[family] = download.compressed(files, known=project.cache / "sizes.json")
+    return found
 
 
 def check(world: World, terminal: Terminal) -> None:
@@ -255,43 +273,11 @@ def _site_name(project: Project) -> str:
     return str(configuration(project).get("site_name", "wmsite"))
 
 
-def configuration(project: Project) -> dict[str, Any]:
-    """Return mkdocs.yml as plain values; tags that name Python objects become None."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        pass
-
-    Loader.add_multi_constructor("", lambda loader, suffix, node: None)
-    try:
-        loaded = yaml.load((project.root / "mkdocs.yml").read_text(encoding="utf-8"), Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        what = "not UTF-8; " if isinstance(error, UnicodeDecodeError) else ""
-        raise UserError(f"mkdocs.yml: {what}{error}. Run: mend it, then build again") from None
-    return loaded if isinstance(loaded, dict) else {}
-
-
-def watched(project: Project) -> list[Path]:
-    """Return the source files and folders of the site, missing ones included."""
-    config = configuration(project)
-    theme = config.get("theme")
-    lists = [config.get(name) for name in ("watch", "hooks")]  # MkDocs refuses other values
-    named = [
-        *(path for paths in lists if isinstance(paths, list) for path in paths),
-        theme.get("custom_dir") if isinstance(theme, dict) else None,
-        config.get("INHERIT"),
-        config.get("docs_dir", "docs"),
-    ]
-    own = ["mkdocs.yml", "sims", "families", "measures", "views", "recipes", "data-cards"]
-    own += ["package-lock.json", *filter(None, named)]
-    rooms = [PACKAGES / room for room in ("builder", "training", "sims", "LICENSE")]
-    return list(dict.fromkeys([*(project.root / str(p) for p in own), *rooms, TEMPLATE]))
-
-
 def _inputs(project: Project, base: str | None) -> str:
     """Return the hash of everything that the site is made from."""
     return cache.key(
         files=cache.tree_hash(watched(project), project.root),
+        configuration=repr(configuration(project)),  # It may read the environment.
         base=base,
         recordings={n: w.hash for n, w in project.worlds.items() if w.recorded},
         **_environments(project),
@@ -326,13 +312,17 @@ def _tell(options: Options, files: dict[str, list[int]], terminal: Terminal) -> 
         terminal.say(tree(sizes, str(options.out)))
         return
     pages = sum(path.endswith(".html") for path in sizes)
-    terminal.say(f"{options.out}: {pages} pages, {len(sizes)} files, {size(sum(sizes.values()))}")
+    terminal.say(
+        f"{options.out}: {several(pages, 'page')}, {several(len(sizes), 'file')}, "
+        f"{size(sum(sizes.values()))}"
+    )
 
 
 def _refuse_warnings(options: Options, terminal: Terminal) -> None:
     if options.strict and terminal.warnings:
         raise UserError(
-            f"build: {len(terminal.warnings)} warnings count as errors in strict mode; "
+            f"build: {several(len(terminal.warnings), 'warning')} in strict mode, which allows "
+            "none; "
             "the site is as it was. Run: mend them, or build without --strict"
         )
 

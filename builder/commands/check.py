@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from builder.commands.build import configuration
 from builder.project import built
+from builder.project.site_sources import configuration
 from builder.project.worlds import Project
 from builder.site import manifest, notices_page, plugin, site_files
+from builder.terminal import several
 from sims.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ def run(site_dir: Path, base: str = "/", boot: bool = True, project: Project | N
             "Run: mend them, then wmsite build and wmsite check"
         )
     worlds = len({name for page in pages.values() for name, _ in page.worlds})
-    told = f", {len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else ""
-    click.echo(f"{len(pages)} pages, {worlds} worlds: no problem found{told}.")
+    told = f", {several(len(warnings), 'warning')}" if warnings else ""
+    click.echo(
+        f"{several(len(pages), 'page')}, {several(worlds, 'world')}: no problem found{told}."
+    )
 
 
 def licences(site_dir: Path, pages: dict[str, site_files.Page]) -> Iterator[str]:

@@ -37,7 +37,11 @@ def run(root: Path, folder: Path, terminal: Terminal, out: Path | None, skip_bad
 
     project = Project.open(root)
     dataset = Dataset.open(folder, skip_bad=skip_bad)
-    recorded = [w for w in project.worlds.values() if w.recorded and w.recorded.path == folder]
+    recorded = [
+        w
+        for w in project.worlds.values()
+        if w.recorded and w.recorded.path.resolve() == folder.resolve()
+    ]
     world = recorded[0] if recorded else project.world(dataset.world)
     out = own.resolved(out or world.card, "card")
     card_of_world.refuse(out)

@@ -8,7 +8,7 @@ from pathlib import Path
 from builder.project import cache
 from builder.project.worlds import Project
 from builder.serve import local
-from builder.terminal import Terminal
+from builder.terminal import Terminal, several
 from sims.errors import UserError
 
 
@@ -58,6 +58,7 @@ def run(
             server.server_close()
             session.keeper.close()
     steps = sum(len(game.actions) for game in session.games)
-    terminal.say(f"{len(session.games)} games of {steps:,} steps are in {short}.")
+    count = several(len(session.games), "game")
+    terminal.say(f"{short} holds {count} of {several(steps, 'step')}.")
     if session.games:
         terminal.say(f'Name it under [data] in behaviours, with its share: "{short}" = 0.2')

@@ -14,7 +14,7 @@ from builder.project import regressions, steps, weights
 from builder.project.entries import Entry
 from builder.project.playable import playable
 from builder.project.regressions import Compared
-from builder.terminal import Terminal
+from builder.terminal import Terminal, several
 from sims.errors import UserError
 
 
@@ -52,7 +52,7 @@ def run(
     worse = {model: [str(one) for one in some if one.worse] for model, some in models.items()}
     if found := {model: lines for model, lines in worse.items() if lines}:
         told = "; ".join(
-            f"model {model}: {len(lines)} figures are worse than the committed ones: "
+            f"model {model}: {several(len(lines), 'figure')} worse than the committed ones: "
             f"{'; '.join(lines[:4])}"
             for model, lines in found.items()
         )
@@ -89,11 +89,11 @@ def refuse(entry: Entry, needed: Sequence[str]) -> None:
     """Raise UserError for a model that can't be played: its weights, or a module that is needed."""
     if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
         what = "its weights are damaged" if entry.trained else "it has no weights to measure"
-        raise UserError(f"model {entry.name}: {what}. Run: wmsite train {entry.world.name}")
+        raise UserError(f"model {entry.name}: {what}. Run: {entry.train_command}")
     if entry.made.get("sim") != entry.keys["sim"]:
         raise UserError(
             f"model {entry.name}: its weights are not of what {entry.world.file} tells. "
-            f"Run: wmsite train {entry.world.name}"
+            f"Run: {entry.train_command}"
         )
     if missing := [m for m in needed if importlib.util.find_spec(m) is None]:
         raise UserError(

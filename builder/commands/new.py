@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -28,9 +30,9 @@ def run(folder: Path, terminal: Terminal, gym: new_gym.Asked | None = None) -> P
         for name, renamed in RENAMED.items():
             (made / name).rename(made / renamed)
         config = made / "mkdocs.yml"
-        title = folder.name.replace('"', "'")
+        title = json.dumps(folder.name, ensure_ascii=False)  # a string of YAML, too
         config.write_text(
-            config.read_text(encoding="utf-8").replace("SITE_NAME", f'"{title}"'), encoding="utf-8"
+            config.read_text(encoding="utf-8").replace("SITE_NAME", title), encoding="utf-8"
         )
         if gym:
             recipe = new_gym.write(gym, made, terminal)
@@ -38,8 +40,8 @@ def run(folder: Path, terminal: Terminal, gym: new_gym.Asked | None = None) -> P
     if gym:
         terminal.say(f"Made {folder}: {recipe} says what is recorded.")
         terminal.say(f"Frames before and after: .wmsite/environments/{gym.world}.png there.")
-        terminal.say(f"Run: cd {folder} && wmsite build")
+        terminal.say(f"Run: cd {shlex.quote(str(folder))} && wmsite build")
     else:
         terminal.say(f"Made {folder}: sims/catcher.py is the world, docs/ are the pages.")
-        terminal.say(f"Run: cd {folder} && wmsite serve --train never")
+        terminal.say(f"Run: cd {shlex.quote(str(folder))} && wmsite serve --train never")
     return folder

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from builder import lifetime
-from builder.commands.build import Options, base_path, refuse, watched
-from builder.project import cache
+from builder.commands.build import Options, base_path, refuse
+from builder.project import built, cache
+from builder.project.site_sources import watched
 from builder.project.worlds import Project
 from builder.serve import local
 from builder.serve.edits import Edits
@@ -46,7 +47,7 @@ def run(
     server = listen(options.out, base, state, host, port, edits.sources)
     following = Following(options, project.cache / "progress.json")
     # An edit that comes while the first build runs must not be missed.
-    changes = _changes(project)
+    sources = Sources(project)
     try:
         # Training runs while the rest of the site is already visible.
         first = "later" if options.train == "auto" else options.train
@@ -63,7 +64,7 @@ def run(
         sys.stdout.flush()
         if behind and not error:
             following.start()
-        _watch(project, options, state, terminal, following, changes)
+        _watch(project, options, state, terminal, following, sources)
     except KeyboardInterrupt:
         terminal.say("Ended.")
     finally:
@@ -173,27 +174,56 @@ class Following:
         return self.result
 
 
-def _changes(project: Project) -> Changes:
-    """Watch the site's sources from now on: yield what has changed, or nothing after `POLL`."""
-    import watchfiles
+class Sources:
+    """The site's sources, watched; a file or folder that is new is watched from then on."""
 
-    def wanted(_: watchfiles.Change, path: str) -> bool:
-        return not any(
-            part.startswith(".") or part == "__pycache__" or part.endswith("~")
-            for part in Path(path).parts[len(project.root.parts) :]
-        )
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.told: set[tuple[Any, str]] = set()
+        self.name()
 
-    paths = [p for p in (*watched(project), project.root / "weights") if p.exists()]
-    changes = watchfiles.watch(
-        *paths, watch_filter=wanted, debounce=300, step=50, rust_timeout=POLL, yield_on_timeout=True
-    )
-    next(changes)  # It watches from its first step on.
-    return changes
+    def name(self) -> None:
+        """Watch what mkdocs.yml names now."""
+        self.named = [*watched(self.project), self.project.root / "weights"]
+        self._begin()
+
+    def edited(self) -> list[Path]:
+        """Return what has changed; nothing after `POLL`."""
+        told, self.told = self.told or next(self.changes), set()
+        before, now = self.there, self._existing()
+        # A file that is replaced is another file, which is not watched yet.
+        if now != before or any(Path(path) in before and Path(path).is_file() for _, path in told):
+            old = self.changes
+            self._begin()
+            told = told | next(old)
+        return [*(Path(path) for _, path in told), *(now ^ before)]
+
+    def _existing(self) -> set[Path]:
+        return {path for path in self.named if path.exists()}
+
+    def _begin(self) -> None:
+        import watchfiles
+
+        def wanted(_: watchfiles.Change, path: str) -> bool:
+            return not any(
+                part.startswith(".") or part == "__pycache__" or part.endswith("~")
+                for part in Path(path).parts[len(self.project.root.parts) :]
+            )
+
+        while True:
+            self.there = self._existing()
+            self.changes: Changes = watchfiles.watch(
+                *self.there, watch_filter=wanted, debounce=300, step=50, rust_timeout=POLL,
+                yield_on_timeout=True,
+            )  # fmt: skip
+            with suppress(FileNotFoundError):  # Something went away meanwhile.
+                self.told = next(self.changes)  # It watches from its first step on.
+                return
 
 
 def _watch(
     project: Project, options: Options, state: State, terminal: Terminal, following: Following,
-    changes: Changes,
+    sources: Sources,
 ) -> None:  # fmt: skip
     """Build after every change of the site's sources, until interrupted."""
     config = project.root / "mkdocs.yml"
@@ -203,16 +233,20 @@ def _watch(
         if ended := following.ended():
             _, error = ended
             state.tell(version=version_of(options.out), error=error, training=None)
-            if not error and options.train != "never":
+            if (
+                not error
+                and options.train != "never"
+                and built.read(project, options.out).get("complete")
+            ):
                 terminal.say("The models are up to date.")
-        edited = [Path(path) for _, path in next(changes)]
+        edited = sources.edited()
         if following.running:  # The build itself writes there.
             weights = project.root / "weights"
             edited = [path for path in edited if not path.is_relative_to(weights)]
         if edited and config.is_file() and known != config.read_bytes():
             known = config.read_bytes()
             with suppress(UserError):  # The build says what is wrong with it.
-                changes = _changes(project)  # It may name other folders.
+                sources.name()  # It may name other folders.
         if edited:
             _show(min(edited), len(edited), options, state, terminal, following)
         sys.stdout.flush()

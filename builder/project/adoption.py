@@ -26,7 +26,9 @@ def adopt(entry: Entry, terminal: Terminal) -> None:
     """
     made = entry.made
     if not entry.trained or not weights.whole(entry.weights / weights.WEIGHTS):
-        raise UserError(f"model {entry.name}: it has no whole weights to adopt. Run: wmsite train")
+        raise UserError(
+            f"model {entry.name}: it has no whole weights to adopt. Run: {entry.train_command}"
+        )
     _same_recipe(entry, entry.provenance)
     if made.get("data") != entry.keys["data"]:
         old = entry.home / "data" / f"{entry.world.name}-{made.get('data', '')[:16]}"

@@ -124,7 +124,14 @@ def tree_hash(paths: Iterable[Path], root: Path) -> str:
     for path in paths:
         for file in files_of(path):
             name = os.path.relpath(file, root)
-            digest.update(f"{name}\0{sha256_file(file)}\n".encode())
+            try:
+                digest.update(f"{name}\0{sha256_file(file)}\n".encode())
+            except UnicodeEncodeError:
+                said = name.encode(errors="surrogateescape").decode(errors="replace")
+                raise UserError(
+                    f"file '{said}': its name is not UTF-8, and no address can hold it. "
+                    "Run: rename it, then build again"
+                ) from None
     return digest.hexdigest()
 
 

@@ -68,6 +68,13 @@ class Entry:
         self.tuning = bool(self.provenance.get("finetuned_from"))
         self._keys: dict[bool, dict[str, str]] = {}
 
+    @property
+    def train_command(self) -> str:
+        """The command that makes this model; one that does not follow an edit is asked by name."""
+        edited = self.trained and self.made.get("data") != self.keys["data"]
+        asked = f" --family {self.family} --full" if edited and not self.asked.follows else ""
+        return f"wmsite train {self.world.name}{asked}"
+
     def lock(self, wait: bool = False) -> AbstractContextManager[None]:
         """Lock what training changes: the working folder and the committed weights."""
         return cache.lock(self.home / "locks" / self.stem, f"model {self.name}", wait)
@@ -224,13 +231,16 @@ class Entry:
         steps, why = [], []
         if made.get("evaluate") != self.keys["evaluate"]:
             steps.append("evaluate")
-            why.append("how it is evaluated has changed")
+            said = (
+                "how it is evaluated has changed" if "evaluate" in made else "it was not measured"
+            )
+            why.append(said)
         elif not (self.weights / "metrics.json").is_file():
             steps.append("evaluate")
             why.append("it was not evaluated")
         if made.get("graphs") != self.keys["graphs"]:
             steps.append("graphs")
-            why.append("how it is exported has changed")
+            why.append("how it is exported has changed" if "graphs" in made else "it has no graphs")
         elif damaged := self.damaged():
             steps.append("graphs")
             why.append(f"{damaged} is damaged or absent")

@@ -119,7 +119,7 @@ def recipes_with(
 
     A recipe that can't be read is refused, with its reason, when it is used.
     """
-    for file in sorted((root / "recipes").glob("*/*.toml")):
+    for file in sorted((root / "recipes").glob("*/[!.]*.toml")):
         try:
             told = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):

@@ -44,7 +44,7 @@ def prepare(entry: Entry, training: Training, terminal: Terminal, wait: bool = F
         terminal.warn(
             f"model {entry.name}: left out, because {due.why}; the world plays "
             f"{'nothing' if entry.world.recorded else 'its sim alone'}. "
-            f"Run: wmsite train {entry.world.name}"
+            f"Run: {entry.train_command}"
         )
         return False
     if not entry.due() and training == "auto":
@@ -105,9 +105,10 @@ def make(
     suffix = "-full" if fresh else "-adopted" if source else ""
     work = entry.home / "train" / f"{entry.stem}-{entry.keys['train'][:16]}{suffix}"
     trained = "train" in due.steps
+    first = trained and not entry.trained
     if trained:
         _train(entry, work)
-        if not entry.trained:
+        if first:
             weights.publish(work, entry.weights)  # Whatever their evaluation says.
     else:
         weights.copy(source or entry.weights, work)
@@ -121,6 +122,8 @@ def make(
     if wanted("evaluate"):
         measure(entry, work)
         weights.stamp(work, {"evaluate": entry.keys["evaluate"]})
+        if first:
+            weights.publish(work, entry.weights)  # A kill from here on does not measure again.
     if trained and entry.tuning and (why := acceptance.shortfall(entry, work)):
         acceptance.refuse(entry, why)
         terminal.warn(why)

@@ -101,7 +101,8 @@ class World:
     @property
     def families(self) -> list[str]:
         """The names of the model families with a recipe, in order."""
-        recipes = (self.project.root / "recipes" / self.name).glob("*.toml")
+        # Not what editors keep beside a file, which begins with a dot.
+        recipes = (self.project.root / "recipes" / self.name).glob("[!.]*.toml")
         return sorted(p.stem for p in recipes if p != self.data_recipe)
 
     def recipe(self, family: str) -> Path:

@@ -37,17 +37,22 @@ def attacks(model: manifest.Model, weights: Path, home: str) -> str:
         f"{html.escape(told['by'])} Below each figure its 95 % interval.</p>"
     )
     does = fold("What each attack does", f"<ul>{says}</ul>")
-    return table(head, rows) + played + does + _cases(told)
+    return table(head, rows) + played + does + _cases(told, _sim(weights))
 
 
 def _figures(tried: dict[str, Any]) -> list[str]:
     return [figure(tried["broken"], "%"), figure(tried["step"])]
 
 
-def _cases(told: dict[str, Any]) -> str:
+def _cases(told: dict[str, Any], sim: str) -> str:
     """List the games that break the model, each as a link that the page plays."""
     if not told.get("searched"):
         return ""
+    if any(f"sim={sim[:16]}&" not in case["link"] for case in told["cases"]):
+        return (
+            "<p>The games that broke it are of the sim before its last edit, and are not shown. "
+            "Run: <code>wmsite attack WORLD</code>, then build again</p>"
+        )
     if not told["cases"]:
         graph = ", and none of them breaks the graph that this page plays" if told["found"] else ""
         return (
@@ -66,6 +71,11 @@ def _cases(told: dict[str, Any]) -> str:
         "each stands the rule that is broken, or what no recording shows:</p>"
         f"<ol>{items}</ol>"
     )
+
+
+def _sim(weights: Path) -> str:
+    found = cache.read_json(weights / "provenance.json", dict[str, Any]) or {}
+    return str(found.get("keys", {}).get("sim"))
 
 
 def _weights(weights: Path) -> str | None:

@@ -18,11 +18,16 @@ _sizes: dict[str, int] = {}
 
 
 def first_load(
-    wm: Path, runtime: Mapping[str, str], world: manifest.World, folder: Path
+    wm: Path,
+    runtime: Mapping[str, str],
+    world: manifest.World,
+    folder: Path,
+    family: str | None = None,
 ) -> list[Path]:
     """Return the files that Play loads on a device that has only wasm.
 
-    `runtime` is relative to the folder `wm`; `folder` is the folder of the world manifest.
+    `runtime` is relative to the folder `wm`; `folder` is the folder of the world manifest. Without
+    a `family`, the first model is loaded.
     """
     files = [
         file
@@ -33,7 +38,7 @@ def first_load(
     ]
     used: list[manifest.File] = [*(world.sim.sources if world.sim else [])]
     used += [world.starts] if world.starts else []
-    for model in world.models[:1]:
+    for model in [m for m in world.models if family in (None, m.family)][:1]:
         able = (variant for variant in model.variants if "wasm" in variant.backends)
         used += [variant.step for variant in list(able)[:1]]
     return [*files, folder / "world.json", *(folder / file.url for file in used)]

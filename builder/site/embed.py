@@ -69,10 +69,12 @@ def world_element(shown: Shown, root: str, app: str, mode: str, model: str | Non
         else f'<img class="wm-poster" src="{poster}" width="{width}" height="{height}" '
         f'alt="{title}: a frame of the game">'
     )
+    first = next(iter(shown.play_bytes.values()))
+    loads = size(shown.play_bytes.get(played.family, first) if played else first)
     return (
         f'<div class="wm-embed">{preloads}<wm-world {given} style="{ratio}">{picture}'
         f'<button class="wm-play" type="button">Play {title} '
-        f'<span class="wm-size">({size(shown.play_bytes)})</span></button>'
+        f'<span class="wm-size">({loads})</span></button>'
         f'<p class="wm-late">{title} is not ready: its script has not come. In a page opened as a '
         f"file, or in a sandboxed frame, it never does; elsewhere, reload the page.</p>"
         f'<noscript><p class="wm-noscript">{title} runs in your browser and needs JavaScript '

@@ -40,14 +40,17 @@ def evaluation(model: manifest.Model, weights: Path, home: str) -> str:
     if len(some) < len(columns):
         whole = tables.figures(columns, rows)
         parts.append(tables.fold("Every step measured", whole))
-    parts.append(_heads(metrics))
+    parts.append(_heads(metrics, "recorded" if recorded(weights) else "sim's"))
     setup = metrics.get("setup", {})
     if setup:
         few = setup.get("baseline_rollouts", setup.get("rollouts"))
+        where, most = f"over {setup.get('seeds')} seeds that were never recorded", ""
+        if recorded(weights):
+            where, most = "cut from held-out episodes of the recording", "at most "
         parts.append(
-            f"<p>{setup.get('rollouts')} rollouts over {setup.get('seeds')} seeds that were never "
-            f"recorded ({few} of them for the baselines), each {setup.get('steps')} "
-            f"steps after {setup.get('history')} frames seen; below each mean its interval "
+            f"<p>{setup.get('rollouts')} rollouts {where} ({few} of them for the baselines), "
+            f"each {most}{setup.get('steps')} steps after {setup.get('history')} frames seen; "
+            "below each mean its interval "
             f"({html.escape(str(setup.get('interval', '')))}).</p>"
         )
     return cannot(model, metrics) + "".join(parts) + curves(metrics.get("curves", {}))
@@ -88,16 +91,21 @@ def cannot(model: manifest.Model, metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _heads(metrics: Mapping[str, Any]) -> str:
-    """Say whether the model predicts rewards and ends as the sim does."""
+def recorded(weights: Path) -> bool:
+    """Return whether a model's world has no sim: its weights then hold the spec."""
+    return "spec" in (cache.read_json(weights / "provenance.json") or {})
+
+
+def _heads(metrics: Mapping[str, Any], whose: str) -> str:
+    """Say whether the model predicts rewards and ends as they were; `whose`: the true game."""
     told = metrics.get("heads")
     if not told or not told["rows"]:
         return ""
     return (
         tables.figures(told["columns"], told["rows"])
-        + f"<p>Rewards and ends over {told['steps']} steps, until the sim's game ends; "
+        + f"<p>Rewards and ends over {told['steps']} steps, until the {whose} game ends; "
         f"{told['ends']} games do. An end counts as told if it is within {told['within']} steps of "
-        "the sim's.</p>"
+        f"the {whose} end.</p>"
     )
 
 
@@ -145,7 +153,12 @@ def comparison(models: Sequence[tuple[manifest.Model, Path]]) -> str:
             for key, one in metrics.get("curves", {}).items():
                 if name in one["series"]:
                     drawn = series.setdefault(key, {**one, "series": {}})
-                    drawn["series"][shown] = one["series"][name]
+                    points = zip(one["steps"], one["series"][name], strict=False)
+                    drawn["series"][shown] = dict(points)
+    for one in series.values():  # Each model was measured at its own steps.
+        one["steps"] = sorted({step for points in one["series"].values() for step in points})
+        for shown, points in one["series"].items():
+            one["series"][shown] = [points.get(step) for step in one["steps"]]
     names = [html.escape(row["name"]) for row in rows]
     # Metrics that all models have, at three of the horizons.
     shared = [c for key, c in columns[0].items() if all(key in other for other in columns)]

@@ -58,7 +58,7 @@ class Shown:
 
     manifest: manifest.World
     folder: str
-    play_bytes: int
+    play_bytes: dict[str | None, int]  # of Play with each model; None: without any
     weights: dict[str, Path]
     families: list[str]  # that have a recipe or weights, even if no page shows them
     card: Path  # the folder of its dataset card, which may be missing

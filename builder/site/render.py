@@ -40,6 +40,7 @@ class _Warnings(logging.Handler):
 def pages(project: Project, out: Path, build: object, terminal: Terminal) -> None:
     """Render docs/ into the folder `out` (emptied first); UserError for whatever MkDocs refuses."""
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")  # Material's banner; our pins are exact.
+    import jinja2
     import yaml
     from mkdocs.commands import build as mkdocs_build
     from mkdocs.config import load_config
@@ -67,6 +68,12 @@ def pages(project: Project, out: Path, build: object, terminal: Terminal) -> Non
     except UnicodeDecodeError as error:
         said = _reason(error, handler.errors)
         raise UserError(f"docs: {said}: not UTF-8 ({error}). Run: save it as UTF-8") from error
+    except jinja2.TemplateError as error:
+        place = getattr(error, "filename", None) or "a template"
+        line = getattr(error, "lineno", None)
+        raise UserError(
+            f"theme: {place}{f':{line}' if line else ''}: {error}. Run: mend it, then build again"
+        ) from error
     except (MkDocsException, yaml.YAMLError, RecursionError) as error:
         raise UserError(
             f"mkdocs.yml: {_reason(error, handler.errors)}. Run: mend it, then build again"

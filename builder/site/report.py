@@ -99,8 +99,11 @@ def _drawn(model: manifest.Model, config: dict[str, Any]) -> str:
 
 def data(model: manifest.Model, weights: Path, home: str) -> str:
     """Show the dataset that the model was trained on."""
-    told = cache.read_json(weights / "provenance.json") or {}
-    asked = told.get("recipe", {}).get("data", {})
+    recipe = (cache.read_json(weights / "provenance.json") or {}).get("recipe", {})
+    if named := recipe.get("dataset"):
+        said = f"It learned from the recording <code>{html.escape(str(named))}</code>."
+        return f"<p>{said}</p>"
+    asked = recipe.get("data", {})
     rows = [
         ["Steps recorded", f"{asked.get('steps', 0):,}"],
         ["Longest game", f"{asked.get('episode_steps', 0):,} steps"],
@@ -141,6 +144,7 @@ def curves(model: manifest.Model, weights: Path, home: str) -> str:
 def rollouts(model: manifest.Model, weights: Path, home: str) -> str:
     """Show strips of frames: the sim's above, the model's below."""
     metrics = cache.read_json(weights / "metrics.json") or {}
+    truth = "the recording" if model_sections.recorded(weights) else "the sim"
     parts = []
     for strip in metrics.get("strips", []):
         file = contained.inside(weights, strip["file"], f"weights {weights}", FIGURES)
@@ -151,8 +155,8 @@ def rollouts(model: manifest.Model, weights: Path, home: str) -> str:
         parts.append(
             f'<figure class="wm-strip" tabindex="0"><img src="{home}/{strip["file"]}" '
             f'loading="lazy" width="{width}" height="{height}" '
-            f"alt=\"The sim's frames above, the model's below, after {steps} steps played alone\">"
-            "<figcaption>Above the sim, below the model on its own, "
+            f'alt="Above {truth}, below the model, after {steps} steps played alone">'
+            f"<figcaption>Above {truth}, below the model on its own, "
             f"after {steps} steps.</figcaption></figure>"
         )
     if not parts:

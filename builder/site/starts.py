@@ -136,7 +136,7 @@ def of(models: list[tuple[manifest.Model, Path]]) -> tuple[manifest.Model, Path]
     if not file.is_file():
         raise UserError(
             f"weights {graphs.parent}: {FILE} is missing, the recorded moments from which the page "
-            "starts. Run: wmsite train --full, to make it"
+            "starts. Run: wmsite train WORLD --full, to make it"
         )
     return model, file
 

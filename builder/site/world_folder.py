@@ -179,7 +179,8 @@ def _ship(model: manifest.Model, folder: Path, stage: Path) -> manifest.Model:
         if not source.is_file() or cache.sha256_file(source) != file.sha256:
             raise UserError(
                 f"weights {folder}: {file.url} is not the file that passed the parity gate "
-                "(absent, truncated or changed). Run: wmsite train, to make the graphs again"
+                "(absent, truncated or changed). "
+                f"Run: wmsite train {folder.parent.parent.name}, to make the graphs again"
             )
         _put(stage / url, source.read_bytes())
         scores = variant.parity.get("reward_error grounded", 100.0) <= SCORES

@@ -1,4 +1,6 @@
-"""Make a recording of pictures and controls: python film_to_recording.py PICTURES CONTROLS OUT RATE
+"""Make a recording of pictures and controls.
+
+Run: python film_to_recording.py PICTURES CONTROLS OUT RATE
 
 PICTURES is a folder with one picture for each step, in the order of their names. CONTROLS is a CSV
 file with a row for each picture: `take`, the number of its episode, and one column for each
@@ -20,6 +22,7 @@ CAMERA = "observation.images.camera"
 
 
 def main(pictures: Path, controls: Path, out: Path, rate: float) -> None:
+    """Write the folder `out`."""
     files = sorted(file for file in pictures.iterdir() if not file.name.startswith("."))
     with controls.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
@@ -81,9 +84,10 @@ def main(pictures: Path, controls: Path, out: Path, rate: float) -> None:
 
 
 def write(table: pa.Table, file: Path) -> None:
+    """Write a Parquet file, and its folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, file)
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), float(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))

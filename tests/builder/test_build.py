@@ -160,6 +160,22 @@ def test_a_sim_that_changed_changes_its_world_alone(project: Path) -> None:
     assert prose["sim"]["sources"] != world["sim"]["sources"]
 
 
+def test_what_mkdocs_reads_elsewhere_changes_the_site(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = project / "mkdocs.yml"
+    config.write_text(f"INHERIT: base.yml\nsite_author: !ENV SOMEBODY\n{config.read_text()}")
+    (project / "base.yml").write_text("site_description: One\n")
+    monkeypatch.setenv("SOMEBODY", "Ada")
+    page = project / "site" / "index.html"
+    run(project)
+    assert '"One"' in page.read_text() and '"Ada"' in page.read_text()
+    (project / "base.yml").write_text("site_description: Two\n")
+    monkeypatch.setenv("SOMEBODY", "Bob")
+    run(project)
+    assert '"Two"' in page.read_text() and '"Bob"' in page.read_text()
+
+
 def test_base_puts_the_404_page_under_its_path(project: Path) -> None:
     run(project, base="repo/sub")
     page = (project / "site" / "404.html").read_text()
@@ -235,13 +251,40 @@ def test_bad_input_is_one_line_and_loses_nothing(
     assert not list(project.glob(".site*"))
 
 
+def test_files_that_no_site_can_hold_are_one_line_and_lose_nothing(project: Path) -> None:
+    before = times(project / "site")
+    for name, text, said in (
+        ("docs/wm.md", "# A page", r"docs: .* 'wm', which is the player's"),
+        ("docs/manifest.webmanifest", "{}", r"docs: .* 'manifest\.webmanifest', which is the"),
+        ("docs/caf\udce9.txt", "x", r"file 'docs/caf\ufffd\.txt': its name is not UTF-8"),
+        ("over/main.html", "{% extends 'base.html' %}\n{% block %}", r"theme: .*main\.html:2: "),
+    ):
+        file = project / name
+        file.parent.mkdir(exist_ok=True)
+        config = project / "mkdocs.yml"
+        plain = config.read_text()
+        if name.startswith("over/"):
+            config.write_text(plain.replace("theme:\n", "theme:\n  custom_dir: over\n", 1))
+        file.write_text(text)
+        with pytest.raises(UserError, match=said):
+            run(project)
+        config.write_text(plain)
+        file.unlink()
+        assert times(project / "site") == before
+
+
+def test_what_an_editor_keeps_beside_a_recipe_is_none(project: Path) -> None:
+    (project / "recipes" / "catcher" / ".#pixels.toml").symlink_to("somebody@host.1")
+    assert Project.open(project).world("catcher").families == ["pixels"]
+
+
 def test_strict_counts_warnings(project: Path) -> None:
     before = times(project / "site")
-    with pytest.raises(UserError, match="1 warnings count as errors"):
+    with pytest.raises(UserError, match="1 warning in strict mode"):
         run(project, strict=True)  # The world's model is left out, which is a warning.
     page = project / "docs" / "index.md"
     page.write_text(page.read_text() + "\n[nowhere](nowhere.md)\n")
-    with pytest.raises(UserError, match="2 warnings count as errors"):
+    with pytest.raises(UserError, match="2 warnings in strict mode"):
         run(project, strict=True)
     assert times(project / "site") == before
 

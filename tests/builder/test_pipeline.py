@@ -249,7 +249,7 @@ def test_eval_checks_against_what_is_committed(project: Path) -> None:
     better["rows"][0]["values"]["psnr@1"] = {k: v + 5 for k, v in value.items()}
     file.write_text(json.dumps(better))
     report = project / "report.json"
-    with pytest.raises(UserError, match=r"1 figures are worse .*PSNR at step 1"):
+    with pytest.raises(UserError, match=r"1 figure worse than .*PSNR at step 1"):
         eval.run(project, "catcher", Terminal(quiet=True), checking=True, reports=[report])
     worse = [one for one in json.loads(report.read_text())["catcher/object_laws"] if one["worse"]]
     assert [one["name"] for one in worse] == ["PSNR at step 1"]

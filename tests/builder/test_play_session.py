@@ -98,7 +98,9 @@ def test_an_environment_that_fails_leaves_the_game_and_the_next_one_begins(
 
 
 def test_a_world_with_a_sim_is_played_on_its_page() -> None:
-    said = r"world 'pong': has no environment\. .* Run: wmsite serve, and press Save recording there"
+    said = (
+        r"world 'pong': has no environment\. .* Run: wmsite serve, and press Save recording there"
+    )
     with pytest.raises(UserError, match=said):
         data_play.run(ROOT, "pong", None, "127.0.0.1", 0, Terminal(quiet=True))
 

@@ -185,7 +185,12 @@ def test_an_edit_reaches_the_page_and_a_broken_one_says_so(served: Served) -> No
     told = next(told for told in stream if told["error"])
     assert "mkdocs.yml" in told["error"] and served.get("/r/")[0] == 200
     config.write_text(text)
-    assert next(told for told in stream if not told["error"])
+    told = next(told for told in stream if not told["error"])
+    # A folder that is new is seen, too.
+    view = served.folder / "views" / "bars.js"
+    view.parent.mkdir()
+    view.write_text("export const fits = () => false;\nexport class View {}\n")
+    assert next(new for new in stream if new["version"] != told["version"])["error"] is None
 
 
 def test_a_busy_port_is_told(starter_site: Path, tmp_path: Path) -> None:

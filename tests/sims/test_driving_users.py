@@ -29,6 +29,14 @@ def test_a_user_is_seen_where_it_is(pictures: tuple[Array, Array]) -> None:
     assert shows(np.roll(real, 2, 1), real, empty)
 
 
+def test_who_is_three_pixels_wide_is_seen() -> None:
+    empty = np.full((64, 96, 3), 90, np.uint8)
+    real = empty.copy()
+    real[30:38, 40:43] = 200
+    assert shows(real, real, empty) and shows(np.roll(real, 2, 1), real, empty)
+    assert not shows(empty, real, empty) and not shows(np.roll(real, AWAY, 1), real, empty)
+
+
 def test_nobody_is_seen_on_an_empty_road_in_haze_or_elsewhere(
     pictures: tuple[Array, Array],
 ) -> None:

@@ -123,6 +123,9 @@ def test_the_guides_script_makes_a_recording_of_a_film(tmp_path: Path) -> None:
     assert not found.faults()
     assert [axis.name for axis in found.axes] == ["steer", "gas"]
     parts = [*found.parts([0, 1, 2])]
+    told = np.concatenate([part.columns["action"] for part in parts if isinstance(part, Part)])
+    assert np.allclose(told[:, 0], [k % 6 / 5 for k in range(18)])
+    assert told[:, 1].tolist() == [-k for k in range(18)]
     frames = [part.frames["camera"] for part in parts if isinstance(part, Part)]
     assert np.array_equal(np.concatenate(frames), shown)
 
