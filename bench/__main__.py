@@ -1,8 +1,9 @@
 """Measure every figure, or some groups: python -m bench [sim] [data] [model] and so on.
 
 `cartpole` and `starter` take ten minutes each, `edits` half an hour, `full` two or three hours and
-`tests` as long as `make test`, so they run only on request. `edits:gravity,colours` measures these
-edits alone. `same:COMMIT` compares with the code of another commit.
+`tests` as long as `make test`, and `doom` needs ViZDoom, so they run only on request.
+`edits:gravity,colours` measures these edits alone. `same:COMMIT` compares with the code of another
+commit.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bench import table
 from sims.errors import UserError
 
 GROUPS = ("sim", "data", "model", "driving", "pong", "environments", "page", "build", "train")
-LONG = ("cartpole", "starter", "edits", "full", "same", "tests")
+LONG = ("cartpole", "doom", "starter", "edits", "full", "same", "tests")
 
 
 def main(names: list[str]) -> int:

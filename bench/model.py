@@ -27,11 +27,13 @@ ROUNDS, STEPS, WARM = 6, 60, 5
 MOST = {
     "driving/latent": 15.0,
     "driving/transition": 15.0,
+    "breakout/pixels": 2.5,
     "pong/pixels": 2.5,
     "doorkey/pixels": 10.0,
     "maze/pixels": 2.5,
     "lander/numbers": 10.0,
     "cartpole/numbers": 10.0,
+    "doom/numbers": 10.0,
 }
 # The published design (issue 2): a pixel denoiser with four evaluations for each frame.
 SIZE, PLANES, WIDTH, BLOCKS, DILATIONS, EVALUATIONS = 64, 19, 96, 14, (1, 2, 4, 8), 4

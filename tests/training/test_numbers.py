@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def test_numbers_stay_whole_and_within_their_range() -> None:
         seen.append(state["sensors"][0].tolist())
     whole, other = np.array(seen).T
     assert (whole == np.round(whole)).all() and whole[0] == 5 and whole[-1] == 10
+    _, after, _ = model.train().step(inputs(model)[0], action, chance)
+    assert after["sensors"][0, 0] % 1 > 0.2  # While it learns, what it is off by is seen.
     assert other[-1] == 1
 
 
@@ -147,6 +150,13 @@ def disc(games: int = 20, steps: int = 30) -> Arrays:
     )  # fmt: skip
 
 
+def test_what_was_always_whole_is_whole_though_it_is_told_as_a_fraction() -> None:
+    arrays = disc()
+    arrays.state[:, 1] = np.arange(len(arrays.state)) % 7
+    spec = {"sensors": [{"name": n, "shape": [], "dtype": "float32"} for n in ("at", "count")]}
+    assert build(recipe(), arrays, spec).config.sensor_whole == (False, True)
+
+
 def test_training_learns_numbers_pictures_and_ends() -> None:
     torch.manual_seed(0)
     arrays, asked = disc(), recipe()
@@ -177,6 +187,32 @@ def test_training_learns_numbers_pictures_and_ends() -> None:
         assert np.abs(off).mean() < 10, t
         assert player.heads
         assert (player.heads.ends == scene.ends[:, t])[alive].mean() > 0.9, t
+
+
+def test_what_is_drawn_worst_is_drawn_sooner_where_it_counts_more() -> None:
+    arrays, asked = disc(), recipe()
+    arrays.frames[:, :, 0] = np.random.default_rng(1).integers(0, 256, arrays.frames[:, :, 0].shape)
+    spec = {"sensors": [{"name": n, "shape": [], "dtype": "float32"} for n in ("at", "speed")]}
+    drawn = {}
+    for weight in (0.0, 2.0):
+        torch.manual_seed(0)
+        model = build(asked, arrays, spec)
+        windows = source(arrays, None, asked, 16, 1, model)
+        windows.horizon = 8
+        optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+        carried, plan = None, dataclasses.replace(asked.train, hard_weight=weight)  # type: ignore[call-arg]
+        for _ in range(120):
+            total, _, carried = loss(model, windows, carried, plan, 0.0)  # type: ignore[arg-type]
+            optimizer.zero_grad()
+            total.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        with torch.no_grad():
+            picture, _ = model.drawn(
+                torch.from_numpy(arrays.state), torch.zeros(len(arrays.state), 2)
+            )
+        off = np.abs(255 * picture[:, 0].movedim(1, -1).numpy() - arrays.frames[:, 0])
+        drawn[weight] = off[:, 1:].max((1, 2, 3)).mean()  # Of the disc; the row above it is noise.
+    assert drawn[2.0] < 0.8 * drawn[0.0], drawn
 
 
 @pytest.mark.slow

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # Its keys are in the recipe, which counts by itself.
 
 NEAR = 0.02  # errors of numbers below it are squared, in typical changes
 PICTURE = 10  # weight of pictures
+# How much a pixel counts that is drawn without an error, and at most, in parts of a usual one.
+EASY, HARDEST = 0.2, 20.0
 
 
 @dataclass
@@ -104,6 +106,10 @@ def _pictures(model: Any, window: dict[str, Any], first: int, stop: int, plan: T
     # Each pixel is drawn as well as can be; how sure it is follows from that.
     seen = model.over(picture.detach(), sure, before.movedim(-1, -3).float() / 255)
     wanted = true.movedim(-1, -3).float() / 255
+    if plan.hard_weight:
+        worst = (picture - wanted).detach().abs().amax(2, keepdim=True)
+        harder = (EASY + worst / worst.mean()).clamp(max=HARDEST)
+        weight = weight * harder**plan.hard_weight
     off: Tensor = (picture - wanted).square() + (seen - wanted).square()
     return PICTURE * (off * weight).mean() / weight.mean()
 

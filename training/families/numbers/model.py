@@ -127,8 +127,8 @@ class Model(WorldModel):
         # else a jump from one end of it to the other, as an angle's, would never be learned.
         inside = torch.minimum(torch.maximum(after, self.low), self.low + self.span)
         after = inside + (after - after.detach()) if self.training else inside
-        # Gradients pass through the rounding.
-        after = after + self.whole * (after.round() - after).detach()
+        if not self.training:  # Else it would not learn to come near a whole number by itself.
+            after = after + self.whole * (after.round() - after)
         now = after.detach()
         outcome = self.outcome(torch.cat([given, self.seen(now), self.borders(now)], 1))
         return after, {"reward": outcome[:, 0], "ends": outcome[:, 1]}

@@ -33,6 +33,11 @@ class Training(Train):
     static_weight: Annotated[
         float, Key("weight of pixels far from all that changes; near it, it is 1", 0.001, 10**6)
     ] = 0.1
+    hard_weight: Annotated[
+        float,
+        Key("how much more a pixel counts that is drawn worse than others: 0 no more, 1 as many "
+            "times as its error is larger; small things that move are then drawn sooner", 0.0, 4.0),
+    ] = 0.0  # fmt: skip
     pictures: Annotated[int, Key("pictures of each window that are drawn in an update", 1, 64)] = 1
 
 

@@ -1,7 +1,8 @@
 """ViZDoom's basic scenario, with the numbers that decide what it shows.
 
 One room, and a monster at its far wall. The player moves sideways and shoots. The view does not
-bob, so that a frame follows from five numbers. Each shot is aimed anew: in ViZDoom, further shots
+bob, so that a frame follows from five numbers. Where the monster is told from the player's place:
+so it is seen, and so it is hit. Each shot is aimed anew: in ViZDoom, further shots
 of a held key go astray by chance. A game ends when the monster is hit, one step sooner than in
 ViZDoom, which has no frame of its last step.
 """
@@ -31,8 +32,8 @@ class Room(VizdoomScenarioEnv):
         self.game.set_objects_info_enabled(True)
         self.game.set_doom_config_path(str(Path(tempfile.gettempdir()) / "wmsite-doom.ini"))
         self.game.add_game_args("+movebob 0")
-        low = np.array([-256, -12, -256, 0, 0], np.float32)
-        high = np.array([256, 12, 256, 50, READY], np.float32)
+        low = np.array([-256, -12, -512, 0, 0], np.float32)
+        high = np.array([256, 12, 512, 50, READY], np.float32)
         screen = spaces.Box(0, 255, (240, 320, 3), np.uint8)
         self.observation_space = spaces.Dict(screen=screen, numbers=spaces.Box(low, high))
 
@@ -61,7 +62,7 @@ class Room(VizdoomScenarioEnv):
         alive = [one.position_y for one in state.objects if one.name == "Cacodemon"]
         self.hit = not alive
         self.monster = alive[0] if alive else self.monster
-        numbers = [place, speed, self.monster, bullets, self.gun]
+        numbers = [place, speed, self.monster - place, bullets, self.gun]
         return {"screen": state.screen_buffer, "numbers": np.array(numbers, np.float32)}
 
 
