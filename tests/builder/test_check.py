@@ -66,7 +66,7 @@ def problems(
 
 def test_a_built_site_is_sound(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check.run(site, boot=False)
-    assert "1 worlds: no problem found" in capsys.readouterr().out
+    assert "1 world: no problem found" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
