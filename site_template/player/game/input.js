@@ -37,13 +37,14 @@ const directions = (a) => (a.touch.length > 1 ? ["-", "+"] : a.touch.length ? [a
 /**
  * The touch pad's buttons, for the left and the right thumb. The left thumb has axes with two directions.
  * The right thumb has pedals, the last axis first, and actions. If all buttons would be on one side, each
- * side gets some.
+ * side gets some, in their order.
  * @typedef {{code: string, face: string, name: string, caption: string}} Button
- * A recording names no buttons: its first two axes get some.
+ * Where a recording names no buttons, its first two axes get some.
  * @param {Spec} spec @param {boolean} recorded @returns {{left: Button[], right: Button[]}}
  */
 export function touchPad({ actions, axes: given }, recorded) {
-  const axes = recorded ? given.map((a, i) => (i < 2 ? { ...a, touch: ["−", "+"] } : a)) : given;
+  const unnamed = recorded && !given.some((a) => a.touch.length);
+  const axes = unnamed ? given.map((a, i) => (i < 2 ? { ...a, touch: ["−", "+"] } : a)) : given;
   const several = axes.filter((a) => a.touch.length > 1).length > 1;
   /** @param {Axis} a @returns {Button[]} */
   const buttons = (a) => {
@@ -55,8 +56,9 @@ export function touchPad({ actions, axes: given }, recorded) {
     }));
     return turned(a) ? made.reverse() : made;
   };
-  const pedals = axes.filter((a) => a.touch.length === 1).reverse();
   const left = axes.filter((a) => a.touch.length > 1).flatMap(buttons);
+  const pedals = axes.filter((a) => a.touch.length === 1);
+  if (left.length) pedals.reverse();
   const right = [
     ...pedals.flatMap(buttons),
     ...actions.flatMap((a) => (a.touch ? [{ code: `touch:${a.name}`, face: a.touch, name: a.name, caption: "" }] : [])),
