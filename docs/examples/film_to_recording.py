@@ -59,7 +59,8 @@ def main(pictures: Path, controls: Path, out: Path, rate: float) -> None:
     }), out / "meta/episodes/chunk-000/file-000.parquet")  # fmt: skip
     write(pa.table({"task_index": [0], "task": ["film"]}), out / "meta/tasks.parquet")
     of = {key: getattr(action, key)(axis=0).tolist() for key in ("min", "max", "mean", "std")}
-    (out / "meta/stats.json").write_text(json.dumps({"action": of | {"count": [len(rows)]}}))
+    told = json.dumps({"action": of | {"count": [len(rows)]}})
+    (out / "meta/stats.json").write_text(told, encoding="utf-8")
     one = {"shape": [1], "names": None}
     integers = ("frame_index", "episode_index", "index", "task_index")
     info = {
@@ -80,7 +81,7 @@ def main(pictures: Path, controls: Path, out: Path, rate: float) -> None:
             **{name: {"dtype": "int64", **one} for name in integers},
         },
     }
-    (out / "meta/info.json").write_text(json.dumps(info, indent=1))
+    (out / "meta/info.json").write_text(json.dumps(info, indent=1), encoding="utf-8")
 
 
 def write(table: pa.Table, file: Path) -> None:
