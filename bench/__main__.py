@@ -14,7 +14,7 @@ from importlib import import_module
 from bench import table
 from sims.errors import UserError
 
-GROUPS = ("sim", "data", "model", "driving", "pong", "environments", "page", "build", "train")
+GROUPS = ("sim", "data", "model", "driving", "pixels", "environments", "page", "build", "train")
 LONG = ("cartpole", "doom", "starter", "edits", "full", "same", "tests")
 
 

@@ -35,6 +35,8 @@ LATE = 3  # steps after which a user may come into the next view
 BEFORE = 10  # steps in which it was in another view
 FRONT = 0
 
+Seen = tuple[bool, bool, bool]  # in the model's picture, the sim's, and the sim's without the user
+
 
 @dataclass
 class Truth:
@@ -42,19 +44,28 @@ class Truth:
 
     frames: Array
     states: list[dict[str, Array]]
-    sim: Sim
+    sim_class: type[Sim]
 
     def without(self, t: int, user: int, drives: Array) -> Array:
         """Draw step `t` of some drives without a road user."""
         state = {name: value[drives] for name, value in self.states[t].items()}
         state["user_kind"] = state["user_kind"].copy()
         state["user_kind"][:, user] = 0
-        sim = type(self.sim)(len(drives))
+        sim = self.sim_class(len(drives))
         sim.restore(state)
-        out = np.zeros_like(self.frames[drives, t])
+        out: Array = np.zeros_like(self.frames[drives, t])
         sim.render(out)
-        drawn: Array = out
-        return drawn
+        return out
+
+    def shown(self, made: Array, drive: int, t: int, user: int, camera: int) -> Seen:
+        """Return whether a model's picture shows a user, the sim's, and the sim's without it."""
+        real = self.frames[drive, t, camera]
+        empty = self.without(t, user, np.array([drive]))[0, camera]
+        return (
+            shows(made[drive, t, camera], real, empty),
+            shows(real, real, empty),
+            shows(empty, real, empty),
+        )
 
 
 def figures(family: str) -> list[Figure]:
@@ -101,7 +112,7 @@ def _truth(scene: Scene, sim_class: type[Sim]) -> Truth:
     for t in range(scene.actions.shape[1]):
         sim.step(scene.actions[:, t], scene.chances[:, t])
         states.append(sim.snapshot())
-    return Truth(scene.frames[..., :3], states, sim)
+    return Truth(scene.frames[..., :3], states, sim_class)
 
 
 def _places(state: dict[str, Array]) -> tuple[Array, Array]:
@@ -121,21 +132,14 @@ def _car_ahead(family: str, made: Array, truth: Truth, scene: Scene) -> list[Fig
         kind = np.isin(state["user_kind"], (CAR, VAN))
         inside = kind & (ahead > 0) & (ahead < AHEAD) & (np.abs(left) < ASIDE)
         user = np.where(inside, ahead, np.inf).argmin(1)
-        told: list[bool] = []
-        check: list[tuple[bool, bool]] = []
+        told: list[Seen] = []
         for n in np.nonzero(inside.any(1) & scene.alive[:, t])[0]:
-            real = truth.frames[n, t, FRONT]
-            empty = truth.without(t, int(user[n]), np.array([n]))[0, FRONT]
-            if where(real, empty).sum() < SEEN:
-                continue
-            told.append(shows(made[n, t, FRONT], real, empty))
-            check.append((shows(real, real, empty), shows(empty, real, empty)))
-        if not told:
-            continue
-        own, none = 100 * np.mean(check, 0)
-        said = f"{WORLD}/{family}, car ahead in view and within {NEAR} px at {step / 20:g} s"
-        note = f"{len(told)} drives; the sim's pictures {own:.0f} %, without it {none:.0f} %"
-        found.append(Figure(said, 100 * float(np.mean(told)), "%", at_least=asked, note=note))
+            empty = truth.without(t, user[n], np.array([n]))[0, FRONT]
+            if where(truth.frames[n, t, FRONT], empty).sum() >= SEEN:
+                told.append(truth.shown(made, n, t, user[n], FRONT))
+        seconds = step / truth.sim_class.spec.rate
+        said = f"{WORLD}/{family}, car ahead in view and within {NEAR} px at {seconds:g} s"
+        found.append(_figure(said, told, asked))
     return found
 
 
@@ -152,7 +156,7 @@ def _leaving(family: str, made: Array, truth: Truth, scene: Scene) -> Figure:
                 empty = truth.without(t, user, some)
                 pixels[t, some, user] = where(truth.frames[some, t], empty).sum((-2, -1))
     seen = pixels >= SEEN
-    told: list[list[bool]] = []
+    told: list[Seen] = []
     for t in range(1, steps - LATE):
         came = seen[t] & ~seen[max(0, t - BEFORE) : t].any(0)
         for n, user, view in np.argwhere(came):
@@ -160,20 +164,17 @@ def _leaving(family: str, made: Array, truth: Truth, scene: Scene) -> Figure:
             if not seen[max(0, t - BEFORE) : t, n, user][:, others].any():
                 continue
             now = [k for k in range(t, t + LATE + 1) if seen[k, n, user, view]]
-            seen_in = [_shown(made, truth, n, k, user, view) for k in now]
-            told.append([bool(any(part)) for part in zip(*seen_in, strict=True)])
+            each = zip(*(truth.shown(made, n, k, user, view) for k in now), strict=True)
+            mine, own, none = (any(part) for part in each)
+            told.append((mine, own, none))
     said = f"{WORLD}/{family}, what leaves one view is in the next within {LATE} steps"
+    return _figure(said, told, LEAVES)
+
+
+def _figure(said: str, told: list[Seen], asked: float) -> Figure:
+    """Return in how many of some cases a user is seen, and in the pictures that tell the rule."""
     if not told:
-        return Figure(said, None, "%", at_least=LEAVES, note="nobody does")
+        return Figure(said, None, "%", at_least=asked, note="nobody was there")
     value, own, none = 100 * np.mean(told, 0)
-    note = f"{len(told)} road users; the sim's pictures {own:.0f} %, without them {none:.0f} %"
-    return Figure(said, float(value), "%", at_least=LEAVES, note=note)
-
-
-def _shown(
-    made: Array, truth: Truth, n: int, t: int, user: int, view: int
-) -> tuple[bool, bool, bool]:
-    """Return whether the model's picture shows a user, the sim's, and the sim's without it."""
-    real, empty = truth.frames[n, t, view], truth.without(t, user, np.array([n]))[0, view]
-    mine, own, none = (shows(one, real, empty) for one in (made[n, t, view], real, empty))
-    return mine, own, none
+    note = f"{len(told)} cases; the sim's pictures {own:.0f} %, without the user {none:.0f} %"
+    return Figure(said, float(value), "%", at_least=asked, note=note)

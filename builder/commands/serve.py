@@ -233,11 +233,8 @@ def _watch(
         if ended := following.ended():
             _, error = ended
             state.tell(version=version_of(options.out), error=error, training=None)
-            if (
-                not error
-                and options.train != "never"
-                and built.read(project, options.out).get("complete")
-            ):
+            follows = not error and options.train != "never"
+            if follows and built.read(project, options.out).get("complete"):
                 terminal.say("The models are up to date.")
         edited = sources.edited()
         if following.running:  # The build itself writes there.

@@ -229,18 +229,18 @@ class Entry:
         if broken == weights.WEIGHTS or not weights.whole(self.weights / weights.WEIGHTS):
             return Due(STEPS[1:], f"{weights.WEIGHTS} is damaged")
         steps, why = [], []
-        if made.get("evaluate") != self.keys["evaluate"]:
-            steps.append("evaluate")
-            said = (
-                "how it is evaluated has changed" if "evaluate" in made else "it was not measured"
-            )
-            why.append(said)
-        elif not (self.weights / "metrics.json").is_file():
+        if "evaluate" not in made or not (self.weights / "metrics.json").is_file():
             steps.append("evaluate")
             why.append("it was not evaluated")
-        if made.get("graphs") != self.keys["graphs"]:
+        elif made["evaluate"] != self.keys["evaluate"]:
+            steps.append("evaluate")
+            why.append("how it is evaluated has changed")
+        if "graphs" not in made:
             steps.append("graphs")
-            why.append("how it is exported has changed" if "graphs" in made else "it has no graphs")
+            why.append("it has no graphs")
+        elif made["graphs"] != self.keys["graphs"]:
+            steps.append("graphs")
+            why.append("how it is exported has changed")
         elif damaged := self.damaged():
             steps.append("graphs")
             why.append(f"{damaged} is damaged or absent")

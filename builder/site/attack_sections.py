@@ -17,7 +17,10 @@ ABSENT = '<p class="wm-absent">{what}</p>'
 def attacks(model: manifest.Model, weights: Path, home: str) -> str:
     """Show how many games break at each strength of each attack, and games that break the model."""
     told = cache.read_json(weights / kept.ATTACKS, dict[str, Any])
-    if not told or told["weights"] != _weights(weights):
+    made = cache.read_json(weights / "provenance.json", dict[str, Any]) or {}
+    files, keys = (part if isinstance(part, dict) else {}
+                   for part in (made.get("files"), made.get("keys")))  # fmt: skip
+    if not told or told["weights"] != files.get(kept.WEIGHTS):
         return ABSENT.format(
             what="Not attacked yet. Run: <code>wmsite attack WORLD</code>, then build again"
         )
@@ -37,7 +40,7 @@ def attacks(model: manifest.Model, weights: Path, home: str) -> str:
         f"{html.escape(told['by'])} Below each figure its 95 % interval.</p>"
     )
     does = fold("What each attack does", f"<ul>{says}</ul>")
-    return table(head, rows) + played + does + _cases(told, _sim(weights))
+    return table(head, rows) + played + does + _cases(told, str(keys.get("sim")))
 
 
 def _figures(tried: dict[str, Any]) -> list[str]:
@@ -71,14 +74,3 @@ def _cases(told: dict[str, Any], sim: str) -> str:
         "each stands the rule that is broken, or what no recording shows:</p>"
         f"<ol>{items}</ol>"
     )
-
-
-def _sim(weights: Path) -> str:
-    found = cache.read_json(weights / "provenance.json", dict[str, Any]) or {}
-    return str(found.get("keys", {}).get("sim"))
-
-
-def _weights(weights: Path) -> str | None:
-    found = cache.read_json(weights / "provenance.json", dict[str, Any]) or {}
-    files = found.get("files")
-    return files.get(kept.WEIGHTS) if isinstance(files, dict) else None

@@ -101,8 +101,7 @@ def data(model: manifest.Model, weights: Path, home: str) -> str:
     """Show the dataset that the model was trained on."""
     recipe = (cache.read_json(weights / "provenance.json") or {}).get("recipe", {})
     if named := recipe.get("dataset"):
-        said = f"It learned from the recording <code>{html.escape(str(named))}</code>."
-        return f"<p>{said}</p>"
+        return f"<p>It learned from the recording <code>{html.escape(str(named))}</code>.</p>"
     asked = recipe.get("data", {})
     rows = [
         ["Steps recorded", f"{asked.get('steps', 0):,}"],

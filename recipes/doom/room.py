@@ -1,10 +1,10 @@
 """ViZDoom's basic scenario, with the numbers that decide what it shows.
 
 One room, and a monster at its far wall. The player moves sideways and shoots. The view does not
-bob, so that a frame follows from five numbers. Where the monster is told from the player's place:
-so it is seen, and so it is hit. Each shot is aimed anew: in ViZDoom, further shots
-of a held key go astray by chance. A game ends when the monster is hit, one step sooner than in
-ViZDoom, which has no frame of its last step.
+bob, so that a frame follows from five numbers. The monster's place is given relative to the
+player's: that is what the eye sees, and what a shot must meet. Each shot is aimed anew: in ViZDoom,
+further shots of a held key go astray by chance. A game ends when the monster is hit, one step
+sooner than in ViZDoom, which has no frame of its last step.
 """
 
 from __future__ import annotations

@@ -79,6 +79,15 @@ def test_what_it_finds_is_kept_and_shown(
         "A shifted picture" in shown
         and "found actions that break the model within 20 steps in 0.</p>" in shown
     )
+    # A game that breaks it is offered until the sim is another.
+    case = {"seed": 1, "scenario": "fresh", "step": 9, "cause": next(iter(told["causes"]))}
+    for sim, offers in ((entry.world.hash, True), ("0" * 64, False)):
+        case["link"] = f"replay=breakout&sim={sim[:16]}&seed=1"
+        cache.write_json(folder / weights.ATTACKS, told | {"cases": [case], "found": 1})
+        page = attack_sections.attacks(model, entry.weights, "")
+        assert ("Watch it break at step 9" in page) == offers
+        assert ("of the sim before its last edit" in page) != offers
+    cache.write_json(folder / weights.ATTACKS, told)
     # One attack alone stores nothing; and figures of other weights are not shown.
     before = (folder / weights.ATTACKS).read_bytes()
     attack.run(project, "breakout", Terminal(), games=2, length=5, only=["pixels=0.5"])
