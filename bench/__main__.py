@@ -1,8 +1,8 @@
 """Measure every figure, or some groups: python -m bench [sim] [data] [model] and so on.
 
 `cartpole` and `starter` take ten minutes each, `edits` half an hour, `full` two or three hours and
-`tests` as long as `make test`, and `doom` needs ViZDoom, so they run only on request.
-`edits:gravity,colours` measures these edits alone. `same:COMMIT` compares with the code of another
+`tests` as long as `make test`, and `doom` and `rooms` need recordings of ViZDoom, so they run only
+on request. `edits:gravity,colours` measures these edits alone. `same:COMMIT` compares with the code of another
 commit.
 """
 
@@ -15,7 +15,7 @@ from bench import table
 from sims.errors import UserError
 
 GROUPS = ("sim", "data", "model", "driving", "pixels", "environments", "page", "build", "train")
-LONG = ("cartpole", "doom", "starter", "edits", "full", "same", "tests")
+LONG = ("cartpole", "doom", "rooms", "starter", "edits", "full", "same", "tests")
 
 
 def main(names: list[str]) -> int:

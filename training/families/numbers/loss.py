@@ -59,8 +59,7 @@ def loss(
     for t in range(carried.at, stop):
         values, _ = model.advance(values, window["actions"][:, t], window["chances"][:, t])
         # What is far ahead is hard to know: errors count in parts of how far it may have changed.
-        unit = model.unit * (t + 1)
-        off = _apart(values / unit, window["shown"]["sensors"][:, t + 1] / unit)
+        off = _off(model, values, window["shown"]["sensors"][:, t + 1], t + 1)
         alone = alone + (off * alive[:, t]).mean() / (stop - carried.at)
     step, head = _steps(model, window)
     picture = _pictures(model, window, carried.at, stop, plan)
@@ -72,8 +71,10 @@ def loss(
     return alone + step + plan.head_weight * head + picture, tally.means(), ahead
 
 
-def _apart(mine: Tensor, real: Tensor) -> Tensor:
-    return F.smooth_l1_loss(mine, real, reduction="none", beta=NEAR).mean(-1)
+def _off(model: Any, mine: Tensor, real: Tensor, steps: int = 1) -> Tensor:
+    """Return the error of numbers, in parts of what they change in so many steps."""
+    off = model.difference(mine, real) / (model.unit * steps)
+    return F.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=NEAR).mean(-1)
 
 
 def _steps(model: Any, window: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -86,7 +87,7 @@ def _steps(model: Any, window: dict[str, Any]) -> tuple[Tensor, Tensor]:
     reward, ends = (window[name].flatten()[alive] for name in ("rewards", "ends"))
     head = F.smooth_l1_loss(told["reward"], reward / model.config.reward_unit)
     head = head + F.binary_cross_entropy_with_logits(told["ends"], ends)
-    return _apart(values / model.unit, after / model.unit).mean(), head
+    return _off(model, values, after).mean(), head
 
 
 def _pictures(model: Any, window: dict[str, Any], first: int, stop: int, plan: Training) -> Tensor:

@@ -68,12 +68,14 @@ class Model(WorldModel):
         super().__init__()
         self.config = c = config
         self.numbers = n = len(c.sensor_low)
-        given = n + c.actions + c.chance
-        self.change = _layers(given + TENTS * n, c.wide, n)
-        self.outcome = _layers(given + (TENTS + 1 + 2 * FINE) * n, c.wide, 2)
+        low, high = torch.tensor(c.sensor_low), torch.tensor(c.sensor_high)
+        self.register_buffer("low", low)
+        self.register_buffer("span", (high - low).clamp_min(1e-6))
+        given, tents = n + c.actions + c.chance, self.tents(low[None]).shape[1]
+        self.change = layers(given + tents, c.wide, n)
+        self.outcome = layers(given + n + tents + 2 * FINE * n, c.wide, 2)
         self.grid = c.channels, c.height // c.patch, c.width // c.patch
-        size = self.grid[0] * self.grid[1] * self.grid[2]
-        self.cells = _layers((TENTS + 1) * n + c.actions, c.wide, size)
+        self.cells = self.cell_layers()
         mixes, halves, channels, size = [], [], c.channels, c.patch
         while size > 1:
             size //= 2
@@ -85,9 +87,6 @@ class Model(WorldModel):
         # At first, the prediction is no change.
         nn.init.zeros_(self.change[-1].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.change[-1].bias)  # type: ignore[arg-type]
-        low, high = torch.tensor(c.sensor_low), torch.tensor(c.sensor_high)
-        self.register_buffer("low", low)
-        self.register_buffer("span", (high - low).clamp_min(1e-6))
         self.register_buffer("unit", torch.tensor(c.sensor_step))
         self.register_buffer("whole", torch.tensor(c.sensor_whole, dtype=torch.float32))
         self.register_buffer("linear", torch.zeros(n, given + 1))
@@ -122,7 +121,7 @@ class Model(WorldModel):
         given = torch.cat([self.parts(values), action, chance], 1)
         change = F.linear(given, self.linear[:, :-1], self.linear[:, -1])
         change = change + self.change(torch.cat([given, self.tents(values)], 1))
-        after = values + change * self.unit
+        after = self.moved(values, change * self.unit)
         # However long it plays alone, no number leaves the range that was recorded. Gradients pass:
         # else a jump from one end of it to the other, as an angle's, would never be learned.
         inside = torch.minimum(torch.maximum(after, self.low), self.low + self.span)
@@ -139,16 +138,34 @@ class Model(WorldModel):
         Return also how sure each pixel is.
         """
         b, c = len(values), self.config
-        x = self.cells(torch.cat([self.seen(values), action], 1)).reshape(b, *self.grid)
+        x = self.celled(values, action)
         for mix, half in zip(self.mixes, self.halves, strict=True):
             x = x + torch.relu(mix(x))
             x = F.pixel_shuffle(half(x), 2)
         x = x.reshape(b, c.cameras, 4, c.height, c.width)
         return (x[:, :, :3] + 0.5).clamp(0, 1), torch.sigmoid(x[:, :, 3:])
 
+    def cell_layers(self) -> nn.Sequential:
+        """Return the layers of `celled`."""
+        seen = self.seen(self.low[None]).shape[1]
+        return layers(seen + self.config.actions, self.config.wide, math.prod(self.grid))
+
+    def celled(self, values: Tensor, action: Tensor) -> Tensor:
+        """Return the coarse cells of which a picture is drawn, [B, channels, rows, columns]."""
+        cells: Tensor = self.cells(torch.cat([self.seen(values), action], 1))
+        return cells.reshape(len(values), *self.grid)
+
     def over(self, picture: Tensor, sure: Tensor, before: Tensor) -> Tensor:
         """Return what is seen: the picture, and where it is not sure, what was there before."""
         return before + sure * (picture - before)
+
+    def moved(self, values: Tensor, change: Tensor) -> Tensor:
+        """Return numbers after a change."""
+        return values + change
+
+    def difference(self, after: Tensor, values: Tensor) -> Tensor:
+        """Return the change that leads from numbers to others."""
+        return after - values
 
     def parts(self, values: Tensor) -> Tensor:
         """Return numbers in parts of their range, -1..1."""
@@ -181,7 +198,7 @@ class Model(WorldModel):
         """Fit the linear part by least squares; see `WorldModel.fit`."""
         given = torch.cat([self.parts(sensors), action, chance], 1).double()
         given = torch.cat([given, torch.ones_like(given[:, :1])], 1)
-        change = ((after - sensors) / self.unit).double()
+        change = (self.difference(after, sensors) / self.unit).double()
         inner = given.T @ given + RIDGE * len(given) * torch.eye(given.shape[1]).to(given)
         self.linear.copy_(torch.linalg.solve(inner, given.T @ change).T)
         return super().fit(sensors, action, chance, after)
@@ -193,7 +210,7 @@ def _tents(shares: Tensor, count: int) -> Tensor:
     return torch.relu(1 - (shares[:, :, None] * (count - 1) - places).abs()).flatten(1)
 
 
-def _layers(given: int, wide: int, out: int) -> nn.Sequential:
+def layers(given: int, wide: int, out: int) -> nn.Sequential:
     """Return three layers, with SiLU between them."""
     return nn.Sequential(
         nn.Linear(given, wide), nn.SiLU(), nn.Linear(wide, wide), nn.SiLU(), nn.Linear(wide, out)

@@ -1,0 +1,132 @@
+"""Doom's rooms: whether a full turn comes back, whether walls hold, how long views stay of the map.
+
+The committed weights start from recorded frames of held-out games, and play on alone for a minute,
+walked by the rule that walks in the recording too: it sees the model's numbers only. What the map
+is follows from what was recorded: where the player ever stood, and what was ever seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.table import ROOT, Figure
+from builder.project import steps
+from builder.project.entries import Entry
+from builder.project.worlds import Project
+from recipes.rooms.players import walker
+from sims.contract import Array
+from training.data.dataset import Arrays, Dataset
+from training.evaluation import players
+from training.evaluation.starts import Scene, held_out, recorded
+from training.trainer.checkpoints import load_model
+
+WORLD, FAMILY, PLAYS = "rooms", "first_person", 32
+MINUTE, OFTEN = 60 * 35, 35  # steps of a play, and between views that are looked up
+SLOW_TURN, FULL_TURN = 5, 105  # steps: 5 of 1.758 degrees, then 100 of 3.516
+LEFT = 0  # the button
+CELL = 16.0  # the player is half as wide as two of them
+USUAL = 99  # % of held-out views are as near to a recorded one as a view of the map must be
+SMALL = 4  # pixels that become one before views are compared
+
+
+def measure() -> list[Figure]:
+    """Return the figures of the committed weights."""
+    entry = Entry(Project.open(ROOT).world(WORLD), FAMILY)
+    model = load_model(entry.weights)
+    dataset = Dataset.open(steps.dataset(entry))
+    tests, seen = held_out(dataset, model.config.history, True), dataset.load("train", rgb=True)
+    scene = recorded(tests, PLAYS, 1, model.config.history, 1)
+    player = players.Model(model)
+    return _turned(player, scene) + _walked(player, scene, seen, tests)
+
+
+def _turned(player: players.Model, scene: Scene) -> list[Figure]:
+    """Turn round once on the spot, and compare the last view with the first."""
+    player.watch(scene)
+    actions, chances = np.zeros_like(scene.actions[:, 0]), scene.chances[:, 0]
+    for _ in range(2 * FULL_TURN):  # Come to rest first.
+        first = player.step(actions, chances)
+    stood = player.shown["sensors"].copy()
+    actions[:, LEFT] = 1
+    views = [player.step(actions, chances) for _ in range(FULL_TURN)]
+    now = player.shown["sensors"]
+    turn = np.arctan2(stood[:, 4] * now[:, 5] - stood[:, 5] * now[:, 4],
+                      (stood[:, 4:6] * now[:, 4:6]).sum(1))  # fmt: skip
+    aside = np.hypot(*(now[:, :2] - stood[:, :2]).T)
+    third = _psnr(first, views[FULL_TURN // 3])
+    off = float(np.median(np.degrees(np.abs(turn))))
+    return [
+        _figure("the view after a full turn, beside the one before", _psnr(first, views[-1]), "dB",
+                f"after a third of a turn: {third:.1f} dB"),
+        _figure("such a turn is off by, median", off, "degrees", "105 steps turn by 360.4 degrees"),
+        _figure("such a turn leads away by, median", float(np.median(aside)), "units"),
+    ]  # fmt: skip
+
+
+def _walked(player: players.Model, scene: Scene, seen: Arrays, tests: Arrays) -> list[Figure]:
+    """Walk for a minute; look up where the player stands, and what it sees."""
+    free = {*map(tuple, _cells(seen.state))}
+    views = _small(seen.frames)
+    limit = float(np.percentile(_nearest(_small(tests.frames[::7]), views), USUAL))
+    rng = np.random.default_rng(1)
+    player.watch(scene)
+    numbers, chances = scene.history_sensors[:, -1], scene.chances[:, 0]
+    stands = np.zeros((PLAYS, MINUTE), bool)
+    known = np.zeros((PLAYS, MINUTE // OFTEN), bool)
+    went = np.zeros(PLAYS)
+    for t in range(MINUTE):
+        actions = np.array([walker({"numbers": one}, None, rng) for one in numbers], np.float32)
+        frames, before = player.step(actions, chances), numbers
+        numbers = player.shown["sensors"]
+        went += np.hypot(*(numbers[:, :2] - before[:, :2]).T)
+        stands[:, t] = [tuple(cell) in free for cell in _cells(numbers)]
+        if t % OFTEN == 0:
+            known[:, t // OFTEN] = _nearest(_small(frames), views) <= limit
+    inside = [tuple(cell) in free for cell in _cells(tests.state)]
+    first = np.where(stands.all(1), MINUTE, (~stands).argmax(1)) / OFTEN
+    lost = np.where(known.all(1), MINUTE // OFTEN, (~known).argmax(1))
+    walked = f"{PLAYS} plays of a minute; {went.mean():,.0f} units each"
+    return [
+        _figure("steps on ground where a player of the recording stood", 100 * stands.mean(), "%",
+                f"{100 * np.mean(inside):.1f} % of held-out steps"),
+        _figure("plays that never leave this ground", 100 * stands.all(1).mean(), "%", walked),
+        _figure("seconds until a play leaves it, median", float(np.median(first)), "s"),
+        _figure("views as near to a recorded one as held-out views", 100 * known.mean(), "%",
+                f"as near as {USUAL} % of these"),
+        Figure("rooms: seconds until a view is not, median", float(np.median(lost)), "s",
+               at_least=60.0),
+    ]  # fmt: skip
+
+
+def _figure(what: str, value: float, unit: str, note: str = "") -> Figure:
+    return Figure(f"rooms: {what}", value, unit, note=note)
+
+
+def _cells(numbers: Array) -> Array:
+    """Return the cells of the ground of places, int64 [N, 2]."""
+    cells: Array = np.floor(numbers[:, :2] / CELL).astype(np.int64)
+    return cells
+
+
+def _small(frames: Array) -> Array:
+    """Return frames [N, 1, H, W, 3 or 4] as float32 [N, D], each made smaller."""
+    n, height, width = len(frames), *frames.shape[2:4]
+    parts = frames[:, 0, ..., :3].reshape(n, height // SMALL, SMALL, width // SMALL, SMALL, 3)
+    small: Array = parts.mean((2, 4), dtype=np.float32).reshape(n, -1)
+    return small
+
+
+def _nearest(views: Array, known: Array) -> Array:
+    """Return the root mean square difference of each view from the nearest known one, in levels."""
+    size = (known**2).sum(1)
+    off = [((one**2).sum(1)[:, None] + size - 2 * one @ known.T).min(1)
+           for one in np.array_split(views, max(1, len(views) // 64))]  # fmt: skip
+    found: Array = np.sqrt(np.maximum(np.concatenate(off), 0) / views.shape[1])
+    return found
+
+
+def _psnr(one: Array, other: Array) -> float:
+    """Return the mean PSNR of pairs of frames, in dB."""
+    off = (one[..., :3].astype(np.float64) - other[..., :3]) ** 2
+    per = off.reshape(len(off), -1).mean(1)
+    return float(np.mean(10 * np.log10(255**2 / np.maximum(per, 1e-3))))
