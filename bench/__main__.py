@@ -2,8 +2,8 @@
 
 `cartpole` and `starter` take ten minutes each, `edits` half an hour, `full` two or three hours and
 `tests` as long as `make test`, and `doom` and `rooms` need recordings of ViZDoom, so they run only
-on request. `edits:gravity,colours` measures these edits alone. `same:COMMIT` compares with the code of another
-commit.
+on request. `edits:gravity,colours` measures these edits alone. `same:COMMIT` compares with the code
+of another commit.
 """
 
 from __future__ import annotations

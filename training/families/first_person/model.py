@@ -14,6 +14,7 @@ same. Whatever does not stand still must be among the other numbers.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,8 +33,8 @@ class Config(numbers.Config):
     """Sizes of one `first_person` model, the names of all numbers, and of those that see."""
 
     sensors: tuple[str, ...] = ()
-    place: tuple[str, str] = ("east", "north")
-    look: tuple[str, str] = ("looks_east", "looks_north")
+    place: Sequence[str] = ("east", "north")
+    look: Sequence[str] = ("looks_east", "looks_north")
     view: float = 90.0  # degrees
     waves: int = 7
     patch: int = 4
@@ -126,7 +127,7 @@ class Model(numbers.Model):
         tents = super().tents(values).reshape(len(values), -1, numbers.TENTS)
         return torch.cat([self.parts(values)[:, at], tents[:, at].flatten(1)], 1)
 
-    def _at(self, names: tuple[str, ...]) -> list[int]:
+    def _at(self, names: Sequence[str]) -> list[int]:
         return [self.config.sensors.index(name) for name in names]
 
 

@@ -19,11 +19,11 @@ class Options(numbers.Options):
     """Keys of `[model]`: those of `numbers`, and how one sees."""
 
     place: Annotated[
-        tuple[str, str],
+        list[str],
         Key("the two numbers that tell where on the ground one stands", count=(2, 2)),
     ]
     look: Annotated[
-        tuple[str, str],
+        list[str],
         Key("the two numbers that tell which way one looks: the cosine and the sine of the angle "
             "from the direction in which the first number of `place` grows to that of the second",
             count=(2, 2)),
