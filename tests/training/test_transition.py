@@ -92,6 +92,8 @@ def test_a_path_ahead_stays_as_far_ahead_and_turns_with_the_car() -> None:
     x, y = corner.unbind(-1)
     c, s = math.cos(0.1), math.sin(0.1)
     assert torch.allclose(turned, torch.stack([x * c + y * s, y * c - x * s], -1), atol=1e-3)
+    alone = geometry.path_after(corner[:, 1:2], motion(1.0, 0.0, 0.0))
+    assert torch.allclose(alone, torch.tensor([[[9.0, 0.0]]]))
     # At the end of a route all points come to lie on the last one.
     end = torch.tensor([[[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]]])
     assert torch.allclose(geometry.path_after(end, motion(0.5, 0.0, 0.0)), end - end / 4)
@@ -149,6 +151,7 @@ def untaught(recipe: Recipe, tiny_drives: Path) -> Model:
     torch.manual_seed(0)
     model = build(recipe, arrays, data.spec)
     fit(model, arrays)
+    assert not any(part.requires_grad for part in model.buffers())
     made = model.eval()
     assert isinstance(made, Model)
     return made
@@ -189,7 +192,7 @@ def test_untaught_it_knows_what_the_cameras_see_next(untaught: Model) -> None:
 
 
 def test_untaught_it_knows_how_its_way_lies_before_it(untaught: Model) -> None:
-    """The points ahead turn and come nearer with the vehicle, however it is steered."""
+    """The points ahead go along the route and turn with the vehicle, however it is steered."""
     sim = Driving(6)
     sim.reset(np.arange(6) + 700)
     for _ in range(60):

@@ -142,11 +142,15 @@ class Model(latent.Model):
         return torch.stack(marks, 1)
 
     def foreseen(self, known: Tensor, given: Tensor) -> Tensor:
-        """Return how the numbers change; see `latent`. Paths change as the vehicle moves, too."""
+        """Return how the numbers change; see `latent`. A path changes as the vehicle moves, too.
+
+        By the motion that numbers alone foretell: what the grid adds to it is not known yet.
+        """
         change = super().foreseen(known, given)
         values = self.low + self.span * given[:, : self.numbers]
         return change + self._led(values, values + change * self.unit) / self.unit
 
+    @torch.no_grad()
     def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
         """Fit the linear forecast of what does not follow from motion; see `latent`."""
         return super().fit(sensors, action, chance, after - self._led(sensors, after))
