@@ -18,7 +18,7 @@ from gymnasium import spaces
 from vizdoom import GameVariable, ScreenResolution
 from vizdoom.gymnasium_wrapper.gymnasium_env_defns import VizdoomScenarioEnv
 
-SLOW = 6  # steps of a held turn that are half as fast
+SLOW = 6  # steps of a held turn that are counted; the first five turn half as fast
 
 
 class Home(VizdoomScenarioEnv):
@@ -37,7 +37,7 @@ class Home(VizdoomScenarioEnv):
     def reset(self, **asked: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start a game."""
         super().reset(**asked)
-        self.turned = 0
+        self.turned, self.goal = 0, None
         self.shown = self._seen(self.state)
         return self.shown, {}
 
@@ -65,4 +65,4 @@ class Home(VizdoomScenarioEnv):
         return {"screen": state.screen_buffer, "numbers": numbers}
 
 
-gymnasium.register("DoomHome-v0", f"{__name__}:Home")
+gymnasium.register("DoomRooms-v0", f"{__name__}:Home")

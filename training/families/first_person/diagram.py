@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from training.families.first_person import ground
 from training.families.numbers import diagram
 from training.families.numbers.diagram import Box
 
@@ -14,5 +15,6 @@ def boxes(config: dict[str, Any]) -> tuple[list[Box], list[tuple[int, int]]]:
     """Return the boxes of a `Config` in JSON form, and the arrows between them, by index."""
     drawn, arrows = diagram.boxes(config)
     columns = config["width"] // config["patch"]
-    drawn[CELLS] = ("rays", f"3 layers, each of {columns} columns", *drawn[CELLS][2:])
-    return drawn, arrows
+    drawn[CELLS] = ("rays", f"3 layers, for {columns} columns", *drawn[CELLS][2:])
+    drawn.append(("map", f"{ground.CELLS} × {ground.CELLS} cells", 2, 2.5, "layer"))
+    return drawn, [*arrows, (len(drawn) - 1, CELLS)]

@@ -20,8 +20,8 @@ STEPS = 48  # of a ray
 NEAREST, FARTHEST = 0.016, 2.8  # of these steps; half of the ground is 1
 EDGE = 1.15  # how far the map reaches: walls stand beyond where one can go
 STEEP = 10.0  # map in units of its weights, so that it is learned faster than layers are
-SOLID = 30.0  # how much of the light a step of 1 through solid ground keeps, in nats, about
-FINE = 8  # waves that tell where a ray ends; the longest is twice as long as the map is wide
+SOLID = 30.0  # nats of light that a path of length 1 keeps, through ground of solidity 1
+FINE = 8  # waves that tell where a ray ends; the longest is twice as long as the ground
 TOLD = LOOKS + 2 + 4 * FINE  # numbers that are told of a ray
 
 

@@ -30,7 +30,10 @@ RAYS = 2  # of each column of cells
 
 @dataclass(frozen=True)
 class Config(numbers.Config):
-    """Sizes of one `first_person` model, the names of all numbers, and of those that see."""
+    """Sizes of one `first_person` model, the names of all numbers, and of those that see.
+
+    `sensor_step` holds radians for the first of `look`, by which it turns; for the second, 1.
+    """
 
     sensors: tuple[str, ...] = ()
     place: Sequence[str] = ("east", "north")
@@ -54,8 +57,14 @@ class Model(numbers.Model):
             aside = -torch.atan(across * math.tan(math.radians(config.view) / 2))
             self.register_buffer(name, torch.stack([aside.cos(), aside.sin()], 1), persistent=False)
 
-    columns: Tensor  # angle of each column from the middle to the left: cosine and sine, [W, 2]
-    rays: Tensor  # and of each ray, [W * RAYS, 2]
+    columns: Tensor  # direction of each column beside the middle: cosine and sine, [columns, 2]
+    rays: Tensor  # and of each ray, [columns * RAYS, 2]
+
+    def given(self, values: Tensor, action: Tensor, chance: Tensor) -> Tensor:
+        """Return what changes are partly linear in: actions lead to where one looks, too."""
+        look = values[:, self._at(self.config.look)]
+        steps = (look[:, :, None] * action[:, None]).flatten(1)
+        return torch.cat([super().given(values, action, chance), steps], 1)
 
     def moved(self, values: Tensor, change: Tensor) -> Tensor:
         """Return numbers after a change, in which the first of `look` stands for a turn."""
@@ -64,7 +73,7 @@ class Model(numbers.Model):
         cos, sin = turn.cos(), turn.sin()
         x = values[:, first] * cos - values[:, second] * sin
         y = values[:, second] * cos + values[:, first] * sin
-        size = (x.square() + y.square()).sqrt() + 1e-6
+        size = (x.square() + y.square() + 1e-12).sqrt()
         after = [*super().moved(values, change).unbind(1)]
         after[first], after[second] = x / size, y / size
         return torch.stack(after, 1)
@@ -98,7 +107,7 @@ class Model(numbers.Model):
         given = ray + others * (1 + numbers.TENTS) + c.actions
         return numbers.layers(given, c.wide, self.grid[0] * self.grid[1])
 
-    def celled(self, values: Tensor, action: Tensor) -> Tensor:
+    def coarse(self, values: Tensor, action: Tensor) -> Tensor:
         """Return the coarse cells of which a picture is drawn, [B, channels, rows, columns]."""
         c, (channels, rows, columns) = self.config, self.grid
         stands, way = self.stands(values), self._turned(values, self.columns)

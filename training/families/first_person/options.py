@@ -13,6 +13,8 @@ from training.families.first_person.model import Config
 from training.families.numbers import options as numbers
 from training.keys import Key
 
+NARROWEST = 1.0  # degrees
+
 
 @dataclass(frozen=True)
 class Options(numbers.Options):
@@ -44,14 +46,30 @@ Training = numbers.Training  # keys of `[train]`
 
 
 def check(model: Mapping[str, Any], spec: Spec, where: str) -> None:
-    """Refuse what `numbers` refuses, and a world that does not tell where one looks; UserError."""
-    numbers.check(model, spec, where)
+    """Refuse a world of several views, or one that does not tell where one looks; UserError."""
+    other = 'or write family = "numbers"'
+    if len(spec.cameras) != 1:
+        raise UserError(
+            f"{where}: family 'first_person' draws one view, and world '{spec.name}' has "
+            f'{len(spec.cameras)} cameras. Run: write family = "numbers"'
+        )
     told = state_names(spec.to_json()["sensors"])
-    for key in ("place", "look"):
-        for name in model.get(key, getattr(Config, key)):
-            if name not in told:
-                raise UserError(
-                    f"{where}: family 'first_person' is told where one stands and looks, "
-                    f"and world '{spec.name}' has no number '{name}'; it has {', '.join(told)}. "
-                    f'Run: name them as {key} in [model], or write family = "numbers"'
-                )
+    names = [name for key in ("place", "look") for name in model.get(key, getattr(Config, key))]
+    for name in names:
+        if name not in told:
+            raise UserError(
+                f"{where}: family 'first_person' is told where one stands and looks, and world "
+                f"'{spec.name}' has no number '{name}', but {', '.join(told) or 'none at all'}. "
+                f"Run: name them as place and look in [model], {other}"
+            )
+    if len({*names}) < len(names):
+        raise UserError(
+            f"{where}: place and look name {', '.join(names)}: four different numbers are needed. "
+            f"Run: mend these keys of [model], {other}"
+        )
+    if abs(model.get("view", Config.view)) < NARROWEST:
+        raise UserError(
+            f"{where}: model.view is {model['view']:g} degrees, and nothing is seen in less than "
+            f"{NARROWEST:g}. Run: mend it, {other}"
+        )
+    numbers.check(model, spec, where)

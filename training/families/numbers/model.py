@@ -71,7 +71,9 @@ class Model(WorldModel):
         low, high = torch.tensor(c.sensor_low), torch.tensor(c.sensor_high)
         self.register_buffer("low", low)
         self.register_buffer("span", (high - low).clamp_min(1e-6))
-        given, tents = n + c.actions + c.chance, self.tents(low[None]).shape[1]
+        acted = torch.zeros(1, c.actions), torch.zeros(1, c.chance)
+        given = self.given(low[None], *acted).shape[1]
+        tents = self.tents(low[None]).shape[1]
         self.change = layers(given + tents, c.wide, n)
         self.outcome = layers(given + n + tents + 2 * FINE * n, c.wide, 2)
         self.grid = c.channels, c.height // c.patch, c.width // c.patch
@@ -95,7 +97,7 @@ class Model(WorldModel):
     span: Tensor
     unit: Tensor
     whole: Tensor  # 1 for numbers that are whole
-    linear: Tensor  # of each number's change, in its unit: parts of all numbers, action and chance
+    linear: Tensor  # of each number's change, in its unit: what is `given`, and 1
 
     def initial(self, shown: State) -> State:
         """Return the state that starts a game: the first observations."""
@@ -118,7 +120,7 @@ class Model(WorldModel):
 
     def advance(self, values: Tensor, action: Tensor, chance: Tensor) -> tuple[Tensor, State]:
         """Return the next numbers [B, N]; and "reward", in its unit, and "ends", log odds, [B]."""
-        given = torch.cat([self.parts(values), action, chance], 1)
+        given = self.given(values, action, chance)
         change = F.linear(given, self.linear[:, :-1], self.linear[:, -1])
         change = change + self.change(torch.cat([given, self.tents(values)], 1))
         after = self.moved(values, change * self.unit)
@@ -138,7 +140,7 @@ class Model(WorldModel):
         Return also how sure each pixel is.
         """
         b, c = len(values), self.config
-        x = self.celled(values, action)
+        x = self.coarse(values, action)
         for mix, half in zip(self.mixes, self.halves, strict=True):
             x = x + torch.relu(mix(x))
             x = F.pixel_shuffle(half(x), 2)
@@ -146,11 +148,11 @@ class Model(WorldModel):
         return (x[:, :, :3] + 0.5).clamp(0, 1), torch.sigmoid(x[:, :, 3:])
 
     def cell_layers(self) -> nn.Sequential:
-        """Return the layers of `celled`."""
+        """Return the layers of `coarse`."""
         seen = self.seen(self.low[None]).shape[1]
         return layers(seen + self.config.actions, self.config.wide, math.prod(self.grid))
 
-    def celled(self, values: Tensor, action: Tensor) -> Tensor:
+    def coarse(self, values: Tensor, action: Tensor) -> Tensor:
         """Return the coarse cells of which a picture is drawn, [B, channels, rows, columns]."""
         cells: Tensor = self.cells(torch.cat([self.seen(values), action], 1))
         return cells.reshape(len(values), *self.grid)
@@ -158,6 +160,10 @@ class Model(WorldModel):
     def over(self, picture: Tensor, sure: Tensor, before: Tensor) -> Tensor:
         """Return what is seen: the picture, and where it is not sure, what was there before."""
         return before + sure * (picture - before)
+
+    def given(self, values: Tensor, action: Tensor, chance: Tensor) -> Tensor:
+        """Return what changes are partly linear in: numbers in parts of their range, and inputs."""
+        return torch.cat([self.parts(values), action, chance], 1)
 
     def moved(self, values: Tensor, change: Tensor) -> Tensor:
         """Return numbers after a change."""
@@ -196,7 +202,7 @@ class Model(WorldModel):
 
     def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
         """Fit the linear part by least squares; see `WorldModel.fit`."""
-        given = torch.cat([self.parts(sensors), action, chance], 1).double()
+        given = self.given(sensors, action, chance).double()
         given = torch.cat([given, torch.ones_like(given[:, :1])], 1)
         change = (self.difference(after, sensors) / self.unit).double()
         inner = given.T @ given + RIDGE * len(given) * torch.eye(given.shape[1]).to(given)
