@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import itertools
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -94,6 +95,8 @@ def _default(value: ast.expr | None) -> str:
     if isinstance(value, ast.Call) and value.keywords:
         made = value.keywords[0].value
         return f"`{ast.unparse(made.body)}`" if isinstance(made, ast.Lambda) else "empty"
+    if isinstance(value, ast.Tuple):  # As a recipe has it.
+        return f"`{json.dumps(ast.literal_eval(value))}`"
     return f"`{ast.unparse(value)}`"
 
 

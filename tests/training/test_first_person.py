@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from sims.errors import UserError
 from training.data.dataset import Arrays
 from training.evaluation import players
 from training.evaluation.starts import recorded
+from training.families.first_person.diagram import boxes
+from training.families.first_person.ground import CELLS, EDGE, LOOKS, STEEP, Ground
 from training.families.first_person.loss import loss, source
 from training.families.first_person.model import Config, Model
 from training.families.first_person.options import check
 from training.recipe import Recipe, from_json
-from training.trainer.checkpoints import build
+from training.trainer.checkpoints import build, fit
 
 NAMES = ("east", "north", "looks_east", "looks_north")
 HEIGHT, WIDTH, TURN, STEP, WALL = 8, 16, 12.0, 0.1, 0.8
@@ -101,7 +104,6 @@ def test_a_turn_is_a_turn_wherever_one_looks() -> None:
 
 def test_looking_stays_a_direction_however_long_one_turns() -> None:
     model = small(sensor_step=(0.05, 0.05, 2 * np.pi / 1000, 1.0))
-    torch.nn.init.zeros_(model.change[-1].bias)  # type: ignore[arg-type]
     model.linear[2, -1] = 1.0  # each step turns by a thousandth of a full turn
     values = torch.tensor([[0.3, 0.2, 1.0, 0.0]])
     for step in range(1, 1001):
@@ -117,9 +119,7 @@ def test_training_learns_the_room_and_a_full_turn_comes_back() -> None:
     torch.manual_seed(0)
     arrays, asked = room(), recipe()
     model = build(asked, arrays, spec())
-    model.fit(*(torch.from_numpy(part) for part in (
-        arrays.state[:-1], arrays.actions[:-1], arrays.chances[:-1], arrays.state[1:],
-    )))  # fmt: skip
+    fit(model, arrays)
     windows = source(arrays, None, asked, 16, 1, model)
     windows.horizon = 8
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
@@ -150,6 +150,60 @@ def test_training_learns_the_room_and_a_full_turn_comes_back() -> None:
     assert torch.allclose(stands, torch.tensor([[0.2, -0.1]]), atol=0.3)
 
 
+def test_a_ray_ends_at_the_wall_on_its_way() -> None:
+    ground = Ground().eval()
+    with torch.no_grad():
+        ground.map.zero_()
+        ground.map[:, 0] = -2.0
+        # A wall in the east from 0.5 on, and what is seen of it.
+        wall = (torch.arange(CELLS) + 0.5) / CELLS * 2 - 1 > 0.5 / EDGE
+        ground.map[0, 0, :, wall], ground.map[0, 1, :, wall] = 2.0, 0.3
+    stands = torch.tensor([[0.0, 0.0], [0.3, -0.2]])
+    turned = [0.0, 0.5, -0.5, np.pi]
+    way = torch.tensor([[np.cos(one), np.sin(one)] for one in turned], dtype=torch.float32)
+    with torch.no_grad():
+        told = ground(stands, way.expand(2, -1, -1))
+    looks, far = told[..., 0], told[..., LOOKS + 1].exp()
+    assert torch.allclose(looks[:, :3], torch.tensor(0.3 * STEEP), rtol=0.05)
+    assert (looks[:, 3] < 0.1).all()  # To the west there is nothing.
+    wanted = (0.5 - stands[:, :1]) / way[:3, 0]
+    assert torch.allclose(far[:, :3], wanted, rtol=0.12), (far, wanted)  # a step of a ray
+
+
+def test_left_is_left_and_a_view_below_0_is_mirrored() -> None:
+    model, mirrored = small(), small(view=-90.0)
+    looks = model._turned(torch.tensor([[0.0, 0.0, 1.0, 0.0]]), model.columns)[0]
+    assert looks[0, 1] > 0 > looks[-1, 1] and (looks[:, 0] > 0).all()
+    other = mirrored._turned(torch.tensor([[0.0, 0.0, 1.0, 0.0]]), mirrored.columns)[0]
+    assert torch.allclose(other, looks.flip(0), atol=1e-6)
+
+
+def test_other_numbers_are_seen_too() -> None:
+    names = (*NAMES[:2], "door", *NAMES[2:])
+    model = small(
+        sensors=names, sensor_low=(-1.0,) * 5, sensor_high=(1.0,) * 5, sensor_whole=(False,) * 5,
+        sensor_step=(0.05, 0.05, 0.1, 0.1, 1.0),
+    )  # fmt: skip
+    doors = torch.tensor([[0.1, 0.2, -1.0, 0.6, 0.8], [0.1, 0.2, 1.0, 0.6, 0.8]])
+    (shut, ajar), _ = model.drawn(doors, torch.zeros(2, 3))
+    assert not torch.allclose(shut, ajar, atol=1e-4)
+    boxes_, arrows = boxes(model.config.to_json())
+    assert all(max(arrow) < len(boxes_) for arrow in arrows)
+
+
+def test_numbers_that_are_no_direction_are_refused() -> None:
+    arrays, asked = room(games=4), recipe()
+    arrays.state[5, 2:] = 0.5
+    with pytest.raises(UserError, match=r"names looks_east and looks_north, and in the data they"):
+        build(asked, arrays, spec())
+
+
+def test_one_may_turn_round_where_nobody_did() -> None:
+    arrays, asked = room(games=4), recipe()
+    arrays.state_range[:, 2] = 0.3, 0.5
+    assert build(asked, arrays, spec()).config.sensor_low[2] == -1
+
+
 def test_a_world_that_does_not_tell_where_one_looks_is_refused() -> None:
     def world(*names: str) -> Spec:
         sensors = tuple(Sensor(name, (), "float32", "", -1.0, 1.0, name) for name in names)
@@ -164,7 +218,14 @@ def test_a_world_that_does_not_tell_where_one_looks_is_refused() -> None:
 
     check({}, world(*NAMES), "room.toml")
     check({"place": ["x", "y"]}, world("x", "y", *NAMES[2:]), "room.toml")
-    with pytest.raises(UserError, match=r"no number 'looks_east'; it has east, north\. Run"):
+    with pytest.raises(UserError, match=r"no number 'looks_east', but east, north\. Run"):
         check({}, world("east", "north"), "room.toml")
     with pytest.raises(UserError, match="no number 'u'"):
         check({"look": ["u", "v"]}, world(*NAMES), "room.toml")
+    with pytest.raises(UserError, match="four different numbers are needed"):
+        check({"look": ["east", "looks_north"]}, world(*NAMES), "room.toml")
+    with pytest.raises(UserError, match=r"model\.view is 0 degrees"):
+        check({"view": 0.0}, world(*NAMES), "room.toml")
+    two = dataclasses.replace(world(*NAMES), cameras=(Camera("a", 8, 8), Camera("b", 8, 8)))
+    with pytest.raises(UserError, match="has 2 cameras"):
+        check({}, two, "room.toml")

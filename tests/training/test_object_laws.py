@@ -244,6 +244,6 @@ def test_watching_is_stepping_with_what_was_seen(
 
 
 def test_an_unknown_family_is_named_with_those_that_exist() -> None:
-    known = r"family 'gan': unknown\. Known families: denoiser, first_person, latent, numbers, object_laws"
+    known = r"family 'gan': unknown\. Known families: denoiser, first_person, latent, numbers"
     with pytest.raises(UserError, match=known):
         families.part("gan", "model")
