@@ -99,7 +99,7 @@ def _walked(player: players.Model, scene: Scene, seen: Arrays, tests: Arrays) ->
         over = np.flatnonzero(player.heads.ends)
         if len(over):
             ended += len(over)
-            player.watch(scene, over)
+            player.watch(scene.pick(over), over)
             numbers[over] = scene.history_sensors[over, -1]
             for one in over:
                 walkers[one].unwrapped.goal = None
@@ -124,8 +124,11 @@ def _figure(what: str, value: float, unit: str, note: str = "") -> Figure:
 
 
 def _cells(numbers: Array) -> Array:
-    """Return the cells of the ground in which places lie, int64 [N, 2]."""
-    cells: Array = np.floor(numbers[:, :2] / CELL).astype(np.int64)
+    """Return the cells of the ground in which places lie, int64 [N, 2].
+
+    Walls stand at multiples of 16 units. So cells reach 8 units beyond where a player can stand.
+    """
+    cells: Array = np.round(numbers[:, :2] / CELL).astype(np.int64)
     return cells
 
 

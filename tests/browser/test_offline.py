@@ -41,7 +41,7 @@ def test_after_one_visit_and_play_all_works_without_a_network(
     page.click("[data-opens=source]")
     page.wait_for_selector("wm-world .cm-content")
     for path in pages:
-        page.goto(url + path.removesuffix("index.html"))
+        page.goto(url + path.removesuffix("index.html"), wait_until="domcontentloaded")
         title = (whole_site / path).read_text().split("<title>")[1].split("</title>")[0]
         assert page.title() == title
     page.goto(url + "worlds/breakout/")

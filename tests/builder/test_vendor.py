@@ -37,8 +37,10 @@ globalThis.inPython = async (at, files, sources) => {
   const known = new Map(files.map((f) => [at + f.url, { ...f, url: at + f.url }]));
   const progress = {};
   const { remote, ready } = startPython(at, known, (event) => Object.assign(progress, event));
+  let begun = false;
   try {
     await ready;
+    begun = true;
     const game = { name: "game", module: "code", sources, seed: 0, scenario: "", trial: [] };
     const asked = [];
     for (;;) {
@@ -53,7 +55,7 @@ globalThis.inPython = async (at, files, sources) => {
     }
   } finally {
     // The snapshot is kept in the background.
-    for (let i = 0; i < 100 && (await (await caches.open("wm-python")).keys()).length !== 1; i++)
+    for (let i = 0; begun && i < 100 && (await (await caches.open("wm-python")).keys()).length !== 1; i++)
       await new Promise((resolve) => setTimeout(resolve, 50));
     remote.end("done");
   }

@@ -152,7 +152,7 @@ export class PlayerUI {
             "button",
             { type: "button", class: "wm-touch", "data-code": code, "aria-label": name, tabindex: -1 },
             face,
-            caption ? h("small", {}, caption) : null,
+            caption ? h("small", {}, caption.replaceAll("_", " ")) : null,
           ),
         ),
       );
