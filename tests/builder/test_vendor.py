@@ -55,7 +55,8 @@ globalThis.inPython = async (at, files, sources) => {
     }
   } finally {
     // The snapshot is kept in the background.
-    for (let i = 0; begun && i < 100 && (await (await caches.open("wm-python")).keys()).length !== 1; i++)
+    const kept = async () => (await (await caches.open("wm-python")).keys()).length === 1;
+    for (let i = 0; begun && i < 100 && !(await kept()); i++)
       await new Promise((resolve) => setTimeout(resolve, 50));
     remote.end("done");
   }
