@@ -138,22 +138,6 @@ def moved_scan(flat: Tensor, fan: Tensor, motion: Motion, place: tuple[float, fl
     return torch.where(found < EMPTY, found, sought.clamp(min=0.0))
 
 
-def path_after(points: Tensor, motion: Motion) -> Tensor:
-    """Return the points of a path ahead [B, N, 2] after a motion, forward and left in metres.
-
-    They stay as far ahead: each goes along the path towards the next, the last one straight on.
-    Backwards, and if there is only one point, none goes along.
-    """
-    forward, left, turn = (part[:, None] for part in motion)
-    between = torch.diff(points, dim=1) if points.shape[1] > 1 else torch.zeros_like(points)
-    between = torch.cat([between, between[:, -1:]], 1)[:, : points.shape[1]]
-    gap = torch.sqrt(between.square().sum(-1) + 1e-6)
-    x, y = (points + between * (forward / gap).clamp(0, 1)[..., None]).unbind(-1)
-    x, y = x - forward, y - left
-    cosine, sine = small_turn(turn)
-    return torch.stack([x * cosine + y * sine, y * cosine - x * sine], -1)
-
-
 def small_turn(turn: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cosine and sine of a turn in a step, at most some tenths of a radian."""
     square = turn * turn

@@ -5,7 +5,7 @@ these numbers tell how the vehicle moves. With the geometry of its sensors, whic
 tells, every pixel and every ray of a scan is then fetched from where it was before, also out of
 another camera's view. The model only learns how near each pixel is (level ground is known), as
 depth is learned from the motion of a camera (Zhou et al., 2017, arXiv:1704.07813), and what moves
-by itself. The points of a path ahead go along it as the vehicle does.
+by itself.
 
 So that nothing blurs, a picture and a scan are kept, and fetched from for some steps: `picture.py`
 and `scan.py`. Pixels that were drawn since are remembered, and taken from the last picture instead.
@@ -15,7 +15,6 @@ The model is deterministic. Where several futures are possible, it draws their m
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -121,7 +120,7 @@ class Model(latent.Model):
     def advance(self, seen: State, action: Tensor, chance: Tensor) -> tuple[State, State]:
         """Advance one tick on float pictures; see `latent`."""
         after, numbers, inside = self.lead(seen, action, chance)
-        motion = self._motion(after["sensors"])
+        motion = self._motion(after)
         # What it did not make itself was seen: it begins anew with that.
         own = (self._marks(seen) - seen["marks"]).abs() < SAME
         scans, told = self._scans(seen, own[:, 1:], self.corrections(inside.cells), motion)
@@ -141,34 +140,9 @@ class Model(latent.Model):
         marks += [mark(seen[name], scan.mark) for name, scan in self.kept.items()]
         return torch.stack(marks, 1)
 
-    def foreseen(self, known: Tensor, given: Tensor) -> Tensor:
-        """Return how the numbers change; see `latent`. A path changes as the vehicle moves, too.
-
-        By the motion that numbers alone foretell: what the grid adds to it is not known yet.
-        """
-        change = super().foreseen(known, given)
-        values = self.low + self.span * given[:, : self.numbers]
-        return change + self._led(values, values + change * self.unit) / self.unit
-
-    @torch.no_grad()
-    def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
-        """Fit the linear forecast of what does not follow from motion; see `latent`."""
-        return super().fit(sensors, action, chance, after - self._led(sensors, after))
-
-    def _led(self, values: Tensor, after: Tensor) -> Tensor:
-        """Return how paths among all numbers [B, N] change with a step to numbers `after`."""
-        at = len(self.config.sensor_low)
-        motion = self._motion(after)
-        parts = [torch.zeros_like(values[:, :at])]
-        for _, shape, *_ in self.paths:
-            points = values[:, at : at + math.prod(shape)].reshape(-1, *shape)
-            parts.append((geometry.path_after(points, motion) - points).flatten(1))
-            at += math.prod(shape)
-        return torch.cat(parts, 1)
-
-    def _motion(self, after: Tensor) -> Motion:
-        """Return how the vehicle moves in the step that leads to numbers [B, N]."""
-        ahead, turn = (after[:, i] * self.config.seconds for i in self.moves)
+    def _motion(self, after: State) -> Motion:
+        """Return how the vehicle moves in the step that leads to numbers."""
+        ahead, turn = (after["sensors"][:, i] * self.config.seconds for i in self.moves)
         (half, half_sine), (cosine, sine) = (geometry.small_turn(part) for part in (turn / 2, turn))
         return ahead * half + self.pivot * (cosine - 1), ahead * half_sine + self.pivot * sine, turn
 
