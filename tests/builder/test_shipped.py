@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -97,3 +99,15 @@ def test_the_hud_is_found_out_by_playing() -> None:
 def test_driving_keeps_the_contract() -> None:
     """It is checked and noted as a build does it, so that the whole site's build need not again."""
     build.check(Project(PACKAGES).world("driving"), Lines())
+
+
+def test_a_site_of_every_family_is_built_without_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from training import families\n"
+        "for name in families.names():\n"
+        "    families.part(name, 'options'), families.optional(name, 'diagram')\n"
+    )
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, cwd=PACKAGES, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ from training.families.first_person.diagram import boxes
 from training.families.first_person.ground import CELLS, EDGE, LOOKS, STEEP, Ground
 from training.families.first_person.loss import loss, source
 from training.families.first_person.model import Config, Model
-from training.families.first_person.options import check
+from training.families.first_person.options import USUAL, check
 from training.recipe import Recipe, from_json
 from training.trainer.checkpoints import build, fit
 
@@ -202,6 +202,10 @@ def test_one_may_turn_round_where_nobody_did() -> None:
     arrays, asked = room(games=4), recipe()
     arrays.state_range[:, 2] = 0.3, 0.5
     assert build(asked, arrays, spec()).config.sensor_low[2] == -1
+
+
+def test_what_is_checked_without_torch_is_the_default() -> None:
+    assert {key: getattr(Config, key) for key in USUAL} == USUAL
 
 
 def test_a_world_that_does_not_tell_where_one_looks_is_refused() -> None:

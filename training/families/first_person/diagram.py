@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.families.first_person import ground
 from training.families.numbers import diagram
 from training.families.numbers.diagram import Box
 
@@ -16,5 +15,5 @@ def boxes(config: dict[str, Any]) -> tuple[list[Box], list[tuple[int, int]]]:
     drawn, arrows = diagram.boxes(config)
     columns = config["width"] // config["patch"]
     drawn[CELLS] = ("rays", f"3 layers, for {columns} columns", *drawn[CELLS][2:])
-    drawn.append(("map", f"{ground.CELLS} × {ground.CELLS} cells", 2, 2.5, "layer"))
+    drawn.append(("map", "of the ground, learned", 2, 2.5, "layer"))
     return drawn, [*arrows, (len(drawn) - 1, CELLS)]

@@ -9,11 +9,14 @@ from typing import Annotated, Any
 from sims.contract import Spec
 from sims.errors import UserError
 from training.data.components import state_names
-from training.families.first_person.model import Config
 from training.families.numbers import options as numbers
 from training.keys import Key
 
 NARROWEST = 1.0  # degrees
+# The defaults of the `Config`, which needs torch: a site is built without.
+USUAL: dict[str, Any] = {
+    "place": ("east", "north"), "look": ("looks_east", "looks_north"), "view": 90.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ def check(model: Mapping[str, Any], spec: Spec, where: str) -> None:
             f'{len(spec.cameras)} cameras. Run: write family = "numbers"'
         )
     told = state_names(spec.to_json()["sensors"])
-    names = [name for key in ("place", "look") for name in model.get(key, getattr(Config, key))]
+    asked = USUAL | dict(model)
+    names = [*asked["place"], *asked["look"]]
     for name in names:
         if name not in told:
             raise UserError(
@@ -67,9 +71,9 @@ def check(model: Mapping[str, Any], spec: Spec, where: str) -> None:
             f"{where}: place and look name {', '.join(names)}: four different numbers are needed. "
             f"Run: mend these keys of [model], {other}"
         )
-    if abs(model.get("view", Config.view)) < NARROWEST:
+    if abs(asked["view"]) < NARROWEST:
         raise UserError(
-            f"{where}: model.view is {model['view']:g} degrees, and nothing is seen in less than "
+            f"{where}: model.view is {asked['view']:g} degrees, and nothing is seen in less than "
             f"{NARROWEST:g}. Run: mend it, {other}"
         )
     numbers.check(model, spec, where)
