@@ -18,7 +18,7 @@ from builder.project.worlds import Project
 from recipes.rooms.players import walker
 from sims.contract import Array
 from training.data.dataset import Arrays, Dataset
-from training.evaluation import players
+from training.evaluation import observed, players
 from training.evaluation.starts import Scene, held_out, recorded
 from training.trainer.checkpoints import load_model
 
@@ -60,9 +60,11 @@ def _turned(player: players.Model, scene: Scene) -> list[Figure]:
         before = now
     off = np.abs(np.degrees(total) - TURNED)
     aside = np.hypot(*(before[:, :2] - stood[:, :2]).T)
-    third = _psnr(first, views[TURN // 3])
+    third, whole = (
+        float(observed.psnr(first[..., :3], views[t][..., :3]).mean()) for t in (TURN // 3, -1)
+    )
     return [
-        _figure("the view after a full turn, beside the one before", _psnr(first, views[-1]), "dB",
+        _figure("the view after a full turn, beside the one before", whole, "dB",
                 f"0.4 degrees further; after a third of a turn: {third:.1f} dB"),
         _figure("such a turn is wrong by, median", float(np.median(off)), "degrees"),
         _figure("such a turn leads away by, median", float(np.median(aside)), "units"),
@@ -147,10 +149,3 @@ def _nearest(views: Array, known: Array) -> Array:
            for one in np.array_split(views, max(1, len(views) // 64))]  # fmt: skip
     found: Array = np.sqrt(np.maximum(np.concatenate(off), 0) / views.shape[1])
     return found
-
-
-def _psnr(one: Array, other: Array) -> float:
-    """Return the mean PSNR of pairs of frames, in dB."""
-    off = (one[..., :3].astype(np.float64) - other[..., :3]) ** 2
-    per = off.reshape(len(off), -1).mean(1)
-    return float(np.mean(10 * np.log10(255**2 / np.maximum(per, 1e-3))))

@@ -14,7 +14,7 @@ def boxes(config: dict[str, Any]) -> tuple[list[Box], list[tuple[int, int]]]:
     size = f"{config['cameras']} of {config['height']} × {config['width']} pixels"
     count = len(config["sensor_low"])
     drawn: list[Box] = [
-        ("numbers", f"{count}, and where in its range each is", 0, 0, "input"),
+        ("numbers", f"{count}, each in its range", 0, 0, "input"),
         ("action, chance", f"{config['actions'] + config['chance']} numbers", 0, 1, "input"),
         ("pictures", size, 0, 3, "input"),
         ("forecast", "linear, fitted", 1, 0, "layer"),
