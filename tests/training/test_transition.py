@@ -19,6 +19,7 @@ from training.evaluation.evaluate import REPEATED, evaluate
 from training.families.transition import geometry
 from training.families.transition.model import Config, Model
 from training.families.transition.options import check
+from training.families.transition.road import KeptRoad
 from training.families.transition.scan import FINE
 from training.recipe import Recipe, from_json
 from training.trainer.checkpoints import build, fit, load_model
@@ -108,6 +109,42 @@ def test_a_scan_moves_with_the_car(drives: tuple[Array, Array, Array]) -> None:
     assert error(made) < 0.7 * error(things(lidar[first]))
 
 
+TOLD = ("lateral_offset", "heading_error", "waypoints")
+
+
+def told(sim: Driving) -> torch.Tensor:
+    """What is told of the route: [N, 2 + 2 points]."""
+    seen = sim.sensors()
+    return torch.from_numpy(np.concatenate([seen[n].reshape(sim.worlds, -1) for n in TOLD], 1))
+
+
+def test_the_road_that_is_kept_tells_where_the_car_is_on_it() -> None:
+    """By true motions, for three seconds of bends, to centimetres; the points far ahead are new."""
+    sim = Driving(16)
+    sim.reset(np.arange(16) + 700)
+    for _ in range(60):
+        sim.step(sim.act("recovery"))
+    first = told(sim)
+    keeps = KeptRoad(rig.WAYPOINTS, rig.WAYPOINT_GAP, 1)
+    road, along = keeps.told_by(first)
+    rear = 1.3  # metres from the axle that goes where the car heads to its origin
+    for _ in range(60):
+        sim.step(sim.act("recovery"))
+        seen = sim.sensors()
+        ahead, turn = (torch.from_numpy(seen[n][:, 0]) * rig.DT for n in ("speed", "yaw_rate"))
+        motion = (
+            ahead * torch.cos(turn / 2) + rear * (torch.cos(turn) - 1),
+            ahead * torch.sin(turn / 2) + rear * torch.sin(turn), turn,
+        )  # fmt: skip
+        with torch.no_grad():
+            road, along, made = keeps.after(road, along, motion, torch.zeros(16, 1))
+    off, still = ((one - told(sim)).abs().mean(0) for one in (made, first))
+    assert off[0] < 0.02 < 0.1 < still[0], "metres"
+    assert off[1] < 0.01 < 0.03 < still[1], "radians"
+    assert off[2:6].max() < 0.1
+    assert along.min() >= 0 and along.max() < 1.01
+
+
 RECIPE: dict[str, Any] = {
     "world": "driving", "family": "transition", "seed": 1,
     "data": {"steps": 100, "worlds": 1, "episode_steps": 100},
@@ -194,6 +231,28 @@ def test_it_begins_anew_with_what_it_did_not_draw(untaught: Model) -> None:
     assert (again["age"] == 3).all()
 
 
+def test_it_keeps_its_road_until_it_is_shown_another(untaught: Model) -> None:
+    assert untaught.config.spacing == rig.WAYPOINT_GAP
+    sim = Driving(2)
+    sim.reset(np.arange(2) + 700)
+    for _ in range(20):
+        sim.step(sim.act("autopilot"))
+    first = looked(sim)
+    action, chance = torch.zeros(2, 3), torch.zeros(2, 4)
+    _, one, _ = untaught.step(untaught.initial(first), action, chance)
+    _, two, _ = untaught.step(one, action, chance)
+    blank = {name: torch.zeros_like(one[name]) for name in ("road", "along")}
+    _, fresh, _ = untaught.step(one | blank, action, chance)
+    # It has come further on the same road, and does not begin again where it is.
+    assert (two["along"] > one["along"]).all() and (one["along"] > 0).all()
+    torch.testing.assert_close(fresh["along"], one["along"], atol=0.02, rtol=0)
+    torch.testing.assert_close(fresh["waypoints"], two["waypoints"], atol=0.05, rtol=0)
+    other = one["waypoints"] + torch.tensor([0.0, 1.0])
+    _, three, _ = untaught.step({**one, "waypoints": other}, action, chance)
+    aside = (three["waypoints"] - two["waypoints"])[:, :5, 1]
+    torch.testing.assert_close(aside, torch.ones_like(aside), atol=0.2, rtol=0)
+
+
 def test_one_camera_without_a_lidar_will_do() -> None:
     torch.manual_seed(0)
     model = Model(Config(
@@ -223,6 +282,7 @@ def test_it_learns_and_is_measured(tiny_drives: Path, recipe: Recipe, tmp_path: 
         assert rows["transition"][key]["mean"] > rows[REPEATED][key]["mean"], key
     assert rows["transition"]["speed.error@4"]["mean"] < rows[REPEATED]["speed.error@4"]["mean"]
     assert model.moves == (0, 2)
+    assert rows["transition"]["lateral_offset.error@4"]["mean"] < 0.05
 
 
 def test_a_world_whose_motion_or_cameras_are_unknown_is_refused() -> None:
@@ -232,6 +292,8 @@ def test_a_world_whose_motion_or_cameras_are_unknown_is_refused() -> None:
         check({"speed": "pace"}, spec, "x")
     with pytest.raises(UserError, match="no sensor 'speed' of one number in rad/s"):
         check({"turn": "speed"}, spec, "x")
+    with pytest.raises(UserError, match=r"route in \[model\] names 'way', and world 'driving' has"):
+        check({"route": "way"}, spec, "x")
     flat = dataclasses.replace(spec, cameras=(dataclasses.replace(rig.CAMERAS[0], focal=0.0),))
     with pytest.raises(UserError, match=r"camera 'front' of world 'driving' has no focal length"):
         check({}, flat, "x")

@@ -9,12 +9,14 @@ by itself.
 
 So that nothing blurs, a picture and a scan are kept, and fetched from for some steps: `picture.py`
 and `scan.py`. Pixels that were drawn since are remembered, and taken from the last picture instead.
+So that the vehicle and its route do not part, the road is kept too: `road.py`.
 
 The model is deterministic. Where several futures are possible, it draws their mean.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,9 +26,11 @@ from torch.nn import functional as F
 from training.families.base import State
 from training.families.latent import model as latent
 from training.families.latent import ranges
+from training.families.latent.model import Inside
 from training.families.transition import geometry
 from training.families.transition.geometry import NOTHING, Lens, Motion
 from training.families.transition.picture import KeptPicture
+from training.families.transition.road import KeptRoad
 from training.families.transition.scan import KeptScan, mark, ramp
 
 FURTHER = 0.1  # unit of the learned part of how near a pixel is, in parts of a metre
@@ -42,7 +46,10 @@ class Config(latent.Config):
 
     `lenses` holds of each camera what `geometry.Lens` says, `scanners` of each scan its place and
     the elevations of its rings. `speed` and `turn` name the numbers that tell how the vehicle
-    moves: ahead, in metres a second, and to the left, in radians a second.
+    moves: ahead, in metres a second, and to the left, in radians a second. `route` names the path
+    of the next points of its route, `offset` and `heading` the numbers that tell how far it is to
+    the left of the route, in metres, and where it heads, in radians. These points are `spacing`
+    metres apart; 0 where the world has no such route.
     """
 
     sensors: tuple[str, ...] = ()
@@ -50,6 +57,10 @@ class Config(latent.Config):
     scanners: tuple[tuple[float, ...], ...] = ()
     speed: str = "speed"
     turn: str = "yaw_rate"
+    route: str = "waypoints"
+    offset: str = "lateral_offset"
+    heading: str = "heading_error"
+    spacing: float = 0.0
     seconds: float = 0.05  # that a step takes
     keep: int = 8
 
@@ -57,12 +68,14 @@ class Config(latent.Config):
 class Model(latent.Model):
     """The world of a vehicle; see the module's docstring.
 
-    Carried beside what `latent` carries: what `KeptPicture` keeps; `marks`, numbers that tell the
-    last picture and scans from others, [B, 1 + scans]; and each scan's kept rays by its name with
-    `rays_` before it.
+    Carried beside what `latent` carries: what `KeptPicture` and `KeptRoad` keep; `marks`, numbers
+    that tell the last picture and scans from others, [B, 1 + scans]; and each scan's kept rays by
+    its name with `rays_` before it.
     """
 
     config: Config
+    routed: Tensor  # the numbers that the road tells: offset, heading, points
+    order: Tensor  # where each number is among all that were led on, then those that the road tells
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -89,12 +102,30 @@ class Model(latent.Model):
         for (name, _, shape, _, high), scanner in zip(ranged, c.scanners, strict=True):
             self.kept[name] = KeptScan(shape, high, scanner, [*self.picture.rays])
             self.add_module(f"kept_{name}", self.kept[name])
+        self.road = self._road() if c.spacing else None
+
+    def _road(self) -> KeptRoad:
+        """Make what keeps the road, and note where what it tells is among all numbers."""
+        c, at = self.config, len(self.config.sensor_low)
+        for name, shape, *_ in self.paths:
+            size = math.prod(shape)
+            if name == c.route:
+                break
+            at += size
+        routed = [c.sensors.index(c.offset), c.sensors.index(c.heading), *range(at, at + size)]
+        order = torch.arange(self.numbers)
+        order[routed] = self.numbers + torch.arange(len(routed))
+        self.routed = nn.Buffer(torch.tensor(routed), persistent=False)
+        self.order = nn.Buffer(order, persistent=False)
+        return KeptRoad(size // 2, c.spacing, 2 * c.channels)
 
     def initial(self, shown: State) -> State:
         """Return the state that starts a game: nothing of it is known to be its own."""
         b, where = len(shown["frame"]), shown["frame"].device
         carried = self.picture.blank(b, where)
         carried["marks"] = torch.full((b, 1 + len(self.kept)), -1.0, device=where)
+        if self.road is not None:
+            carried |= self.road.blank(b, where)
         return super().initial(shown) | carried
 
     def scans_kept(self, shown: State) -> State:
@@ -120,12 +151,12 @@ class Model(latent.Model):
     def advance(self, seen: State, action: Tensor, chance: Tensor) -> tuple[State, State]:
         """Advance one tick on float pictures; see `latent`."""
         after, numbers, inside = self.lead(seen, action, chance)
-        motion = self._motion(after)
+        motion = self._motion(numbers)
         # What it did not make itself was seen: it begins anew with that.
         own = (self._marks(seen) - seen["marks"]).abs() < SAME
-        scans, told = self._scans(seen, own[:, 1:], self.corrections(inside.cells), motion)
+        scans, told = self._scans(seen, own, self.corrections(inside.cells), motion)
         after |= scans
-        after |= self._pictures(seen, own[:, :1], self.wide(inside), after, motion)
+        after |= self._pictures(seen, own, self.wide(inside), after, motion)
         after["marks"] = self._marks(after)
         near = [
             F.adaptive_max_pool1d(1 / (1 + after[f"rays_{name}"].amin(1)), SECTORS)
@@ -135,14 +166,35 @@ class Model(latent.Model):
         outcome = self.seen(torch.cat([outcome, inside.summary], 1)) + inside.heads[:, :2]
         return after, told | {"reward": outcome[:, 0], "ends": outcome[:, 1]}
 
+    def lead(self, seen: State, action: Tensor, chance: Tensor) -> tuple[State, Tensor, Inside]:
+        """Lead on the memory and all numbers, those of the route by the road; see `latent`."""
+        after, numbers, inside = super().lead(seen, action, chance)
+        if self.road is None:
+            return after, numbers, inside
+        c = self.config
+        told = torch.cat([seen["sensors"][:, self.routed[:2]], seen[c.route].flatten(1)], 1)
+        road, along = self.road.told_by(told)
+        own = self.road.own(seen[c.route], seen["road"], seen["along"])
+        road = torch.where(own[:, None, None], seen["road"], road)
+        along = torch.where(own, seen["along"], along)
+        # How it moves is not learned from the road: the far end of that is a guess.
+        motion = self._motion(numbers.detach())
+        after["road"], after["along"], told = self.road.after(road, along, motion, inside.summary)
+        low = self.low[self.routed]
+        told = torch.minimum(torch.maximum(told, low), low + self.span[self.routed])
+        numbers = torch.cat([numbers, told], 1)[:, self.order]
+        after["sensors"] = numbers[:, : len(c.sensor_low)]
+        after[c.route] = told[:, 2:].reshape(seen[c.route].shape)
+        return after, numbers, inside
+
     def _marks(self, seen: State) -> Tensor:
         marks = [mark(seen["frame"], self.mark_frame)]
         marks += [mark(seen[name], scan.mark) for name, scan in self.kept.items()]
         return torch.stack(marks, 1)
 
-    def _motion(self, after: State) -> Motion:
+    def _motion(self, numbers: Tensor) -> Motion:
         """Return how the vehicle moves in the step that leads to numbers."""
-        ahead, turn = (after["sensors"][:, i] * self.config.seconds for i in self.moves)
+        ahead, turn = (numbers[:, i] * self.config.seconds for i in self.moves)
         (half, half_sine), (cosine, sine) = (geometry.small_turn(part) for part in (turn / 2, turn))
         return ahead * half + self.pivot * (cosine - 1), ahead * half_sine + self.pivot * sine, turn
 
@@ -156,7 +208,7 @@ class Model(latent.Model):
         more = F.pixel_shuffle(self.move(wide), self.side).reshape(canvas)
         near = self._near(after) + FURTHER * more[:, :, 2]
         places = self.picture.before(near, more[:, :, :2], motion)
-        picture, drawn, kept = self.picture.fetched(seen, own, places)
+        picture, drawn, kept = self.picture.fetched(seen, own[:, :1], places)
         new = new.transpose(1, 2).flatten(2, 3)
         fades = torch.sigmoid(new[:, 3:] - latent.STILL)
         picture = (picture + fades * (latent.GREY + new[:, :3] - picture)).clamp(0, 1)
@@ -185,7 +237,7 @@ class Model(latent.Model):
         order = [*self.kept]
         for name, kind, shape, low, high in self.scans:
             if name in self.kept:
-                mine, rays = own[:, order.index(name)], seen[f"rays_{name}"]
+                mine, rays = own[:, 1 + order.index(name)], seen[f"rays_{name}"]
                 after[name], after[f"rays_{name}"], told[name] = self.kept[name].after(
                     seen[name], rays, mine, more[name], motion
                 )

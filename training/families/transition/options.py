@@ -12,6 +12,12 @@ from training.families.latent import options as latent
 from training.keys import Key
 
 UNITS = {"speed": ("speed", "m/s"), "turn": ("yaw_rate", "rad/s")}
+# A world may be without a route.
+ROUTE = {
+    "route": ("waypoints", "m"),
+    "offset": ("lateral_offset", "m"),
+    "heading": ("heading_error", "rad"),
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,11 @@ class Options(latent.Options):
 
     speed: Annotated[str, Key("the sensor that tells how fast it drives ahead, in m/s")]
     turn: Annotated[str, Key("the sensor that tells how fast it turns to the left, in rad/s")]
+    route: Annotated[
+        str, Key("the path that tells the next points of its route, equally far apart")
+    ]
+    offset: Annotated[str, Key("the sensor that tells how far left of the route it is, in m")]
+    heading: Annotated[str, Key("the sensor that tells its heading, left of the route's, in rad")]
     keep: Annotated[int, Key("steps for which pixels are fetched from one picture", 1, 1000)]
 
 
@@ -35,6 +46,13 @@ def check(model: Mapping[str, Any], spec: Spec, where: str) -> None:
                 f"{where}: family 'transition' is told by a sensor how the vehicle moves, and "
                 f"world '{spec.name}' has no sensor '{name}' of one number in {unit}. "
                 f'Run: name it as {key} in [model], or write family = "latent"'
+            )
+    for key, (_, unit) in ROUTE.items():
+        name = model.get(key)
+        if name and not any(s.name == name and s.unit == unit for s in spec.sensors):
+            raise UserError(
+                f"{where}: {key} in [model] names '{name}', and world '{spec.name}' has no sensor "
+                f"'{name}' in {unit}. Run: name another, or take the line out"
             )
     for camera in spec.cameras:
         if not camera.focal or not camera.place[2] > 0:
