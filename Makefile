@@ -15,8 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-com
 # The lock holds what this is built with, so that nothing else is fetched for it.
 OURS := $(PIP) --no-build-isolation --editable
 # Side by side, each on one thread.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder \
-	tests/builder tests/training tests/sims tests/golden
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadgroup --no-loadscope-reorder
+WITHOUT_A_BROWSER := tests/builder tests/training tests/sims tests/golden
 # What is imported is compiled once, not by every process of a test.
 unexport PYTHONDONTWRITEBYTECODE
 NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -35,14 +35,16 @@ shell: $(VENV)/.base node_modules/.site
 	@VIRTUAL_ENV='$(abspath $(VENV))' PATH='$(abspath $(BIN))':"$$PATH" exec "$${SHELL:-sh}"
 
 quick: checks
-	$(SIDE_BY_SIDE) -q -m 'not slow' --durations=3
+	$(SIDE_BY_SIDE) -n 2 $(WITHOUT_A_BROWSER) -q -m 'not slow' --durations=3
 
 test:
 	@# Packages of each kind are unpacked while others are, and checked.
 	@$(MAKE) --no-print-directory --jobs=3 checks browsers
-	@# Those that play in a browser come last: they need both cores.
-	$(SIDE_BY_SIDE) --durations=20
-	$(BIN)/pytest tests/browser --durations=20
+	@# These wait now and then: three of them keep two cores busy.
+	$(SIDE_BY_SIDE) -n 3 $(WITHOUT_A_BROWSER) --durations=20
+	$(SIDE_BY_SIDE) -n 2 tests/browser -m 'not alone' --durations=20
+	@# What asks how soon something happens needs both cores.
+	$(BIN)/pytest tests/browser -m alone
 
 checks: $(VENV)/.test node_modules/.test
 	$(BIN)/ruff check

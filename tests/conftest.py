@@ -15,10 +15,14 @@ import pytest
 
 import sims
 from builder import chromium
+from training import attacks, families
+from training.evaluation import measures
 from training.recipe import Recipe, from_json
 
+# Packages to which a project brings modules of its own.
+BROUGHT = (sims, attacks, families, measures)
 # Made once for many modules, in up to minutes.
-SHARED = ("graphs", "trained", "whole_site")
+SHARED = ("graphs", "trained", "whole_site", "glow")
 # What trains, builds a site, opens a browser or loads much: `make quick` leaves out its tests.
 SLOW = {*SHARED, "untrained", "starter_site", "site", "browser", "visit", "datasets"}
 
@@ -43,12 +47,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def put_back() -> Iterator[None]:
     """Let worlds be loaded anew meanwhile; then put back the modules that were there before."""
     loaded = {name: m for name, m in sys.modules.items() if name.split(".")[0] == "sims"}
-    paths = list(sims.__path__)
+    paths = [list(package.__path__) for package in BROUGHT]
     yield
     for name in [name for name in sys.modules if name.split(".")[0] == "sims"]:
         del sys.modules[name]
     sys.modules.update(loaded)
-    sims.__path__[:] = paths
+    for package, folders in zip(BROUGHT, paths, strict=True):
+        package.__path__[:] = folders
     for name, module in loaded.items():
         if "." in name:
             setattr(sims, name.split(".")[1], module)
@@ -87,6 +92,7 @@ TINY: dict[str, Any] = {
         "unroll": 8,
         "learning_rate": 1e-3,
         "validate_games": 4,
+        "validate_steps": 30,
     },
     "evaluate": {
         "seeds": 1,
@@ -124,13 +130,22 @@ def starter_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that `wmsite new` made, built without training: to read only (copy it first)."""
     from builder.commands import build, new
     from builder.terminal import Terminal
+    from training.locks import lock
 
-    folder = new.run(tmp_path_factory.mktemp("projects") / "starter", Terminal(quiet=True))
-    # Folders there are named by what made them: sharing them saves minutes and hides nothing.
-    shared = Path(__file__).parents[1] / ".wmsite" / "vendor"
-    if shared.is_dir():
-        shutil.copytree(shared, folder / ".wmsite" / "vendor")
-    build.run(build.Options(root=folder, train="never"), Terminal(quiet=True))
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # Made once for all processes.
+    folder, whole = base / "starters" / "starter", base / "starter.whole"
+    with lock(base / "starter.lock", "the starter", wait=True):
+        if not whole.exists():
+            folder.parent.mkdir()
+            new.run(folder, Terminal(quiet=True))
+            # Folders there are named by what made them: sharing them hides nothing.
+            shared = Path(__file__).parents[1] / ".wmsite" / "vendor"
+            if shared.is_dir():
+                shutil.copytree(shared, folder / ".wmsite" / "vendor")
+            build.run(build.Options(root=folder, train="never"), Terminal(quiet=True))
+            whole.touch()
     return folder
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from drive import WORLD, game, state, until
 
 from builder import chromium
@@ -36,6 +37,7 @@ def test_a_null_adapter_leaves_wasm_and_a_line(playing: Any) -> None:
     runs_on.select_option("auto")
 
 
+@pytest.mark.alone
 def test_webgpu_on_the_software_adapter_draws_what_wasm_draws(
     browser: Any, url: str, app: str
 ) -> None:

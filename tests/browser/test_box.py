@@ -133,21 +133,25 @@ def visit(browser: Any, address: str, kept: bool) -> Any:
     return page
 
 
+def limit_opening(page: Any, app: str, address: str, milliseconds: int) -> None:
+    """Say how long a simulator may take to open."""
+    page.evaluate(
+        "async ([at, limit]) => { (await import(at)).LIMITS.open = limit; }",
+        [f"{address}{app}/game/loading-stages.js", milliseconds],
+    )
+
+
 @pytest.mark.parametrize("host", ["plain", "worker", "serve"])
 def test_nothing_gets_out_of_the_box(
-    browser: Any, site: Path, other: tuple[str, list[str]], tmp_path: Path, host: str
+    browser: Any, site: Path, app: str, other: tuple[str, list[str]], tmp_path: Path, host: str
 ) -> None:
     elsewhere, came = other
     came.clear()
     with hosted(site, tmp_path, host) as (address, own):
         page = visit(browser, address, host == "worker")
-        app = json.loads((site / "wm" / "site.json").read_text())["runtime"]["app"]
         names = {"OTHER": elsewhere, "OWN": address}
         # Hundreds of attempts in one import take their time.
-        page.evaluate(
-            "async (at) => { (await import(at)).LIMITS.open = 120_000; }",
-            f"{address}wm/{app}game/loading-stages.js",
-        )
+        limit_opening(page, app, address, 120_000)
         # The browser's own walls.
         told = page.evaluate(
             "async ([box, code, names]) => {"
@@ -160,7 +164,7 @@ def test_nothing_gets_out_of_the_box(
             "    made.onerror = ({ message }) => reject(new Error(message));"
             "  }); } finally { made.terminate(); }"
             "}",
-            [f"{address}wm/{app}sim/sandbox.js", (HERE / "attacks.js").read_text(), names],
+            [f"{address}{app}/sim/sandbox.js", (HERE / "attacks.js").read_text(), names],
         )
         assert told.pop("origin") == "null"
         assert {name: said for name, said in told.items() if said.startswith("REACHED")} == {}
@@ -204,13 +208,15 @@ def test_nothing_gets_out_of_the_box(
 
 
 def test_a_simulator_that_answers_for_the_worker_shows_a_wrong_game_at_most(
-    browser: Any, site: Path, tmp_path: Path
+    browser: Any, site: Path, app: str, tmp_path: Path
 ) -> None:
     with hosted(site, tmp_path, "plain") as (address, _):
         page = visit(browser, address, False)
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("dialog", lambda dialog: problems.append(dialog.message))
+        # The forged worker never opens; half the usual limit is enough to see it.
+        limit_opening(page, app, address, 10_000)
         source = page.evaluate(f"{WORLD}.sources['sims/breakout/__init__.py']")
         forged = (HERE / "forged.py.txt").read_text()
         page.evaluate(

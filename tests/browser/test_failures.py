@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from drive import Open, game, notice, state, until
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,7 @@ def test_a_failed_stage_says_why_and_retry_works(open_page: Open, app: str) -> N
     assert not page.query_selector(".wm-notice [data-do=retry-model]")
 
 
+@pytest.mark.alone
 def test_silence_has_a_limit_and_dead_workers_are_told(playing: Any, app: str, url: str) -> None:
     page = playing
     limits = f"(await import('{url}{app}/game/loading-stages.js')).LIMITS"

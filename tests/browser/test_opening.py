@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from drive import Open, notice, play, sees, state, until
 
 
+@pytest.mark.alone
 def test_another_python_is_told_of_and_the_game_plays_on(open_page: Open, site: Path) -> None:
     page = open_page(service_workers="block")
     play(page, model=False)

@@ -66,7 +66,7 @@ webgpu = false
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def glow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("glow")
     for name in ("docs", "sims", "recipes/glow", ".wmsite"):
         (folder / name).mkdir(parents=True)
@@ -84,8 +84,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(project: Path, browser: Any) -> Iterator[Any]:
-    with chromium.serve_folder(project / "site") as address:
+def page(glow: Path, browser: Any) -> Iterator[Any]:
+    with chromium.serve_folder(glow / "site") as address:
         opened = browser.new_page(viewport={"width": 1280, "height": 800})
         opened.goto(address)
         opened.wait_for_selector("wm-world[data-phase=idle]")
@@ -93,8 +93,8 @@ def page(project: Path, browser: Any) -> Iterator[Any]:
         opened.close()
 
 
-def test_every_observation_is_learned_better_than_if_nothing_changed(project: Path) -> None:
-    metrics = json.loads((project / "weights/glow/latent/metrics.json").read_text())
+def test_every_observation_is_learned_better_than_if_nothing_changed(glow: Path) -> None:
+    metrics = json.loads((glow / "weights/glow/latent/metrics.json").read_text())
     rows = {row["name"]: row["values"] for row in metrics["rows"]}
     still = rows["last observation repeated"]
     kinds = {one["name"]: one["kind"] for one in metrics["observations"]}
@@ -103,7 +103,7 @@ def test_every_observation_is_learned_better_than_if_nothing_changed(project: Pa
         assert rows["latent"][key]["mean"] > still[key]["mean"], key
     for key in ("place.error@10", "heat.error@10"):
         assert rows["latent"][key]["mean"] < still[key]["mean"], key
-    model = json.loads((project / "weights/glow/latent/graphs/model.json").read_text())
+    model = json.loads((glow / "weights/glow/latent/graphs/model.json").read_text())
     shapes = {s["input"]: s["shape"] for s in model["state"] if s["observed"]}
     assert shapes == {
         "state_frame": [1, 2, 64, 64, 4],
@@ -112,8 +112,8 @@ def test_every_observation_is_learned_better_than_if_nothing_changed(project: Pa
     }
 
 
-def test_its_sensors_are_compared_over_rollouts_in_every_runtime(project: Path) -> None:
-    told = json.loads((project / "weights/glow/latent/graphs/parity.json").read_text())
+def test_its_sensors_are_compared_over_rollouts_in_every_runtime(glow: Path) -> None:
+    told = json.loads((glow / "weights/glow/latent/graphs/parity.json").read_text())
     wanted = told["pytorch"]
     for figures in (v["figures"] for v in told["variants"] if not v["failures"]):
         for key in ("place.range", "heat.range"):

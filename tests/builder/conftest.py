@@ -42,7 +42,7 @@ horizons = [1, 12]
 [export]
 variants = ["fp32"]
 calibration = 8
-replays = 4
+replays = 1
 rollouts = 4
 tolerance = {}
 [finetune.train]

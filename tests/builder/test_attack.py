@@ -59,8 +59,12 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 
 @pytest.mark.slow
 def test_what_it_finds_is_kept_and_shown(
-    project: Path, capsys: pytest.CaptureFixture[str], own_sims: None
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    own_sims: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(attack, "GENERATIONS", 2)
     attack.run(project, "breakout", Terminal(), games=4, length=20, searched=1)
     out = capsys.readouterr().out
     assert "model breakout/object_laws" in out and "A shifted picture, 8 px" in out

@@ -115,43 +115,52 @@ def test_into_a_dataset_that_is_there(driving_project: Path) -> None:
         run(driving_project, file, into="driving")
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda t: t.update(format="x"), "not a recording that a page of wmsite saved"),
-        (lambda t: t.update(version=2), "version 2, and this wmsite reads 1"),
-        (lambda t: t.update(more=1), "key 'more' is unknown"),
-        (lambda t: t.pop("games"), "key 'games' is missing"),
-        (lambda t: t.update(rate=30), r"its rate is 30, and the sim's is 20"),
-        (lambda t: t.update(axes=["a"]), r"its axes is \['a'\]"),
-        (lambda t: t.update(sims={"f" * 64: None}), "is not among the file's"),
-        (
-            lambda t: (t.update(sims={"f" * 64: None}), t["games"][0].update(sim="f" * 64)),
-            "game 1: played on another sim .ffffffffffff; world 'driving' is now",
-        ),
-        (lambda t: t["games"][0].update(end="0" * 16), "played again, it ends otherwise"),
-        (lambda t: t["games"][0]["steps"].append([3, 0, 0]), "step 12 is .* out of the controls'"),
-        (lambda t: t["games"][0].update(scenario="sea"), "no scenario 'sea'"),
-        (lambda t: t["games"][0].update(seed=-1), "seed -1 is no whole number"),
-        (
-            lambda t: (t.update(sims={"HASH": {"sims/driving/ego.py": "x"}}),
-                       t["games"][0].update(edited=True)),
-            r"played on an edited sim \(sims/driving/ego.py\)",
-        ),
-    ],
-)  # fmt: skip
+# What is wrong with a file, and what is said of it.
+BAD: list[tuple[Any, str]] = [
+    (lambda t: t.update(format="x"), "not a recording that a page of wmsite saved"),
+    (lambda t: t.update(version=2), "version 2, and this wmsite reads 1"),
+    (lambda t: t.update(more=1), "key 'more' is unknown"),
+    (lambda t: t.pop("games"), "key 'games' is missing"),
+    (lambda t: t.update(rate=30), r"its rate is 30, and the sim's is 20"),
+    (lambda t: t.update(axes=["a"]), r"its axes is \['a'\]"),
+    (lambda t: t.update(sims={"f" * 64: None}), "is not among the file's"),
+    (
+        lambda t: (t.update(sims={"f" * 64: None}), t["games"][0].update(sim="f" * 64)),
+        "game 1: played on another sim .ffffffffffff; world 'driving' is now",
+    ),
+    (lambda t: t["games"][0].update(end="0" * 16), "played again, it ends otherwise"),
+    (lambda t: t["games"][0]["steps"].append([3, 0, 0]), "step 12 is .* out of the controls'"),
+    (lambda t: t["games"][0].update(scenario="sea"), "no scenario 'sea'"),
+    (lambda t: t["games"][0].update(seed=-1), "seed -1 is no whole number"),
+    (
+        lambda t: (t.update(sims={"HASH": {"sims/driving/ego.py": "x"}}),
+                   t["games"][0].update(edited=True)),
+        r"played on an edited sim \(sims/driving/ego.py\)",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), BAD)
 def test_what_cannot_be_imported_is_refused_by_name(
     driving_project: Path, change: Any, said: str
 ) -> None:
-    told, good = played(), saved(driving_project, played(seed=8), "good.wmsite.json")
-    change(told)
+    change(told := played())
     bad = saved(driving_project, told)
     with pytest.raises(UserError, match=said) as caught:
         run(driving_project, bad)
     assert str(bad) in str(caught.value) and "\n" not in str(caught.value)
     assert not list(driving_project.glob(".wmsite/data/driving*"))
-    terminal = run(driving_project, bad, good, skip_bad=True)  # The other file's game can be used.
-    assert any(re.search(said, line) for line in terminal.warnings)
+
+
+def test_beside_bad_files_the_games_of_a_good_one_are_used(driving_project: Path) -> None:
+    good = saved(driving_project, played(seed=8), "good.wmsite.json")
+    bad = []
+    for number, (change, _) in enumerate(BAD):
+        change(told := played())
+        bad.append(saved(driving_project, told, f"{number}.wmsite.json"))
+    lines = run(driving_project, *bad, good, skip_bad=True).warnings
+    for file, (_, words) in zip(bad, BAD, strict=True):
+        assert any(str(file) in line and re.search(words, line) for line in lines), words
     (folder,) = (driving_project / ".wmsite" / "data").glob("driving-person-*")
     assert Dataset.open(folder).episodes["seed"].tolist() == [8]
 
@@ -259,7 +268,7 @@ def test_an_edited_sim_that_fails_is_told_of_by_its_game(
 def test_an_edited_sim_that_never_ends_is_one_line(
     driving_project: Path, monkeypatch: pytest.MonkeyPatch, addition: str, said: str
 ) -> None:
-    monkeypatch.setattr(saved_games, "LIMIT_S", 2.0)
+    monkeypatch.setattr(saved_games, "LIMIT_S", 1.0)
     told = played()
     text = (driving_project / "sims" / "driving" / "__init__.py").read_text()
     told["sims"] = {"0123456789abcdef": {"sims/driving/__init__.py": f"{text}\n\n{addition}"}}
@@ -271,7 +280,8 @@ def test_an_edited_sim_that_never_ends_is_one_line(
 
 def test_code_that_swallows_the_limit_ends_with_its_process() -> None:
     code = (
-        "from training.limits import within\ndef spin():\n  while True: pass\n"
+        "from training import limits\nfrom training.limits import within\nlimits.AGAIN = 0.2\n"
+        "def spin():\n  while True: pass\n"
         "with within(0.2, 'game 1'):\n  while True:\n"
         "    try: spin()\n    except BaseException: pass\n"
     )

@@ -96,9 +96,10 @@ def test_the_hud_is_found_out_by_playing() -> None:
 
 
 @pytest.mark.slow
-def test_driving_keeps_the_contract() -> None:
+@pytest.mark.parametrize("world", ["breakout", "driving", "lander", "maze", "pong"])
+def test_each_sim_keeps_the_contract(world: str) -> None:
     """It is checked and noted as a build does it, so that the whole site's build need not again."""
-    build.check(Project(PACKAGES).world("driving"), Lines())
+    build.check(Project(PACKAGES).world(world), Lines())
 
 
 def test_a_site_of_every_family_is_built_without_torch() -> None:

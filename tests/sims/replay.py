@@ -1,7 +1,7 @@
 """Play a world at random and print one hash a chunk; the same file runs in both Pythons.
 
-Usage: replay.py MODULE WORLDS STEPS CHUNK. Each line is a hash over CHUNK steps of the
-frames, rewards, endings, chances, sensors, figures and the whole state of all worlds; every
+Usage: replay.py MODULE WORLDS STEPS CHUNK [and MODULE ...]. Each line is a hash over CHUNK steps
+of the frames, rewards, endings, chances, sensors, figures and the whole state of all worlds; every
 scenario is played in turn.
 """
 
@@ -53,6 +53,7 @@ def anything(sim: Sim, seeds: Array, t: int) -> Array:
 
 
 if __name__ == "__main__":
-    name, *numbers = sys.argv[1:]
-    for each in load_sim(name).spec.scenarios:
-        print("\n".join(replay(name, each, *map(int, numbers))))
+    for asked in " ".join(sys.argv[1:]).split(" and "):
+        name, *numbers = asked.split()
+        for each in load_sim(name).spec.scenarios:
+            print("\n".join(replay(name, each, *map(int, numbers))))

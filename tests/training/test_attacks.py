@@ -171,6 +171,7 @@ def test_a_world_that_nobody_can_judge_is_refused(
 ) -> None:
     monkeypatch.setattr("training.attacks.judges.detector_of", lambda world: None)
     monkeypatch.setattr("training.evaluation.measures.whole.RECORDED", 2000)
+    monkeypatch.setattr("training.evaluation.measures.whole.TOGETHER", 8)
     judge = judge_of(subject, Breakout.spec)
     assert judge.causes.keys() == {"shape", "amount", "still"}
     scene = subject.scene(1, 1, 3)
