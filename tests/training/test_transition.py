@@ -253,6 +253,22 @@ def test_it_keeps_its_road_until_it_is_shown_another(untaught: Model) -> None:
     torch.testing.assert_close(aside, torch.ones_like(aside), atol=0.2, rtol=0)
 
 
+def test_a_route_of_uneven_points_is_learned_and_not_kept(
+    recipe: Recipe, tiny_drives: Path
+) -> None:
+    data = Dataset.open(tiny_drives)
+    arrays = data.load("train", rgb=True)
+    points = arrays.sensors["waypoints"][np.arange(len(arrays.state))]
+    uneven = points * np.linspace(1, 2, rig.WAYPOINTS, dtype=np.float32)[:, None]
+    other = dataclasses.replace(arrays, sensors=arrays.sensors | {"waypoints": uneven})
+    model = build(recipe, other, data.spec)
+    assert model.config.spacing == 0 and model.road is None
+    asked = dataclasses.replace(recipe, model=recipe.model | {"route": "waypoints"})
+    assert build(asked, arrays, data.spec).config.spacing == rig.WAYPOINT_GAP
+    with pytest.raises(UserError, match=r"route in \[model\] names no route that can be kept: "):
+        build(asked, other, data.spec)
+
+
 def test_one_camera_without_a_lidar_will_do() -> None:
     torch.manual_seed(0)
     model = Model(Config(
