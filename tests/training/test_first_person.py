@@ -15,7 +15,7 @@ from training.data.dataset import Arrays
 from training.evaluation import players
 from training.evaluation.starts import recorded
 from training.families.first_person.diagram import boxes
-from training.families.first_person.ground import CELLS, EDGE, LOOKS, STEEP, Ground
+from training.families.first_person.ground import CELLS, EDGE, LOOKS, STEEP, Ground, find_trodden
 from training.families.first_person.loss import loss, source
 from training.families.first_person.model import Config, Model
 from training.families.first_person.options import USUAL, check
@@ -100,6 +100,52 @@ def test_a_turn_is_a_turn_wherever_one_looks() -> None:
     assert torch.allclose(turned, torch.tensor([wanted], dtype=torch.float32), atol=1e-5)
     change = model.difference(turned, at)
     assert torch.allclose(change, torch.tensor([[0.1, 0.2, 0.3, 0.0]]), atol=1e-5)
+
+
+def walked(steps: int = 40_000) -> torch.Tensor:
+    """Return places in two rooms, with a wall between them and a door in it: [steps, 2]."""
+    places = torch.rand(steps, 2, generator=torch.Generator().manual_seed(0)) * 1.8 - 0.9
+    return places[(places[:, 0].abs() > 0.1) | (places[:, 1].abs() < 0.2)]
+
+
+def test_no_step_leads_through_a_wall_but_through_its_door() -> None:
+    model = small()
+    model.ground.trodden.copy_(find_trodden(walked()))
+    at = torch.tensor([[-0.15, 0.5, 1.0, 0.0], [-0.15, 0.0, 1.0, 0.0]])
+    for _ in range(30):
+        at = model.moved(at, torch.tensor([[0.02, 0.005, 0.0, 0.0]]))
+    assert -0.15 <= at[0, 0] < -0.08, "it stops at the wall"
+    assert at[0, 1] == pytest.approx(0.65, abs=1e-3), "and goes along it"
+    assert at[1, 0] == pytest.approx(0.45, abs=1e-3), "it goes through the door"
+    # While it trains, it has to learn that by itself.
+    model.train()
+    assert model.moved(at[:1], torch.tensor([[0.2, 0.0, 0.0, 0.0]]))[0, 0] > 0.05
+    # Who was put where nobody stood can leave.
+    inside = model.eval().moved(torch.tensor([[0.0, 0.5, 1.0, 0.0]]), torch.full((1, 4), 0.01))
+    assert inside[0, 0] == pytest.approx(0.01)
+
+
+def test_a_whole_place_is_judged_as_it_will_be_rounded() -> None:
+    model, at = small(), torch.tensor([[0.0, 0.0, 1.0, 0.0]])
+    model.ground.trodden.zero_()
+    model.ground.trodden[CELLS // 2, CELLS // 2] = model.ground.trodden[-1, CELLS // 2] = 1.0
+    step = torch.tensor([[0.9, 0.0, 0.0, 0.0]])
+    assert model.moved(at, step)[0, 0] == 0.0
+    model.whole[:2] = 1.0
+    assert model.moved(at, step)[0, 0] == pytest.approx(0.9)
+
+
+def test_a_recording_that_has_not_been_everywhere_bars_no_way() -> None:
+    fine, usual = (find_trodden(walked(steps)) for steps in (200_000, 40_000))
+    assert 0.6 < fine.mean() < 0.9 and 0.6 < usual.mean() < 0.9
+    first = [ground.reshape(CELLS // 2, 2, CELLS // 2, 2)[:, :1, :, :1] for ground in (fine, usual)]
+    alike = [
+        (ground.reshape(CELLS // 2, 2, CELLS // 2, 2) == one).all()
+        for ground, one in zip((fine, usual), first, strict=True)
+    ]
+    assert alike == [False, True], "the more was recorded, the finer its cells are"
+    assert find_trodden(walked(4000)).all()
+    assert find_trodden(walked(300)).all()
 
 
 def test_looking_stays_a_direction_however_long_one_turns() -> None:

@@ -8,7 +8,9 @@ with them: see `ground.py`. Rays and places are told as waves of many lengths, s
 would draw what is fine too smoothly (Tancik et al., 2020, arXiv:2006.10739).
 
 The way one looks is turned by an angle, and stays a direction: after a full turn, the view is the
-same. Whatever does not stand still must be among the other numbers.
+same. When the model plays, no step leads from ground where one stood in the recording to where
+nobody did: walls hold.
+Whatever does not stand still must be among the other numbers.
 """
 
 from __future__ import annotations
@@ -76,7 +78,33 @@ class Model(numbers.Model):
         size = (x.square() + y.square() + 1e-12).sqrt()
         after = [*super().moved(values, change).unbind(1)]
         after[first], after[second] = x / size, y / size
+        if not self.training:  # Else it would not learn to stop by itself.
+            at = self._at(self.config.place)
+            place = self._held(values[:, at], torch.stack([after[i] for i in at], 1))
+            for i, one in zip(at, place.unbind(1), strict=True):
+                after[i] = one
         return torch.stack(after, 1)
+
+    def _held(self, before: Tensor, after: Tensor) -> Tensor:
+        """Return the places [B, 2] to which a step leads: where a wall is, along it."""
+        (x, y), (u, v) = before.unbind(1), after.unbind(1)
+        along = torch.stack([x, v], 1), torch.stack([u, y], 1)
+        tried = torch.stack([before, *along, after], 1)
+        # Whole numbers are rounded later.
+        whole = self.whole[self._at(self.config.place)]
+        holds = self.ground.holds(self._shares(tried + whole * (tried.round() - tried)))
+        # Who stands where one can't stand can leave.
+        holds = torch.cat([holds[:, :3], holds[:, 3:] | ~holds[:, :1]], 1)
+        place = before
+        for k in range(1, 4):
+            place = torch.where(holds[:, k, None], tried[:, k], place)
+        return place
+
+    def fit(self, sensors: Tensor, action: Tensor, chance: Tensor, after: Tensor) -> Tensor:
+        """Find where one can stand, and fit the linear part; see `WorldModel.fit`."""
+        stood = self.stands(torch.stack([sensors, after], 1).flatten(0, 1))
+        self.ground.trodden.copy_(ground.find_trodden(stood))
+        return super().fit(sensors, action, chance, after)
 
     def difference(self, after: Tensor, values: Tensor) -> Tensor:
         """Return the change that leads from numbers to others: of `look`, the turn, and 0."""
@@ -95,9 +123,13 @@ class Model(numbers.Model):
 
     def stands(self, values: Tensor) -> Tensor:
         """Return where one stands, [B, 2]: 0 amid the ground, at most 1 from there."""
+        return self._shares(values[:, self._at(self.config.place)])
+
+    def _shares(self, place: Tensor) -> Tensor:
+        """Return places [..., 2] as `stands` does."""
         at = self._at(self.config.place)
         half = self.span[at] / 2
-        return (values[:, at] - self.low[at] - half) / half.max()
+        return (place - self.low[at] - half) / half.max()
 
     def cell_layers(self) -> nn.Sequential:
         """Return the layers of one column of cells."""
