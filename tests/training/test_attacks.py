@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sims.breakout import Breakout
 from sims.breakout.detector import DETECTOR
@@ -24,6 +25,7 @@ from training.evaluation.heads import Heads
 from training.evaluation.measures.contract import Subject
 from training.evaluation.players import Player, Real
 from training.evaluation.starts import Scene, sensor_matrix
+from training.families.base import State, WorldModel
 from training.recipe import Recipe
 from training.trainer.checkpoints import load_model
 
@@ -55,6 +57,28 @@ def test_each_attack_breaks_more_the_stronger_it_is(subject: Subject) -> None:
     # Any actions are fair: the model was trained on them.
     actions = attacks.attack("actions")
     assert fight.attacked(actions, 100)["broken"]["mean"] < 50
+
+
+class Counting(WorldModel):
+    """A model that carries one number of each game: how far it has come."""
+
+    def step(
+        self, state: State, action: torch.Tensor, chance: torch.Tensor
+    ) -> tuple[torch.Tensor, State, dict[str, torch.Tensor]]:
+        """Advance by the first number of the action, faster the farther it has come."""
+        far = state["far"] * 1.5 + action[:, 0]
+        heads = {"reward": far, "terminated": torch.zeros_like(far)}
+        return torch.zeros(len(far), 1, 1, 1, 4, dtype=torch.uint8), {"far": far}, heads
+
+
+def test_the_worst_direction_is_found_of_a_single_number_too() -> None:
+    aim = attacks.attack("worst").aim
+    assert aim
+    state = {"far": torch.tensor([0.0, 1.0, 2.0])}
+    random = torch.Generator().manual_seed(0)
+    changed = aim(Counting(), state, torch.ones(3, 1), torch.zeros(3, 0), 100, random)["far"]
+    spread = state["far"].std(correction=0)
+    torch.testing.assert_close((changed - state["far"]).abs(), spread.expand(3))
 
 
 def test_attacked_actions_stay_in_the_valid_range() -> None:

@@ -70,7 +70,7 @@ def _told(model: WorldModel, state: State, action: Tensor, chance: Tensor) -> St
 
 def _even(way: State) -> State:
     """Return directions of which the mean square over all values of a game is 1."""
-    total = sum(one.flatten(1).square().sum(1) for one in way.values())
+    total = sum(one.reshape(len(one), -1).square().sum(1) for one in way.values())
     count = sum(one[0].numel() for one in way.values())
     size = (torch.as_tensor(total) / max(1, count)).sqrt().clamp_min(LEAST**2)
     return {name: one / size.reshape(-1, *[1] * (one.dim() - 1)) for name, one in way.items()}
