@@ -130,22 +130,14 @@ def starter_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that `wmsite new` made, built without training: to read only (copy it first)."""
     from builder.commands import build, new
     from builder.terminal import Terminal
-    from training.locks import lock
 
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # Made once for all processes.
-    folder, whole = base / "starters" / "starter", base / "starter.whole"
-    with lock(base / "starter.lock", "the starter", wait=True):
-        if not whole.exists():
-            folder.parent.mkdir()
-            new.run(folder, Terminal(quiet=True))
-            # Folders there are named by what made them: sharing them hides nothing.
-            shared = Path(__file__).parents[1] / ".wmsite" / "vendor"
-            if shared.is_dir():
-                shutil.copytree(shared, folder / ".wmsite" / "vendor")
-            build.run(build.Options(root=folder, train="never"), Terminal(quiet=True))
-            whole.touch()
+    # Each process has its own: copies share the folder of packages, and a build writes there.
+    folder = new.run(tmp_path_factory.mktemp("projects") / "starter", Terminal(quiet=True))
+    # Folders there are named by what made them: sharing them saves minutes and hides nothing.
+    shared = Path(__file__).parents[1] / ".wmsite" / "vendor"
+    if shared.is_dir():
+        shutil.copytree(shared, folder / ".wmsite" / "vendor")
+    build.run(build.Options(root=folder, train="never"), Terminal(quiet=True))
     return folder
 
 
