@@ -9,8 +9,7 @@ would draw what is fine too smoothly (Tancik et al., 2020, arXiv:2006.10739).
 
 The way one looks is turned by an angle, and stays a direction: after a full turn, the view is the
 same. When the model plays, no step leads from ground where one stood in the recording to where
-nobody did: walls hold.
-Whatever does not stand still must be among the other numbers.
+nobody did: walls hold. Whatever does not stand still must be among the other numbers.
 """
 
 from __future__ import annotations
