@@ -145,7 +145,7 @@ class Evaluate:
         list[str],
         Key(
             'more tables: "whole", "ends", "returns", "response", "ranges", "path", "lane", '
-            '"drivers", "scenarios", and the project\'s own',
+            '"drivers", "collisions", "scenarios", and the project\'s own',
             count=(0, 20),
         ),
     ] = field(default_factory=list)

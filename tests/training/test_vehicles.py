@@ -13,9 +13,9 @@ import torch
 from sims.breakout import Breakout
 from sims.driving import Driving
 from training.evaluation.beside import Beside
-from training.evaluation.measures import drivers, lane, path, ranges, scenarios
+from training.evaluation.measures import collisions, drivers, lane, path, ranges, scenarios
 from training.evaluation.measures.contract import Subject
-from training.evaluation.measures.drivers import DRIVERS, Drive
+from training.evaluation.measures.drivers import DRIVERS, Drive, Driver, Roads
 from training.families.latent.model import Config, Model
 from training.recipe import Recipe, from_json
 
@@ -202,9 +202,77 @@ def test_each_scenario_is_reproduced_for_as_long_as_it_is(
         assert sum(causes) == pytest.approx(100 - row["kept"]["mean"])
 
 
+def test_who_foresees_collisions_is_told_from_who_guesses() -> None:
+    true = np.array([True, True, False, False, False])
+    assert collisions.auroc(np.array([0.9, 0.6, 0.5, 0.1, 0.0]), true) == 1
+    assert collisions.auroc(np.full(5, 0.3), true) == 0.5
+    assert collisions.auroc(np.array([0.1, 0.6, 0.5, 0.2, 0.0]), true) == pytest.approx(4 / 6)
+    often = np.arange(10) < 3
+    assert collisions.calibration(np.full(10, 0.3), often) == pytest.approx(0)
+    assert collisions.calibration(np.full(10, 0.95), often) == pytest.approx(0.65)
+    assert collisions.calibration(often.astype(np.float64), often) == 0
+
+
+def test_a_drive_is_cut_where_the_model_goes_on(still: Subject) -> None:
+    """Who drives fast and blind collides now and then; each drive begins as the sim's went on."""
+    roads = Roads.of(still, collisions.SEED, 4.0)
+    assert roads
+    scene, hit = collisions.driven(roads, Driver(wish=15.0, headway=0.0, push=4.0))
+    assert 0 < hit.sum() < len(hit) and scene.actions.shape[1] == 40
+    costs = np.where(scene.alive, scene.rewards, 0) < drivers.COLLISION
+    assert np.array_equal(hit, costs.any(1))
+    assert scene.history.shape[1] == still.model.config.history
+    speed = np.concatenate([scene.history_sensors[:, :, 0], scene.sensors[:, :, 0]], 1)
+    pushed = (speed > 1) & (speed < 12)
+    change = np.diff(speed, axis=1)[(pushed[:, 1:] & pushed[:, :-1])]
+    assert (np.abs(change) < 0.5).mean() > 0.95, "no step is left out where they are cut"
+    # Its frames are those of the same moments.
+    still_there = (scene.history[:, -1] == scene.frames[:, 0]).mean((1, 2, 3, 4))
+    later = (scene.history[:, -1] == scene.frames[:, 20]).mean((1, 2, 3, 4))
+    assert still_there.mean() > later.mean()
+
+
+def test_what_a_model_says_of_an_end_adds_up(
+    still: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def says(self: Model, state: Any, action: torch.Tensor, chance: torch.Tensor) -> Any:
+        ends = torch.clamp(action[:, 2], 0.1, 0.5)  # who brakes is in danger
+        frame = torch.zeros(len(action), 3, 64, 96, 4, dtype=torch.uint8)
+        return frame, state, {"reward": torch.zeros(len(action)), "terminated": ends}
+
+    monkeypatch.setattr(Model, "step", says)
+    scene = still.scene(1, 2, 3)
+    scene.actions[:] = 0
+    scene.actions[1, :, 2] = 1.0
+    wanted = [1 - 0.9**2, 1 - 0.5**2, 1 - 0.9**2]
+    assert collisions.foreseen(still, scene, "given").tolist() == pytest.approx(wanted)
+    # Each gets the actions of another drive.
+    shuffled = collisions.foreseen(still, scene, "shuffled")
+    assert shuffled.tolist() == pytest.approx([wanted[0], wanted[0], wanted[1]])
+
+
+def test_a_model_that_knows_nothing_guesses(
+    still: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collisions, "FEWEST", 1)
+    some = {name: DRIVERS[name] for name in ("hasty", "blind")}
+    monkeypatch.setattr(collisions, "DRIVERS", some)
+    asked = dataclasses.replace(still.recipe.evaluate, rollouts=32)
+    recipe = dataclasses.replace(still.recipe, evaluate=asked)
+    table = collisions.measure(dataclasses.replace(still, recipe=recipe))
+    assert table
+    rows = {row["name"]: row["values"] for row in table["rows"]}
+    assert list(rows) == ["latent", "actions shuffled"]
+    told = rows["latent"]
+    assert 0 < told["true"]["mean"] < 60 and told["auroc"]["mean"] == 50
+    # An untaught model gives an end in each step with a probability of a half.
+    assert told["told"]["mean"] > 99
+    assert told["calibration"]["mean"] == pytest.approx(100 - told["true"]["mean"], abs=1)
+
+
 def test_other_worlds_have_none_of_them(recipe: Recipe) -> None:
     seeing = types.SimpleNamespace(observed=("frame",))
     other = Subject(seeing, recipe, Breakout, None, lambda player: player)
     assert path.measure(other) is None and drivers.measure(other) is None
     assert scenarios.measure(other) is None and lane.measure(other) is None
-    assert ranges.measure(other) is None
+    assert ranges.measure(other) is None and collisions.measure(other) is None
