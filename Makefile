@@ -94,6 +94,9 @@ $(VENV)/.train: $(VENV)/.base
 $(VENV)/.test: $(VENV)/.base
 	@echo 'installing what tests need'
 	@$(OURS) '.[test]'
+	@# An environment of Python and NumPy, and the schema of OpenSCENARIO; what else they ask for is
+	@# not used.
+	@$(PIP) --no-deps minatar==1.0.15 scenariogeneration==0.16.7
 	@touch $(VENV)/.train $@
 
 # npm ci starts from an empty folder, so the stamps in there go with it.

@@ -26,9 +26,13 @@ from sims.errors import UserError
 CORE = frozenset(
     (
         *("__init__", "contract", "detector", "errors", "exact", "host", "gym", "checks"),
-        *("bindings", "determinism", "hazards", "resolve", "source", "values"),
+        *("bindings", "determinism", "hazards", "incidents", "resolve", "road_users", "source"),
+        "values",
     )
 )
+
+# What a page's folder holds beside its worlds: an error in it is shown at the line that called it.
+LIBRARIES = frozenset(("training", "gymnasium"))
 
 OPENING = 24  # Ticks of the game that shows whether two Pythons play a world alike.
 
@@ -297,8 +301,9 @@ def fresh(module: str) -> Host:
 def describe_error(exception: BaseException | None, folder: str) -> str:
     """Describe an exception as JSON {message, type, file, line}.
 
-    file (relative to `folder`, the folder of the sims) and line are the innermost within the
-    world's own sources, or null. None stands for Python's last uncaught exception.
+    file (relative to `folder`, the folder of the sims or the one that holds it) and line are the
+    innermost within the world's own sources, or null. None stands for Python's last uncaught
+    exception.
     """
     error = exception if exception is not None else getattr(sys, "last_exc", None)
     root = Path(folder).resolve()
@@ -324,5 +329,6 @@ def _own(root: Path, name: str, line: int) -> tuple[str, int] | None:
     if not path.is_relative_to(root) or not path.is_file():
         return None
     relative = path.relative_to(root)
-    core = len(relative.parts) == 1 and relative.stem in CORE
-    return None if core else (relative.as_posix(), line)
+    within = relative.parts[relative.parts[0] == "sims" :]
+    core = len(within) == 1 and relative.stem in CORE
+    return None if core or within[0] in LIBRARIES else (relative.as_posix(), line)

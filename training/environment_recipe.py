@@ -28,7 +28,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Gym:
-    """The Gymnasium environment that a world is recorded from; it runs while recording alone."""
+    """The Gymnasium environment that a world is recorded from."""
 
     id: Annotated[str, Key("the registered ID of the environment")]
     imports: Annotated[
@@ -83,3 +83,8 @@ class Gym:
     licence: Annotated[
         str, Key("what the page says of its licence; empty: what its package says")
     ] = ""
+    browser: Annotated[
+        bool,
+        Key("whether it runs in the page, too, as the world's simulator; it and all that it "
+            "imports must be Python and NumPy"),
+    ] = False  # fmt: skip

@@ -166,7 +166,10 @@ def _fill(
     app, app_files = render.app(work / "wm", views.own(project.root))
     runtime = {"app": f"{app}/"}
     sources = {m.file for world in project.worlds.values() for m in world.page_modules}
-    for part, folder in vendor.collect(project.cache / "vendor", sorted(sources)).items():
+    pages = [world.played.page for world in project.worlds.values() if world.played]
+    more = {name for page in pages if page for name in page.standard}
+    packages = {name for page in pages if page for name in page.packages}
+    for part, folder in vendor.collect(project.cache / "vendor", sorted(sources), more).items():
         files = {f.relative_to(folder).as_posix(): f for f in cache.files_of(folder)}
         runtime[part] = render.folder(files, work / "wm", part) + "/"
     shown = {
@@ -195,7 +198,7 @@ def _fill(
             base=base,
             overrides=[overrides] if overrides.is_dir() else [],
             app_files=app_files,
-            notices=notices.collect(project.cache / "vendor"),
+            notices=[*notices.collect(project.cache / "vendor"), *notices.of_packages(packages)],
         ),
         terminal,
     )
@@ -258,7 +261,7 @@ def compare(project: Project, terminal: Terminal) -> None:
     """Play each sim in the browser's Python too, once for each of its hashes."""
     from builder.project import pythons
 
-    sources = [pythons.of(world) for world in project.worlds.values() if not world.recorded]
+    sources = [pythons.of(world) for world in project.worlds.values() if world.page_modules]
     for each in sources:
         if not each.noted.is_file():
             terminal.say(f"world {each.name}: playing its sim in the browser's Python too")

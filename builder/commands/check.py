@@ -100,7 +100,7 @@ def alike(site_dir: Path, project: Project | None) -> Iterator[str]:
     for name, url in {} if isinstance(listed, str) else listed.worlds.items():
         world = site_files.read(site_dir / "wm" / url, manifest.World)
         hashed = world.sim.hash if isinstance(world, manifest.World) and world.sim else ""
-        if name in known and not known[name].recorded and hashed == known[name].hash:
+        if name in known and hashed and hashed == known[name].page_hash:
             sources.append(pythons.of(known[name]))
     try:
         yield from pythons.compare(sources).values()

@@ -14,7 +14,7 @@ import re
 from collections.abc import Container, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder import extras
 from builder.project import cache
@@ -24,6 +24,9 @@ from sims.errors import UserError
 from training import keys
 from training.environment_recipe import SIDE, Gym
 from training.recipe import NOTHING, Data, DataRecipe, Recipe
+
+if TYPE_CHECKING:
+    from builder.project.in_page import PageCode
 
 LOOK = "training.data.environment.probe"
 RECORD = "training.data.environment.record"
@@ -91,6 +94,7 @@ class Played(Recorded):
             "actions": [bound.value for bound in self.gym.actions.values()],
             "licence": "", "patience": 0,
         }  # fmt: skip
+        del told["browser"]
         if not self.gym.names:  # As before there were names.
             del told["names"]
         return cache.key(gym=told)
@@ -117,6 +121,11 @@ class Played(Recorded):
         own |= {name: cache.sha256(file.read_bytes()) for name in files
                 if (file := self.root / name).is_file()}  # fmt: skip
         return {"versions": versions(self.gym, self.root), "own": own}
+
+    @cached_property
+    def own(self) -> dict[str, str]:
+        """The files of the project that it or its players are, with their hashes."""
+        return self.sources(self._players)["own"]
 
     @cached_property
     def missing(self) -> str:
@@ -148,6 +157,13 @@ class Played(Recorded):
     def keep(self, looked: Mapping[str, Any]) -> None:
         """Keep what a look at it found."""
         cache.write_json(self._kept, dict(looked) | {"key": self._look_key})
+
+    @cached_property
+    def page(self) -> PageCode | None:
+        """The code of the page's sim, where the environment runs in the page, too."""
+        from builder.project import in_page
+
+        return in_page.made(self) if self.gym.browser else None
 
     @property
     def sheet(self) -> Path:

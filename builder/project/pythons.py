@@ -38,6 +38,11 @@ SEEDS = {"CPython": "1", "another run of CPython": "2", "the browser's Python": 
 HERE, AGAIN, BROWSER = SEEDS
 PLAYER = Path(__file__).with_name("pythons_play.py")
 RULES = (Path(__file__), PLAYER, vendor.RUNNER)
+# What is said of an environment that imports something else.
+LACKING = (
+    "which the browser does not have: only Python and NumPy run there. Run: take gym.browser out, "
+    "and its page plays the model alone"
+)
 Told = dict[str, dict[str, Any]]  # For each Python, the output of its player for one world.
 # The likely hazards behind a difference, by what differs.
 CAUSES = {
@@ -50,10 +55,14 @@ CAUSES = {
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """A world's sources as the page gets them: their places in the page, and their files here."""
+    """A world's sources as the page gets them: their places in the page, and their files here.
+
+    `recipe` is that of an environment, which a page plays where the recipe says so.
+    """
 
     name: str
     files: Mapping[str, Path]
+    recipe: Path | None = None
 
     @cached_property
     def key(self) -> str:
@@ -87,7 +96,8 @@ class Sources:
 
 def of(world: World) -> Sources:
     """Return the sources of a project's world."""
-    return Sources(world.name, {m.path: m.file for m in world.page_modules})
+    recipe = world.file if world.recorded else None
+    return Sources(world.name, {m.path: m.file for m in world.page_modules}, recipe)
 
 
 def compare(worlds: Sequence[Sources]) -> dict[str, str]:
@@ -205,16 +215,19 @@ def _raised(world: Sources, told: Told) -> str:
     """Return the exception of a world in one of the Pythons, or ""."""
     for python, given in told.items():
         if error := given.get("error"):
-            file = world.files.get(f"sims/{error['file']}", world.main)
+            file = world.files.get(error["file"], world.main)
             place = f"world {world.name!r}: {file}:{error['line'] or 1}: "
+            if world.recipe and file == world.main:
+                place = f"world {world.name!r}: {world.recipe}: gym.browser is true; "
             if python == BROWSER and error["absent"]:
-                return f"{place}it imports {error['absent']}, {determinism.ABSENT}"
+                lacks = LACKING if world.recipe else determinism.ABSENT
+                return f"{place}it imports {error['absent']}, {lacks}"
             scenario, tick = given["at"]
             when = f" (scenario '{scenario}', tick {tick + 1})" if scenario else ""
-            return (
-                f"{place}{error['type']} in {python}{when}: {error['message']}. "
-                "Run: mend that line, then build again"
-            )
+            mend = "mend that line, then build again"
+            if world.recipe and file == world.main:
+                mend = "take gym.browser out, or mend the environment, then build again"
+            return f"{place}{error['type']} in {python}{when}: {error['message']}. Run: {mend}"
     return ""
 
 

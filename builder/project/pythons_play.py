@@ -58,13 +58,22 @@ def play(root: Path, name: str, job: dict[str, Any]) -> dict[str, Any]:
                     given["arrays"] = {n: packed(a) for n, a in arrays.items()}
     except BaseException as error:
         describe = importlib.import_module("sims.host").describe_error
-        given["error"] = json.loads(describe(error, str(root / "sims")))
-        given["error"]["absent"] = (
-            getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
-        )
+        given["error"] = json.loads(describe(error, str(root)))
+        given["error"]["absent"] = absent(error)
     finally:
         sys.path.remove(str(root))
     return given
+
+
+def absent(error: BaseException | None) -> str | None:
+    """Return the name of the module that an import did not find, if that led to an error."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if isinstance(error, ModuleNotFoundError):
+            return error.name
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class Game:

@@ -66,13 +66,21 @@ class World:
     def page_modules(self) -> list[Module]:
         """The closure, and the modules that the page's worker imports."""
         if self.recorded:
-            return []
+            files = self.played.page.files if self.played and self.played.page else {}
+            return [Module(_dotted(path), file, path) for path, file in files.items()]
         return self.project.closure([f"sims.{self.name}", *PAGE_MODULES])
 
     @cached_property
     def hash(self) -> str:
         """The hash of the sim's code, its whole closure without prose; or of the recording."""
         return self.recorded.hash if self.recorded else _hash(self.closure)
+
+    @cached_property
+    def page_hash(self) -> str:
+        """The hash of the code of the page's sim; empty without one."""
+        if self.recorded:
+            return _hash(self.page_modules) if self.page_modules else ""
+        return self.hash
 
     @property
     def sim(self) -> type[Any] | None:
@@ -125,6 +133,8 @@ class World:
 
     def editable(self, module: Module) -> bool:
         """Return whether the page's editor may change a module: the world's own files."""
+        if self.played:
+            return module.path in self.played.own
         own = self.file.parent if self.file.name == "__init__.py" else self.file
         return module.file == own or own in module.file.parents
 
@@ -272,6 +282,11 @@ class Project:
                 del sys.modules[name]
         sims.__path__[:] = list(dict.fromkeys((mine, package)))
         importlib.invalidate_caches()
+
+
+def _dotted(path: str) -> str:
+    """Return the name of the module that a file of the page is."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _hash(modules: list[Module]) -> str:

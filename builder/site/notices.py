@@ -17,9 +17,10 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from builder.project import cache, kept
 from builder.site import vendor
@@ -38,6 +39,7 @@ PARTS = {
     "ort": "Models in the browser",
     "editor": "The editor",
     "theme": "The pages",
+    "environments": "Environments that run in the browser",
 }
 LICENSE_FILE = re.compile(r"^(licen[sc]e|copying|notice)\b", re.IGNORECASE)
 # A package by its path in a source map: in node_modules, or copied into the project itself.
@@ -106,6 +108,25 @@ def collect(store: Path) -> list[Notice]:
 
     folder = kept.kept(store / f"notices-{cache.key(**parts)[:12]}", make)
     return [Notice(**told) for told in cache.read_json(folder / "notices.json")]
+
+
+def of_packages(modules: Collection[str]) -> Iterator[Notice]:
+    """Yield the notices of installed packages, by the modules of theirs that a site ships.
+
+    The text of one without a licence file is what its metadata says.
+    """
+    known = importlib.metadata.packages_distributions()
+    for name in sorted({package for one in modules for package in known.get(one, [])}):
+        package = _distribution(name)
+        told: Any = package.metadata
+        terms = str(told.get("License-Expression") or told.get("License") or "see its text")
+        terms = terms.strip().splitlines()[0][:60]
+        files = [Path(str(package.locate_file(file))) for file in package.files or []
+                 if ".dist-info/" in str(file) and LICENSE_FILE.match(file.name)]  # fmt: skip
+        texts = [_text(file) for file in files] or [f"Its package tells of its licence: {terms}"]
+        home = str(told.get("Home-page") or "")
+        source = home if home.startswith("https://") else ""
+        yield Notice("environments", str(told["Name"]), package.version, terms, source, texts)
 
 
 def own_license() -> Path:
@@ -275,6 +296,8 @@ def document(notices: list[Notice]) -> str:
         f"page `{PAGE}/`.",
     ]
     for part, title in PARTS.items():
+        if all(notice.part != part for notice in notices):
+            continue
         lines += ["", f"## {title}"]
         for notice in notices:
             if notice.part == part:

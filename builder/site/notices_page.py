@@ -64,7 +64,7 @@ def context(listed: list[notices.Notice], translated: bool) -> dict[str, Any]:
     for notice in listed:
         if translated or notice.name != notices.LANGUAGES:
             of[notice.part].append(notice)
-    return {"parts": list(notices.PARTS.items()), "of": of}
+    return {"parts": [(part, title) for part, title in notices.PARTS.items() if of[part]], "of": of}
 
 
 def absent(

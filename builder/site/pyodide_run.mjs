@@ -26,8 +26,12 @@ const copy = (from) => {
   }
 };
 copy(folder);
+// As in the page (`trim.py`), modules stand for what this Python lacks.
+const stubs = new URL("../../site_template/pyodide/stubs/", import.meta.url);
+pyodide.FS.mkdirTree("/stubs");
+for (const name of readdirSync(stubs)) if (name.endsWith(".py")) pyodide.FS.writeFile(`/stubs/${name}`, readFileSync(new URL(name, stubs)));
 pyodide.globals.set("ARGV", pyodide.toPy([file, ...rest]));
-pyodide.runPython("import sys; sys.argv = list(ARGV); sys.path.insert(0, '/world')");
+pyodide.runPython("import sys; sys.argv = list(ARGV); sys.path.insert(0, '/world'); sys.path.append('/stubs')");
 try {
   pyodide.runPython(readFileSync(file, "utf8"), { filename: file });
 } catch (error) {

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 STDLIB = Path("/lib/python314.zip")
+STUBS = Path("/in/stubs")  # modules that stand for what this Python lacks
 SITE = Path("/lib/python3.14/site-packages")
 
 
@@ -59,6 +60,7 @@ def tarred(files: dict[str, bytes]) -> bytes:
 
 def load(imports: list[str]) -> None:
     """Import all modules that the sims and NumPy import."""
+    sys.path.append(str(STUBS))
     for name in ["numpy", *imports]:
         with contextlib.suppress(ImportError):  # Not in this Python; the page says so too.
             importlib.import_module(name)
@@ -129,6 +131,9 @@ def main() -> None:
     more = more.replace("REST: dict[str, list[str]] = {}", f"REST = {rest!r}")
     more = more.replace("START: list[str] = []", f"START = {start!r}")
     library, package = {}, {}
+    for path in sorted(STUBS.glob("*.py")):
+        if path.stem in sys.modules:
+            library[f"{path.stem}.pyc"] = pyc(path.read_bytes(), f"{STDLIB}/{path.name}")
     for path in sorted(files.values()):
         if path.is_relative_to(STDLIB):
             name = str(path.relative_to(STDLIB))

@@ -65,18 +65,19 @@ ORT_FILES = (
 CORE_SIMS = ("__init__.py", "contract.py", "errors.py", "exact.py", "host.py")
 
 
-def collect(store: Path, sources: Iterable[Path] = ()) -> dict[str, Path]:
+def collect(store: Path, sources: Iterable[Path] = (), more: Iterable[str] = ()) -> dict[str, Path]:
     """Return the ready folders "pyodide", "ort" and "editor", made in `store` where needed.
 
     `sources` are the Python files that the page runs beside the core of `sims`. The trimmed library
-    contains the modules that they import. Raises UserError if something is missing.
+    contains the modules that they import, and those that `more` names. Raises UserError if
+    something is missing.
     """
     modules = node_modules()
     try:
         store.mkdir(parents=True, exist_ok=True)
         aside.clear(store.glob(".part-*"))  # of earlier versions
         return {
-            "pyodide": _pyodide(store, modules, sources),
+            "pyodide": _pyodide(store, modules, sources, more),
             "ort": _ort(store, modules),
             "editor": _editor(store, modules),
         }
@@ -164,15 +165,16 @@ def imports(sources: Iterable[Path]) -> list[str]:
     return sorted(name for name in found if name.partition(".")[0] in known)
 
 
-def _pyodide(store: Path, modules: Path, sources: Iterable[Path]) -> Path:
+def _pyodide(store: Path, modules: Path, sources: Iterable[Path], more: Iterable[str]) -> Path:
     npm = modules / "pyodide"
     lock = wheel.Lock.read(npm)
     core = [ROOT / "sims" / name for name in CORE_SIMS]
-    wanted = imports([*(path for path in core if path.exists()), *sources])
+    own = imports([*(path for path in core if path.exists()), *sources])
+    wanted = sorted({*own, *more})
     ours = [
         Path(__file__).with_name("trim.mjs"),
         Path(__file__).with_name("trim.py"),
-        *sorted((TEMPLATE / "pyodide").iterdir()),
+        *sorted(file for file in (TEMPLATE / "pyodide").rglob("*") if file.is_file()),
         TEMPLATE / "player" / "game" / "rpc.js",
     ]
     parts = {"lock": vars(lock), "imports": wanted, "ours": [cache.sha256_file(p) for p in ours]}
@@ -185,6 +187,7 @@ def _pyodide(store: Path, modules: Path, sources: Iterable[Path]) -> Path:
             job = {"imports": wanted, "wheel": lock.name, "numpy": lock.version}
             (Path(scratch) / "job.json").write_text(json.dumps(job), encoding="utf-8")
             shutil.copy(TEMPLATE / "pyodide" / "wmsite_more.py", scratch)
+            shutil.copytree(TEMPLATE / "pyodide" / "stubs", Path(scratch) / "stubs")
             shutil.copy(folder / lock.name, scratch)
             run(
                 ["node", str(ours[0]), str(npm), scratch, str(folder)],

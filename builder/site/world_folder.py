@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from builder.project import acceptance, cache, code, facts, kept, weights
+from builder.project import acceptance, cache, code, facts, in_page, kept, weights
 from builder.project.entries import Entry
 from builder.project.worlds import World
 from builder.site import camera_layout, hud, manifest, png, recording_sections, starts
@@ -136,14 +136,14 @@ def assemble(world: World, out: Path, models: list[tuple[manifest.Model, Path]])
         title=told.spec["title"],
         spec=told.spec,
         hud=_hud(world) if models and not world.recorded else {},
-        sim=None
-        if world.recorded
-        else manifest.SimSource(
-            hash=world.hash, module=f"sims.{world.name}", sources=sources, opening=told.opening
-        ),
+        sim=manifest.SimSource(
+            hash=world.page_hash, module=f"sims.{world.name}", sources=sources, opening=told.opening
+        )
+        if sources
+        else None,
         models=shipped,
         poster=poster,
-        starts=starts.told(models) if world.recorded and models else None,
+        starts=starts.told(models) if not sources and models else None,
     )
     _put(stage / "world.json", described.model_dump_json(indent=1).encode())
     files = {
@@ -156,14 +156,21 @@ def assemble(world: World, out: Path, models: list[tuple[manifest.Model, Path]])
 
 
 def recorded_facts(world: World, models: list[tuple[manifest.Model, Path]]) -> facts.Facts:
-    """Return what a page shows of a world without a simulator: its first moment as the poster."""
-    spec: dict[str, Any] = json.loads(json.dumps(world.spec.to_json()))
-    if not models:
-        return facts.Facts(spec, b"", [], {})
-    _, file = starts.of(models)
-    last, cameras = starts.unpack(file.read_bytes(), spec)[0, -1], spec["cameras"]
+    """Return what a page shows of a recorded world: its first moment as the poster."""
+    page = world.played.page if world.played else None
+    opening = page.opening if page else []
+    told = in_page.page_spec(world.spec) if page else world.spec
+    spec: dict[str, Any] = json.loads(json.dumps(told.to_json()))
+    if page:
+        last = page.poster
+    elif models:
+        _, file = starts.of(models)
+        last = starts.unpack(file.read_bytes(), spec)[0, -1]
+    else:
+        return facts.Facts(spec, b"", opening, {})
+    cameras = spec["cameras"]
     poster = png.encode(camera_layout.compose(last, cameras))
-    return facts.Facts(spec, poster, [], facts.icons(last, cameras))
+    return facts.Facts(spec, poster, opening, facts.icons(last, cameras))
 
 
 def _ship(model: manifest.Model, folder: Path, stage: Path) -> manifest.Model:

@@ -28,8 +28,10 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 def forget():
-    """Take every loaded module of sims out, and return them."""
-    return {n: sys.modules.pop(n) for n in list(sys.modules) if n.split(".")[0] == "sims"}
+    """Take every loaded module of a game out, and return them."""
+    def own(module):
+        return (getattr(module, "__file__", None) or "").startswith("/worlds/")
+    return {n: sys.modules.pop(n) for n, m in list(sys.modules.items()) if own(m)}
 
 class Game:
     def __init__(self, folder, module):
@@ -41,7 +43,7 @@ class Game:
         except BaseException as error:
             try:
                 from sims.host import describe_error
-                return describe_error(error, f"{self.folder}/sims")
+                return describe_error(error, self.folder)
             except ImportError:
                 return json.dumps({"message": f"{type(error).__name__}: {error}"})
 

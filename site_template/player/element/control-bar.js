@@ -86,7 +86,7 @@ export function controls(ui, game, world) {
     h(
       "div",
       { class: "wm-group" },
-      world.sim && opens("source", "code", "Source"),
+      world.sim?.sources.some((s) => s.editable) ? opens("source", "code", "Source") : null,
       opens("figures", "chart", "Figures"),
       opens("settings", "tune", "Game"),
       opens("keys", "keys", "Keys"),

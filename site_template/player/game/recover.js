@@ -169,11 +169,11 @@ export function faultOf(error) {
 
 /** Tell listeners about an error in the sim's code. @param {Game} game @param {SimFault} fault @returns {Told} */
 export function tellFault(game, { message, type, file, line }) {
-  const told = { message, type, file: file ? `sims/${file}` : null, line: line ?? null };
+  const told = { message, type, file: file ?? null, line: line ?? null };
   game.emit("sim-error", told);
   return told;
 }
 
 /** @param {SimFault} fault @returns {string} an error in one line, with its place */
 export const place = ({ message, type, file, line }) =>
-  `${type && type !== "UserError" ? `${type}: ` : ""}${message}${file ? ` (sims/${file}, line ${line})` : ""}`;
+  `${type && type !== "UserError" ? `${type}: ` : ""}${message}${file ? ` (${file}, line ${line})` : ""}`;

@@ -97,7 +97,8 @@ class Panel {
     this.alone = sim.sources.filter((s) => s.editable).length === 1;
     /** @type {File[]} */
     this.files = order
-      .filter(({ path, editable }) => path in now && (editable || !path.endsWith("__init__.py")))
+      // Of an environment, the libraries that it needs are too many to be read here.
+      .filter(({ path, editable }) => path in now && (editable || (path.startsWith("sims/") && !path.endsWith("__init__.py"))))
       .map(({ path, editable }) => this.file(path, editable, (editable && edits[path]) || now[path]));
 
     /** @param {string} name @param {string} action @param {() => void} onclick @param {object} [more] */
