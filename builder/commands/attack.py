@@ -11,6 +11,7 @@ from builder.commands.eval import refuse
 from builder.commands.train import entries
 from builder.project import cache, code, game_link, steps, weights
 from builder.project.entries import Entry
+from builder.project.worlds import World
 from builder.terminal import Terminal
 from sims.errors import UserError
 from training import attacks
@@ -41,15 +42,16 @@ def run(
     no games are searched. A campaign that was killed goes on.
     """
     models = entries(root, name, family, terminal)
-    asked = _asked(only)
+    asked = _asked(only, models[0].world)
     for entry in models:
         with entry.lock(wait):
             _attack(entry, asked, not only, games, length, searched, seed, terminal)
 
 
-def _asked(only: Sequence[str]) -> dict[str, tuple[float, ...]]:
+def _asked(only: Sequence[str], world: World) -> dict[str, tuple[float, ...]]:
     """Return the attacks by name, with the strengths that are asked for, or none."""
-    known, found = attacks.names(), {}
+    world.project.activate()
+    known, found = attacks.of(world.name), {}
     for one in only or known:
         name, _, told = one.partition("=")
         if name not in known:
@@ -75,8 +77,8 @@ def _attack(
     from training.evaluation.measures.contract import Subject
     from training.trainer.checkpoints import load_model
 
-    chosen = {name: _strengths(name, some) for name, some in asked.items()}
     world = entry.world
+    chosen = {name: _strengths(name, some, world) for name, some in asked.items()}
     sim_class = None if world.recorded else world.load()
     data = Dataset.open(steps.dataset(entry)) if sim_class is None else None
     subject = Subject(
@@ -89,7 +91,8 @@ def _attack(
     folder = entry.home / "attack" / f"{entry.stem}-{key}"
     kept = campaign.Kept(folder)
     count = searched if keep and sim_class else 0
-    told, cases = campaign.run(fight, chosen, count, GENERATIONS, kept)
+    cover = keep and sim_class is not None and len(world.spec.scenarios) > 1
+    told, cases = campaign.run(fight, chosen, count, GENERATIONS, cover, kept)
     terminal.say(_table(entry, told))
     if sim_class and count:
         told["cases"] = [
@@ -108,8 +111,8 @@ def _attack(
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _strengths(name: str, asked: tuple[float, ...]) -> tuple[float, ...]:
-    attack = attacks.attack(name)
+def _strengths(name: str, asked: tuple[float, ...], world: World) -> tuple[float, ...]:
+    attack = attacks.attack(name, world.name)
     for strength in asked:
         if not 0 < strength <= attack.most:
             raise UserError(
@@ -127,7 +130,11 @@ def _key(entry: Entry, games: int, length: int, seed: int) -> str:
     used = (f"training.attacks.{name}" for name in ("campaign", *attacks.names()))
     closure = code.code_hash([*used])
     some = {"games": games, "steps": length, "seed": seed, "generations": GENERATIONS}
-    return cache.key(weights=made, keys=entry.keys["evaluate"], code=closure, asked=some)[:16]
+    file = entry.world.project.find(f"sims.{entry.world.name}.incidents")
+    happens = cache.source_hash(file) if file else ""
+    return cache.key(
+        weights=made, keys=entry.keys["evaluate"], code=closure, happens=happens, asked=some
+    )[:16]
 
 
 def _confirmed(entry: Entry, fight: Any, cases: Sequence[Any]) -> list[Any]:

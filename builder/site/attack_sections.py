@@ -40,11 +40,39 @@ def attacks(model: manifest.Model, weights: Path, home: str) -> str:
         f"{html.escape(told['by'])} Below each figure its 95 % interval.</p>"
     )
     does = fold("What each attack does", f"<ul>{says}</ul>")
-    return table(head, rows) + played + does + _cases(told, str(keys.get("sim")))
+    cases = _cases(told, str(keys.get("sim")))
+    return table(head, rows) + played + does + cases + _coverage(told, kept.metrics(weights))
 
 
 def _figures(tried: dict[str, Any]) -> list[str]:
     return [figure(tried["broken"], "%"), figure(tried["step"])]
+
+
+def _coverage(told: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Show of each scenario how often it is recorded, reproduced, and broken by an attack."""
+    if not (cover := told.get("coverage")):
+        return ""
+    measured = (metrics.get("measures") or {}).get("scenarios") or {"rows": []}
+    known = {row["name"]: row["values"] for row in measured["rows"]}
+    rows = [
+        [
+            html.escape(row["name"]),
+            *(figure(known[row["name"]][key], "%") if row["name"] in known else ""
+              for key in ("recorded", "kept")),
+            figure(row["alone"], "%"),
+            figure(row["broken"], "%"),
+        ]
+        for row in cover["rows"]
+    ]  # fmt: skip
+    broken = sum(row["broken"]["mean"] > 0 for row in cover["rows"])
+    head = ["scenario", "share of the recorded games", "reproduced", "breaks by itself",
+            "broken by an attack"]  # fmt: skip
+    says = (
+        f"<p>Each scenario is played {cover['games']} times for {cover['seconds']:g} seconds, "
+        f"by itself and under each of the {cover['attacks']} attacks at its middle strength. "
+        f"Attacks break games that hold by themselves in {broken} of {len(rows)} scenarios.</p>"
+    )
+    return fold("Each scenario", says + table(head, rows))
 
 
 def _cases(told: dict[str, Any], sim: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,79 @@ def test_each_attack_breaks_more_the_stronger_it_is(subject: Subject) -> None:
     assert fight.attacked(actions, 100)["broken"]["mean"] < 50
 
 
+def test_each_scenario_is_covered(subject: Subject, tmp_path: Path) -> None:
+    fight, chosen = one(subject, 2, 4), {"memory": (1.0, 1000.0, 1000.0), "actions": (10.0,)}
+    told, _ = campaign.run(fight, chosen, 0, 0, True, campaign.Kept(tmp_path / "kept"))
+    rows = told["coverage"]["rows"]
+    assert [row["name"] for row in rows] == list(Breakout.spec.scenarios) and len(rows) > 1
+    assert all(row["alone"]["mean"] + row["broken"]["mean"] == 100 for row in rows)
+    json.dumps(told, allow_nan=False)
+    gentle, _ = campaign.run(
+        fight, {"pixels": (1e-9,)}, 0, 0, True, campaign.Kept(tmp_path / "gentle")
+    )
+    assert all(row["broken"]["mean"] == 0 for row in gentle["coverage"]["rows"])
+
+
+class Standing(WorldModel):
+    """A model that shows the last observations for ever; it looks three frames back."""
+
+    config = SimpleNamespace(history=3)
+    observed = ("frame", "sensors")
+    palette_frames = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def initial(self, shown: State) -> State:
+        """Start from the first observations."""
+        return dict(shown)
+
+    def step(
+        self, state: State, action: torch.Tensor, chance: torch.Tensor
+    ) -> tuple[torch.Tensor, State, dict[str, torch.Tensor]]:
+        """Change nothing."""
+        none = torch.zeros(len(action))
+        return state["frame"], state, {"reward": none, "terminated": none}
+
+
+@pytest.fixture(scope="module")
+def drives(tiny_recipe: Recipe) -> campaign.Campaign:
+    recipe = dataclasses.replace(tiny_recipe, world="driving")
+    subject = Subject(Standing(), recipe, Driving, None, lambda player: player)
+    return campaign.Campaign(subject, Driving.spec, 4, 8, 0)
+
+
+@pytest.mark.slow
+def test_a_model_watches_what_happens_before_it_goes_on_alone(drives: campaign.Campaign) -> None:
+    assert attacks.of("driving") == [*attacks.names(), "walker", "car", "weather"]
+    assert attacks.of("breakout") == attacks.names()
+    seen = {}
+    for name, strength in (("car", 12.0), ("walker", 10.0), ("weather", 2.0)):
+        happen = attacks.attack(name, "driving").happen
+        assert happen
+        scene, on = drives._happened(drives.starts, happen, strength, drives.chooser(4))
+        assert on.all() and scene.history.shape[1] == drives.starts.history.shape[1] + 3
+        assert scene.history_actions.shape[1] == scene.history.shape[1] - 1
+        sim = Driving(4)
+        sim.restore(scene.start)
+        assert np.array_equal(scene.history_sensors[:, -1], sensor_matrix(sim))
+        seen[name] = scene
+    lead = [s.name for s in Driving.spec.sensors if len(s.shape) == 1].index("lead_distance")
+    before, after = (seen["car"].history_sensors[:, k, lead] for k in (-4, -1))
+    assert (after < 12.5).all() and (before - after > 5).any()
+    kinds = seen["walker"].start["user_kind"][:, -1]
+    assert (kinds == 4).all() and (seen["walker"].start["course"][:, -1, 2] > 0).all()
+    old, new = drives.starts.start["condition"], seen["weather"].start["condition"]
+    assert np.array_equal((old + 2) % 4, new)
+
+
+@pytest.mark.slow
+def test_what_happens_breaks_a_model_that_does_not_foresee_it(drives: campaign.Campaign) -> None:
+    told = drives.attacked(attacks.attack("car", "driving"), 10.0)
+    assert told["broken"]["mean"] > 0 and told["causes"]
+
+
 class Counting(WorldModel):
     """A model that carries one number of each game: how far it has come."""
 
@@ -110,9 +185,9 @@ def test_an_unfinished_campaign_goes_on_where_it_was(
     monkeypatch.setattr(fight, "attacked", dies)
     chosen = {"pixels": (1.0, 5.0), "patch": (8.0,)}
     with pytest.raises(KeyboardInterrupt):
-        campaign.run(fight, chosen, 0, 2, kept)
+        campaign.run(fight, chosen, 0, 2, False, kept)
     assert len(played) == 3
-    told, cases = campaign.run(fight, chosen, 0, 2, kept)
+    told, cases = campaign.run(fight, chosen, 0, 2, False, kept)
     # Each is played once, but the one that was cut.
     assert len(played) == 5 and len(set(played)) == 4 and cases == []
     strengths = [[tried["strength"] for tried in attack["tries"]] for attack in told["attacks"]]

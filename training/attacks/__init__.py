@@ -1,7 +1,8 @@
 """Attacks on a model that plays alone; one file each, found by convention.
 
 An attack is a module here, or in the `attacks/` folder of a project: `ATTACK` is a
-`contract.Attack`. `wmsite attack` tries each at several strengths, and tells how soon games break.
+`contract.Attack`. What may happen in a world (`sims.incidents`) is an attack on its models, too.
+`wmsite attack` tries each at several strengths, and tells how soon games break.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sims.incidents import incidents_of
 
 if TYPE_CHECKING:  # The builder reads names without torch.
     from training.attacks.contract import Attack
@@ -23,12 +26,21 @@ def bring(folder: Path) -> None:
 
 
 def names() -> list[str]:
-    """Return the names of all attacks, sorted."""
+    """Return the names of the modules that are an attack each, sorted."""
     found = {file.stem for folder in __path__ for file in Path(folder).glob("*.py")}
     return sorted(found - OTHERS)
 
 
-def attack(name: str) -> Attack:
-    """Import an attack."""
+def of(world: str) -> list[str]:
+    """Return the names of all attacks on a world's models, its incidents last."""
+    return [*names(), *incidents_of(world)]
+
+
+def attack(name: str, world: str = "") -> Attack:
+    """Return an attack: a module's, or an incident of the world."""
+    if one := incidents_of(world).get(name):
+        from training.attacks.contract import Attack
+
+        return Attack(one.title, one.says, one.unit, one.strengths, one.most, happen=one.happen)
     found: Attack = import_module(f"{__name__}.{name}").ATTACK
     return found

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sims import exact
+from sims.canvas import rgba
 from sims.contract import Array, Spec
+from sims.incidents import Happen
 from training import attacks
 from training.attacks.contract import Attack
 from training.attacks.judges import Judge, Rules, judge_of
-from training.attacks.search import Case, Opening, search
-from training.attacks.victim import Attacked, Choose, acting, play
+from training.attacks.search import Case, Opening, search, taken
+from training.attacks.victim import Attacked, Broken, Choose, acting, play
 from training.evaluation import bootstrap, players
 from training.evaluation.autonomy import AIM, AIM_STEPS, CHANCE
 from training.evaluation.measures.contract import Subject
-from training.evaluation.starts import HELD_OUT, Scene
+from training.evaluation.starts import (
+    HELD_OUT,
+    Scene,
+    large_sensors,
+    make_scene,
+    sensor_matrix,
+    stacked,
+)
 from training.progress import Progress
 
 STARTS, PLAYED = 9000, 9001  # seeds, far from those of other figures
+COVERING = 9500  # the seed of the starts in each scenario
+COVERED, COVER = 4, 3.0  # starts in each scenario, and seconds of each
 SEEDS = HELD_OUT + (1 << 38)  # of chance, and of where the player aims
 UNTOUCHED = Attack("No attack", "Nothing is disturbed.", "", (0.0,), 0)
 
@@ -59,12 +71,11 @@ class Campaign:
         # Without a player that sees frames, the actions of other held-out games are played.
         self.inputs = subject.scene(PLAYED + 2 * seed, steps, games)
 
-    @property
-    def choose(self) -> Choose:
-        """Who plays when nothing is attacked."""
-        seeds = SEEDS + self.seed * (1 << 30) + np.arange(self.games)
+    def chooser(self, games: int) -> Choose:
+        """Return who plays so many games when nothing is attacked."""
+        seeds = SEEDS + self.seed * (1 << 30) + np.arange(games)
         if not isinstance(self.judge, Rules):
-            return _repeated(self.inputs, self.games)
+            return _repeated(self.inputs, games)
         detector, spec = self.judge.detector, self.spec
 
         def seen(step: int, frames: Array) -> tuple[Array, Array]:
@@ -80,17 +91,91 @@ class Campaign:
         self, attack: Attack, strength: float, tell: Callable[[], None] = lambda: None
     ) -> dict[str, Any]:
         """Return how many of the games break under an attack, when, and by what."""
-        player = Attacked(self.subject.model, attack, strength, self.seed)
-        choose = acting(self.choose, attack, strength, self.spec, self.seed)
-        found = play(player, self.starts, self.judge, choose, self.steps, tell)
+        found = self.played(self.starts, attack, strength, self.steps, tell)
         names = list(self.judge.causes)
         causes = [names[cause] for cause in found.cause if cause >= 0]
+        step = found.step[found.counts]
         return {
             "strength": strength,
-            "broken": bootstrap.mean(found.step > 0, True),
-            "step": bootstrap.median(np.where(found.step > 0, found.step, self.steps)),
+            "broken": bootstrap.mean(step > 0, True),
+            "step": bootstrap.median(np.where(step > 0, step, self.steps)),
             "causes": {name: causes.count(name) for name in names if name in causes},
         }
+
+    def played(
+        self, starts: Scene, attack: Attack, strength: float, steps: int,
+        tell: Callable[[], None] = lambda: None, choose: Choose | None = None,
+    ) -> Broken:  # fmt: skip
+        """Play games from some starts under an attack; those that it ends at once do not count."""
+        choose = choose or self.chooser(len(starts.history))
+        on = np.ones(len(starts.history), bool)
+        if attack.happen:
+            starts, on = self._happened(starts, attack.happen, strength, choose)
+        player = Attacked(self.subject.model, attack, strength, self.seed)
+        choose = acting(choose, attack, strength, self.spec, self.seed)
+        found = play(player, starts, self.judge, choose, steps, tell)
+        return Broken(np.where(on, found.step, 0), np.where(on, found.cause, -1), on)
+
+    def _happened(
+        self, starts: Scene, happen: Happen, strength: float, choose: Choose
+    ) -> tuple[Scene, Array]:
+        """Let something happen, and let the model watch for as long as it looks back.
+
+        Return the new starts, and bool [N]: the game goes on.
+        """
+        sim_class = self.subject.sim_class
+        assert sim_class
+        sim = sim_class(len(starts.history))
+        sim.restore(starts.start)
+        happen(sim.state, strength)
+        seen, ended = [], np.zeros(sim.worlds, bool)
+        for step in range(self.subject.model.config.history):
+            given, chances = choose(step, rgba(sim))
+            _, over, _ = sim.step(taken(given, self.spec), chances)
+            ended |= over
+            seen.append({
+                "history": rgba(sim), "history_sensors": sensor_matrix(sim),
+                "history_actions": given, "history_chances": chances, **large_sensors(sim),
+            })  # fmt: skip
+        more = stacked(seen)
+        large = {name: np.concatenate([value, more.pop(name)], 1)
+                 for name, value in starts.history_large.items()}  # fmt: skip
+        parts: dict[str, Any] = {
+            name: np.concatenate([getattr(starts, name), value], 1) for name, value in more.items()
+        }
+        parts |= {"start": sim.snapshot(), "history_large": large}
+        return dataclasses.replace(starts, **parts), ~ended
+
+    @cached_property
+    def situations(self) -> Scene:
+        """Starts in the first seconds of each scenario, `COVERED` of each, one after the other."""
+        recipe, sim_class = self.subject.recipe, self.subject.sim_class
+        assert sim_class
+        scenes = []
+        for name in self.spec.scenarios:
+            data = dataclasses.replace(
+                recipe.data, scenarios={name: 1.0}, behaviours={self.spec.behaviours[0]: 1.0}
+            )
+            one = dataclasses.replace(recipe, data=data)
+            history, steps = self.subject.model.config.history, round(COVER * self.spec.rate)
+            scene = make_scene(sim_class, one, COVERING + self.seed, history, steps, 2 * COVERED)
+            scenes.append(scene.pick(np.resize(np.flatnonzero(scene.alive[:, 0]), COVERED)))
+        return _joined(scenes)
+
+    def covered(self, attack: Attack, strength: float, tell: Callable[[], None]) -> list[int]:
+        """Return the step at which a game of `situations` breaks; 0: it does not, -1: no game.
+
+        The sim's first behaviour plays.
+        """
+        scene = self.situations
+        steps = scene.actions.shape[1]
+
+        def choose(step: int, frames: Array) -> tuple[Array, Array]:
+            return scene.actions[:, step % steps], scene.chances[:, step % steps]
+
+        found = self.played(scene, attack, strength, steps, tell, choose)
+        told: list[int] = np.where(found.counts, found.step, -1).tolist()
+        return told
 
     def case(self, number: int, generations: int, tell: Callable[[], None]) -> Case | None:
         """Search one game of the sim for actions that break the model soon."""
@@ -107,16 +192,19 @@ class Campaign:
 
 def run(
     campaign: Campaign, chosen: Mapping[str, Sequence[float]], searched: int, generations: int,
-    kept: Kept,
+    cover: bool, kept: Kept,
 ) -> tuple[dict[str, Any], list[Case]]:  # fmt: skip
     """Return the figures of attacks for attacks.json, and the cases, the soonest first.
 
     `chosen` holds the strengths of each attack. `searched` games of the sim are searched, through
-    so many generations each.
+    so many generations each. `cover` asks for each scenario of the sim.
     """
-    some = [(name, attacks.attack(name)) for name in chosen]
+    some = [(name, attacks.attack(name, campaign.spec.name)) for name in chosen]
     tries = [(name, attack, strength) for name, attack in some for strength in chosen[name]]
     total = (1 + len(tries)) * campaign.steps + searched * (generations + 1) * campaign.steps
+    span = round(COVER * campaign.spec.rate)
+    total += cover * (1 + len(some)) * span
+    middle = [(name, attack, chosen[name][len(chosen[name]) // 2]) for name, attack in some]
     recipe = campaign.subject.recipe
     with Progress(f"attack {recipe.world}/{recipe.family}", total) as bar:
 
@@ -138,6 +226,10 @@ def run(
         for number in range(searched):
             asked = partial(_searched, campaign, number, generations, bar)
             found.append(part(f"search-{number}", (generations + 1) * campaign.steps, asked))
+        scenarios: dict[str, list[int]] = {}
+        for name, attack, strength in [("none", UNTOUCHED, 0.0), *middle] if cover else []:
+            cover_one = partial(campaign.covered, attack, strength, tell)
+            scenarios[name] = part(f"cover-{name}", span, cover_one)
     cases = [Case(**(one | {"actions": np.array(one["actions"], np.float32)}))
              for one in found if one]  # fmt: skip
     told = {
@@ -150,7 +242,34 @@ def run(
         ],
         "searched": searched, "generations": generations,
     }  # fmt: skip
+    if cover:
+        told["coverage"] = _coverage(campaign, scenarios)
     return told, sorted(cases, key=lambda one: one.step)
+
+
+def _coverage(campaign: Campaign, steps: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Return how many games of each scenario break: untouched, and by some attack alone."""
+    found = {name: np.array(some).reshape(-1, COVERED) for name, some in steps.items()}
+    alone = found.pop("none") > 0
+    attacked = np.stack([one > 0 for one in found.values()]).any(0) & ~alone
+    rows = [
+        {"name": name, "alone": bootstrap.mean(alone[k], True),
+         "broken": bootstrap.mean(attacked[k], True)}
+        for k, name in enumerate(campaign.spec.scenarios)
+    ]  # fmt: skip
+    return {"games": COVERED, "seconds": COVER, "attacks": len(found), "rows": rows}
+
+
+def _joined(scenes: Sequence[Scene]) -> Scene:
+    """Return the rollouts of several scenes as one."""
+
+    def joined(parts: Sequence[Any]) -> Any:
+        if isinstance(parts[0], dict):
+            return {name: joined([part[name] for part in parts]) for name in parts[0]}
+        return np.concatenate(parts)
+
+    names = [field.name for field in dataclasses.fields(Scene)]
+    return Scene(**{name: joined([getattr(one, name) for one in scenes]) for name in names})
 
 
 def _searched(
@@ -159,6 +278,16 @@ def _searched(
     """Search one game; return the case in JSON form."""
     found = campaign.case(number, generations, lambda: bar.update(campaign.steps))
     return None if found is None else vars(found) | {"actions": found.actions.tolist()}
+
+
+def _of(choose: Choose, rows: Array) -> Choose:
+    """Return who plays some of the games alone."""
+
+    def chosen(step: int, frames: Array) -> tuple[Array, Array]:
+        given, chances = choose(step, frames)
+        return given[rows], chances[rows]
+
+    return chosen
 
 
 def _repeated(inputs: Scene, games: int) -> Choose:

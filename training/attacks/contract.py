@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sims.contract import Array, Spec
+from sims.incidents import Happen
 from training.families.base import State, WorldModel
 
 
@@ -20,7 +21,8 @@ class Attack:
     disturb: (state, the names of its observations, strength, random) -> state. act: (action vectors
     float32 [N, A], spec, strength, random) -> action vectors that the world takes, too. aim: as
     disturb, for what depends on the model and its inputs: (model, state, action, chance, strength,
-    random) -> state.
+    random) -> state. happen: what happens in N sims, which the model then watches for a moment
+    before it goes on alone (`sims.incidents`).
     """
 
     title: str
@@ -31,3 +33,4 @@ class Attack:
     disturb: Callable[[State, tuple[str, ...], float, torch.Generator], State] | None = None
     act: Callable[[Array, Spec, float, np.random.Generator], Array] | None = None
     aim: Callable[[WorldModel, State, Tensor, Tensor, float, torch.Generator], State] | None = None
+    happen: Happen | None = None

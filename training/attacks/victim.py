@@ -58,10 +58,14 @@ def acting(choose: Choose, attack: Attack, strength: float, spec: Spec, seed: in
 
 @dataclass
 class Broken:
-    """When and by what N rollouts were broken: int64 [N], 0 and -1 where they were not."""
+    """When and by what N rollouts were broken: int64 [N], 0 and -1 where they were not.
+
+    `counts` is false for a rollout that did not begin, bool [N].
+    """
 
     step: Array
     cause: Array
+    counts: Array
 
 
 def play(
@@ -75,7 +79,7 @@ def play(
     player.watch(scene)
     judge.begin(scene)
     count, frames = len(scene.history), scene.history[:, -1]
-    found = Broken(np.zeros(count, np.int64), np.full(count, -1))
+    found = Broken(np.zeros(count, np.int64), np.full(count, -1), np.ones(count, bool))
     on = np.ones(count, bool)
     for t in range(steps):
         given, chances = choose(t, frames)
