@@ -272,3 +272,27 @@ def rates(project: Path, /, world: str, **options: Any) -> None:
     from builder.commands import data_rates
 
     data_rates.run(project, world, Terminal(), **options)
+
+
+@data.command()
+@click.argument("world")
+@click.argument("scenario", required=False, default="")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The game's.")
+@click.option("--seconds", type=float, default=10.0, show_default=True, help="At most.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False),
+    help="The file (default: WORLD-SCENARIO-SEED.xosc).",
+)  # fmt: skip
+@click.pass_obj
+def scenario(project: Path, /, world: str, **options: Any) -> None:
+    """Write a game of a driving WORLD as OpenSCENARIO XML 1.2, for other simulators.
+
+    \b
+    wmsite data scenario driving cut-in --seed 3
+    wmsite data scenario driving late-pedestrian/fog --seconds 15
+
+    The other road users drive as they do in the game. The driven vehicle has its start alone.
+    """
+    from builder.commands import data_scenario
+
+    data_scenario.run(project, world, terminal=Terminal(), **options)
