@@ -26,8 +26,8 @@ from sims.errors import UserError
 CORE = frozenset(
     (
         *("__init__", "contract", "detector", "errors", "exact", "host", "gym", "checks"),
-        *("bindings", "determinism", "hazards", "incidents", "resolve", "road_users", "source"),
-        "values",
+        *("bindings", "determinism", "hazards", "incidents", "parts", "resolve", "road_users"),
+        *("source", "values"),
     )
 )
 

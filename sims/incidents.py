@@ -7,12 +7,11 @@ The browser never loads them.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from sims.contract import Array
+from sims.parts import part_of
 
 # The state of N worlds, which is changed in place, and a strength.
 Happen = Callable[[dict[str, Array], float], None]
@@ -32,10 +31,5 @@ class Incident:
 
 def incidents_of(world: str) -> dict[str, Incident]:
     """Return the incidents of a world of `sims`, by name; none without any."""
-    package = importlib.util.find_spec(f"sims.{world}") if world else None
-    if package is None or not package.submodule_search_locations:
-        return {}
-    if importlib.util.find_spec(f"sims.{world}.incidents") is None:
-        return {}
-    found: dict[str, Incident] = importlib.import_module(f"sims.{world}.incidents").INCIDENTS
-    return found
+    part = part_of(world, "incidents")
+    return part.INCIDENTS if part else {}

@@ -6,12 +6,11 @@ browser never loads it.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from sims.contract import Array
+from sims.parts import part_of
 
 NOBODY, CAR, VAN, BICYCLE, PEDESTRIAN = range(5)  # Kinds of road users.
 
@@ -40,10 +39,5 @@ Tell = Callable[[dict[str, Array]], RoadUsers]
 
 def road_users_of(world: str) -> Tell | None:
     """Return how a world of `sims` tells its road users; None if it does not."""
-    package = importlib.util.find_spec(f"sims.{world}")
-    if package is None or not package.submodule_search_locations:
-        return None
-    if importlib.util.find_spec(f"sims.{world}.road_users") is None:
-        return None
-    found: Tell = importlib.import_module(f"sims.{world}.road_users").ROAD_USERS
-    return found
+    part = part_of(world, "road_users")
+    return part.ROAD_USERS if part else None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PACKAGES = Path(__file__).parents[2]
 RUNNER = Path(__file__).with_name("page_imports.py")
+AS_SIM = "training.data.environment.as_sim"
 TOLD = "told.json"
 OURS = {"sims", "training"}
 LIMIT = 180.0  # seconds for a moment of play
@@ -48,14 +49,12 @@ class World(EnvironmentSim):
 class PageCode:
     """The Python files of a page's sim, by their place in the page; and a game's first ticks.
 
-    `standard` names the modules of the standard library and of NumPy that it imports, `compiled`
-    the packages with compiled code, which a page lacks. `poster` is a frame, uint8 [cameras, H, W,
-    3].
+    `standard` names the modules of the standard library and of NumPy that it imports. `poster` is a
+    frame, uint8 [cameras, H, W, 3].
     """
 
     files: dict[str, Path]
     standard: list[str]
-    compiled: list[str]
     opening: list[str]
     poster: Array
 
@@ -67,7 +66,7 @@ class PageCode:
 
 def page_spec(spec: Spec) -> Spec:
     """Return a world's spec as its page has it: without players that a page can't run."""
-    some = tuple(name for name in spec.behaviours if not name.endswith(AGENTS))
+    some = tuple(name for name in spec.behaviours if not name.endswith(AGENTS)) or ("random",)
     return dataclasses.replace(spec, behaviours=some)
 
 
@@ -83,10 +82,10 @@ def made(played: Played) -> PageCode:
             f"out of {played.recipe}",
             exit_code=3,
         )
-    spec, gym = page_spec(played.spec), dataclasses.replace(played.gym, patience=60.0)
+    spec, gym = page_spec(played.spec), played.gym
     key = cache.key(
         spec=spec.to_json(), gym=dataclasses.asdict(gym), rules=[cache.sha256_file(RUNNER), MODULE],
-        code=code.code_hash(["training.data.environment.as_sim"]), python=sys.version_info[:2],
+        code=code.code_hash([AS_SIM]), python=sys.version_info[:2],
         **played.sources(spec.behaviours),
     )  # fmt: skip
     folder = played.root / ".wmsite" / "environments" / f"{played.name}-{key[:12]}"
@@ -106,8 +105,8 @@ def made(played: Played) -> PageCode:
         told = _told(kept.kept(folder, make))
     here = {f"sims/{played.name}.py": folder / "sims" / f"{played.name}.py"}
     files = {path: Path(file) for path, file in told["files"].items()} | here
-    parts = {name: told[name] for name in ("standard", "compiled", "opening")}
-    return PageCode(dict(sorted(files.items())), **parts, poster=np.array(told["poster"], np.uint8))
+    poster = np.array(told["poster"], np.uint8)
+    return PageCode(dict(sorted(files.items())), told["standard"], told["opening"], poster)
 
 
 def _told(folder: Path) -> dict[str, Any]:

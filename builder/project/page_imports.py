@@ -2,8 +2,8 @@
 
 Usage: page_imports.py ROOT FOLDER WORLD. ROOT is the project; FOLDER/sims holds the world's module,
 and wmsite is on Python's path. The last line is JSON: {"files": {path in a page: file here},
-"standard": modules of Python and NumPy, "compiled": packages with compiled code, "opening": see
-`Host.opening`, "poster": a later frame}, or {"error"}.
+"standard": modules of Python and NumPy, "opening": see `Host.opening`, "poster": a later frame}, or
+{"error"}. Packages with compiled code are left out: a page that needs one fails.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ def main(root: str, folder: str, world: str) -> dict[str, Any]:
         if name.partition(".")[0] not in compiled and file.endswith(".py"):
             stem = name.replace(".", "/")
             files[f"{stem}/__init__.py" if file.endswith("__init__.py") else f"{stem}.py"] = file
-    told = {"files": files, "standard": sorted(standard), "compiled": sorted(compiled)}
-    return told | {"opening": opening, "poster": poster}
+    return {"files": files, "standard": sorted(standard), "opening": opening, "poster": poster}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.project import code, entries, environment
+from builder.project import code, entries, environment, in_page
 from builder.project.worlds import PACKAGES
 from training import attacks, families
 from training.evaluation import measures
@@ -132,7 +132,7 @@ def test_two_files_of_one_name_are_two(rooms: Path) -> None:
 
 def test_every_training_module_counts_or_is_known_not_to() -> None:
     begun = [name for names in (*entries.CODE.values(), entries.CONVERT) for name in names]
-    begun.append(environment.RECORD)
+    begun += [environment.RECORD, in_page.AS_SIM]
     parts = {part for some in entries.PARTS.values() for part in some}
     begun += [families.module(f, part) for f in families.names() for part in sorted(parts)]
     begun += [measures.module(name) for name in measures.names()]
