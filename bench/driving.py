@@ -19,9 +19,6 @@ from builder.project import steps
 from builder.project.entries import Entry
 from builder.project.worlds import Project
 from sims.errors import UserError
-from training.evaluation.measures import collisions
-from training.evaluation.measures.contract import Subject
-from training.trainer.checkpoints import load_model
 
 # What each figure of a measure must be: at least, at most (issue 23); and the step of which it is
 # asked, where there are several.
@@ -30,6 +27,7 @@ ASKED = {
     "path": {"ade": (None, 0.4), "fde": (None, 0.9)},
     "lane": {"kept": (80.0, None)},
     "ranges": {"lidar.median": (None, 0.6), "lidar.right": (95.0, None)},
+    "collisions": {"auroc": (85.0, None), "calibration": (None, 5.0)},
 }
 AT = {"path": 60, "lane": 400, "ranges": 20}
 # A second ahead: at least, at most (issue 23).
@@ -37,8 +35,6 @@ ASKED_AHEAD = {
     "speed.error": (None, 0.3), "yaw_rate.error": (None, 0.03),
     "lateral_offset.error": (None, 0.15), "lidar.hits": (95.0, None),
 }  # fmt: skip
-# Of collisions within two seconds, in %: at least, at most (issue 23).
-ASKED_COLLISIONS = {"auroc": (85.0, None), "calibration": (None, 5.0)}
 WORLD, FAMILIES, REPEATED = "driving", ("latent", "transition"), "last observation repeated"
 # Run in a separate process: train a few steps, and print the peak of its memory in bytes.
 TRAIN = """
@@ -62,7 +58,7 @@ def measure() -> list[Figure]:
     for family in FAMILIES:
         told = json.loads((ROOT / "weights" / WORLD / family / "metrics.json").read_text())
         found += [*_ahead(family, told), *_asked(family, told), *driving_users.figures(family)]
-    return [*found, *_collisions(FAMILIES[-1]), _memory()]
+    return [*found, _memory()]
 
 
 def _asked(family: str, told: dict[str, Any]) -> list[Figure]:
@@ -75,6 +71,8 @@ def _asked(family: str, told: dict[str, Any]) -> list[Figure]:
             if measured in AT and at != str(AT[measured]):
                 continue
             figure = table["rows"][0]["values"][column["key"]]
+            if what not in asked:
+                continue
             low, high = asked[what]
             said = f"{WORLD}/{family}, {column['label']}"
             value, unit = figure and figure["mean"], column["unit"]
@@ -99,23 +97,6 @@ def _ahead(family: str, told: dict[str, Any]) -> list[Figure]:
             low, high = ASKED_AHEAD[what]
             said = f"{WORLD}/{family} at {second} steps, {column['label']}"
             found.append(Figure(said, mine, column["unit"], at_least=low, at_most=high))
-    return found
-
-
-def _collisions(family: str) -> list[Figure]:
-    """Return how well the committed weights of a family foresee collisions."""
-    entry = Entry(Project.open(ROOT).world(WORLD), family)
-    model, sim_class = load_model(entry.weights), entry.world.load()
-    table = collisions.measure(Subject(model, entry.recipe, sim_class, None, lambda player: player))
-    assert table
-    found = []
-    for column in table["columns"]:
-        if column["key"] in ASKED_COLLISIONS:
-            low, high = ASKED_COLLISIONS[column["key"]]
-            value = table["rows"][0]["values"][column["key"]]["mean"]
-            said = f"{WORLD}/{family}, {column['label']}"
-            note = table["note"]
-            found.append(Figure(said, value, "%", at_least=low, at_most=high, note=note))
     return found
 
 

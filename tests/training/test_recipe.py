@@ -234,7 +234,7 @@ def test_the_keys_of_a_family_are_those_of_its_config(family: str) -> None:
     derived = {f.name for f in dataclasses.fields(WorldConfig)}
     derived |= {"sensor_high", "sensor_whole", "sensors", "twins", "units"}
     derived |= {"large", "large_step", "sensor_step", "second", "reward_unit"}
-    derived |= {"lenses", "scanners", "seconds", "spacing"}
+    derived |= {"lenses", "scanners", "seconds", "spacing", "rates"}
     if family == "pixels":
         derived |= {"channels", "blocks", "contents"}  # by its size; found in the data
     assert set(get_type_hints(families.part(family, "options").Options)) == fields.keys() - derived

@@ -17,10 +17,11 @@ from sims.errors import UserError
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import REPEATED, evaluate
 from training.families.transition import geometry
+from training.families.transition.geometry import NOTHING
 from training.families.transition.model import Config, Model
 from training.families.transition.options import check
 from training.families.transition.road import KeptRoad
-from training.families.transition.scan import FINE
+from training.families.transition.scan import FINE, between
 from training.recipe import Recipe, from_json
 from training.trainer.checkpoints import build, fit, load_model
 from training.trainer.train import train
@@ -251,6 +252,45 @@ def test_it_keeps_its_road_until_it_is_shown_another(untaught: Model) -> None:
     _, three, _ = untaught.step({**one, "waypoints": other}, action, chance)
     aside = (three["waypoints"] - two["waypoints"])[:, :5, 1]
     torch.testing.assert_close(aside, torch.ones_like(aside), atol=0.2, rtol=0)
+
+
+def test_what_tells_how_fast_a_number_changes_follows_from_it(
+    recipe: Recipe, tiny_drives: Path, untaught: Model
+) -> None:
+    speed, acceleration, c = 0, 1, untaught.config
+    assert c.rates == ((acceleration, speed),)
+    sim = Driving(2)
+    sim.reset(np.arange(2) + 700)
+    for _ in range(20):
+        sim.step(sim.act("autopilot"))
+    state = untaught.initial(looked(sim))
+    action = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    for _ in range(3):
+        before, (_, state, _) = state, untaught.step(state, action, torch.zeros(2, 4))
+        change = (state["sensors"] - before["sensors"])[:, speed] * rig.RATE
+        change = change.clamp(c.sensor_low[acceleration], c.sensor_high[acceleration])
+        torch.testing.assert_close(state["sensors"][:, acceleration], change, atol=1e-4, rtol=0)
+    data = Dataset.open(tiny_drives)
+    arrays = data.load("train", rgb=True)
+    other = arrays.state.copy()
+    other[:, acceleration] *= 1.1
+    assert not build(recipe, dataclasses.replace(arrays, state=other), data.spec).config.rates
+
+
+def test_rays_between_those_of_a_wall_are_on_the_wall() -> None:
+    columns = 128
+    turn = math.pi - 2 * math.pi * (torch.arange(columns) + 0.5) / columns
+    wall = torch.where(turn.cos() > 0.3, 4 / turn.cos(), NOTHING)[None]  # four metres ahead
+    fine = between(wall)
+    looks = geometry.fan(FINE * columns)[0]
+    inside = (fine < NOTHING) & (looks > 0.5)
+    torch.testing.assert_close(
+        (fine * looks)[inside], torch.full_like(fine[inside], 4.0), rtol=5e-3, atol=0
+    )
+    assert torch.equal(fine[:, FINE // 2 :: FINE], wall)
+    # Nothing comes to lie between two things.
+    step = torch.where(torch.arange(columns) < 64, 5.0, 20.0)[None]
+    assert set(between(step).unique().round(decimals=3).tolist()) == {5.0, 20.0}
 
 
 def test_a_route_of_uneven_points_is_learned_and_not_kept(

@@ -22,7 +22,6 @@ from training.trainer.windows import Windows
 if TYPE_CHECKING:  # Its keys are in the recipe, which counts by itself.
     from training.families.latent.options import Training
 
-SHARP = 0.1  # of a picture's loss is the absolute error, the rest the squared error in tenths
 ALIKE = 0.2  # weight of structural similarity
 APART = 3  # pixels between its windows
 # Differences, in parts of a typical one, below which they are squared. A number often stays exactly
@@ -151,7 +150,7 @@ def _errors(
     # What is far ahead is hard to know: its errors count in parts of how far it may have changed.
     ahead = min(c.second, 1 + max(0, t + 1 - c.history)) / c.second
     gap = made["frame"] - true["frame"]
-    off = SHARP * gap.abs() + 10 * (1 - SHARP) * gap.square()
+    off = plan.sharp * gap.abs() + 10 * (1 - plan.sharp) * gap.square()
     frame: Tensor = (window["weight"] * off).mean()
     x, y = (part["frame"].mean(2).flatten(0, 1)[:, None] for part in (made, true))
     frame = frame + ALIKE * (1 - likeness(x, y, 1.0, APART).mean())

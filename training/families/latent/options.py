@@ -28,6 +28,11 @@ class Training(Train):
     static_weight: Annotated[
         float, Key("weight of pixels where nothing changes; elsewhere it is 1", 0.001, 10**6)
     ] = 0.1
+    sharp: Annotated[
+        float,
+        Key("share of the absolute error in a picture's loss, the rest is the squared error in "
+            "tenths; with more, what is not sure is less blurred, and more often wrong", 0, 1),
+    ] = 0.1  # fmt: skip
     sensor_weight: Annotated[float, Key("weight of the predicted sensors", 0, 10**6)] = 1.0
     hit_weight: Annotated[
         float, Key("weight of whether a ray of a scan comes back, within that", 0, 10**6)

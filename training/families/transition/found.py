@@ -17,6 +17,8 @@ from training.recipe import Recipe
 LOOKED = 2000  # recorded rows in which the points of the route are measured
 UNEVEN = 0.1  # of the usual spacing: what differs by less is as usual, a chord of a bend too
 MOSTLY = 0.9  # of all recorded rows are as usual, for each point
+EXACT = 0.01  # of a sensor's range: so far may it be from the rate of another
+ALWAYS = 0.995  # of all recorded steps
 FEWEST = 3  # points that tell a curve
 
 
@@ -43,7 +45,30 @@ def config(recipe: Recipe, spec: dict[str, Any], arrays: Arrays) -> dict[str, An
         ),
         "seconds": 1 / spec["rate"],
         "spacing": _spacing(recipe, spec, arrays),
+        "rates": _rates(recipe, spec, arrays),
     }
+
+
+def _rates(recipe: Recipe, spec: dict[str, Any], arrays: Arrays) -> tuple[tuple[int, int], ...]:
+    """Return pairs of sensors: the first always tells how fast the second changed in a step.
+
+    What tells how the vehicle moves is not one of the first: it is learned.
+    """
+    flat = state_names(spec["sensors"])
+    known = [*options.UNITS.items(), *options.ROUTE.items()]
+    learned = {str(recipe.model.get(key, usual)) for key, (usual, _) in known}
+    rows = arrays.windows(1)
+    rows = rows[np.linspace(0, len(rows) - 1, LOOKED).astype(np.int64)]
+    before, after = arrays.state[rows], arrays.state[rows + 1]
+    change = (after - before) * float(spec["rate"])
+    near = EXACT * (arrays.state_range[1] - arrays.state_range[0])
+    found = []
+    for one in range(after.shape[1]):
+        same = (np.abs(change - after[:, one, None]) < near[one]).mean(0) > ALWAYS
+        # What hardly changes agrees with anything that does not.
+        if flat[one] not in learned and np.std(after[:, one]) > near[one]:
+            found += [(one, int(of)) for of in np.flatnonzero(same)[:1] if of != one]
+    return tuple(found)
 
 
 def _spacing(recipe: Recipe, spec: dict[str, Any], arrays: Arrays) -> float:

@@ -49,7 +49,8 @@ class Config(latent.Config):
     moves: ahead, in metres a second, and to the left, in radians a second. `route` names the path
     of the next points of its route, `offset` and `heading` the numbers that tell how far it is to
     the left of the route, in metres, and where it heads, in radians. These points are `spacing`
-    metres apart; 0 where the world has no such route.
+    metres apart; 0 where the world has no such route. Of each pair of `rates`, the first number
+    tells how fast the second one changed in the last step.
     """
 
     sensors: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ class Config(latent.Config):
     offset: str = "lateral_offset"
     heading: str = "heading_error"
     spacing: float = 0.0
+    rates: tuple[tuple[int, int], ...] = ()
     seconds: float = 0.05  # that a step takes
     keep: int = 8
 
@@ -168,10 +170,15 @@ class Model(latent.Model):
 
     def lead(self, seen: State, action: Tensor, chance: Tensor) -> tuple[State, Tensor, Inside]:
         """Lead on the memory and all numbers, those of the route by the road; see `latent`."""
+        c = self.config
         after, numbers, inside = super().lead(seen, action, chance)
+        for rate, of in c.rates:
+            change = (after["sensors"][:, of] - seen["sensors"][:, of]).detach() / c.seconds
+            change = change.clamp(c.sensor_low[rate], c.sensor_high[rate])[:, None]
+            numbers = torch.cat([numbers[:, :rate], change, numbers[:, rate + 1 :]], 1)
+        after["sensors"] = numbers[:, : len(c.sensor_low)]
         if self.road is None:
             return after, numbers, inside
-        c = self.config
         told = torch.cat([seen["sensors"][:, self.routed[:2]], seen[c.route].flatten(1)], 1)
         road, along = self.road.told_by(told)
         own = self.road.own(seen[c.route], seen["road"], seen["along"])
