@@ -227,7 +227,8 @@ def _raised(world: Sources, told: Told) -> str:
             mend = "mend that line, then build again"
             if world.recipe and file == world.main:
                 mend = "take gym.browser out, or mend the environment, then build again"
-            return f"{place}{error['type']} in {python}{when}: {error['message']}. Run: {mend}"
+            said = f"{place}{error['type']} in {python}{when}: {error['message'].rstrip('.')}"
+            return said if "Run: " in said else f"{said}. Run: {mend}"
     return ""
 
 

@@ -28,7 +28,7 @@ def play(root: Path, name: str, job: dict[str, Any]) -> dict[str, Any]:
     Return {"plans": [[scenario, hash of each tick...]...], "opening"}, or {"arrays"} of the one
     tick that the job asks for; and {"error"} with the exception, with the tick in "at".
     """
-    for loaded in [n for n in sys.modules if n.split(".")[0] == "sims"]:
+    for loaded in [n for n, module in sys.modules.items() if of_another(module, root)]:
         del sys.modules[loaded]
     sys.path.insert(0, str(root))
     importlib.invalidate_caches()
@@ -63,6 +63,11 @@ def play(root: Path, name: str, job: dict[str, Any]) -> dict[str, Any]:
     finally:
         sys.path.remove(str(root))
     return given
+
+
+def of_another(module: Any, root: Path) -> bool:
+    """Return whether a module came with the world that was played before."""
+    return (getattr(module, "__file__", None) or "").startswith(f"{root.parent}/")
 
 
 def absent(error: BaseException | None) -> str | None:
