@@ -147,7 +147,13 @@ class Host:
             raise self._error("a sensor is not a finite number") from error
 
     def snapshot(self) -> bytes:
-        """Return the whole game as compact bytes that `restore` restores exactly."""
+        """Return the whole game as compact bytes that `restore` restores exactly.
+
+        Raises UserError for a sim that is `replayed`: to play its actions again is all that there
+        is, and may take longer than a page waits for one answer.
+        """
+        if getattr(self._sim, "replayed", False):
+            raise self._error("its games are restored by their actions alone")
         arrays = {name: np.ascontiguousarray(a) for name, a in self._sim.snapshot().items()}
         header = {
             "world": self._spec.name,

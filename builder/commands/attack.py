@@ -130,8 +130,8 @@ def _key(entry: Entry, games: int, length: int, seed: int) -> str:
     used = (f"training.attacks.{name}" for name in ("campaign", *attacks.names()))
     closure = code.code_hash([*used])
     some = {"games": games, "steps": length, "seed": seed, "generations": GENERATIONS}
-    file = entry.world.project.find(f"sims.{entry.world.name}.incidents")
-    happens = cache.source_hash(file) if file else ""
+    project, incidents = entry.world.project, f"sims.{entry.world.name}.incidents"
+    happens = [cache.source_hash(module.file) for module in project.closure([incidents])]
     return cache.key(
         weights=made, keys=entry.keys["evaluate"], code=closure, happens=happens, asked=some
     )[:16]

@@ -293,7 +293,8 @@ def _environments(project: Project) -> dict[str, Any]:
     """Return what the environments are made of that worlds are recorded from, if there are any."""
     played = {n: w.played for n, w in project.worlds.items() if w.played}
     made = {n: one.sources(one.data.behaviours) for n, one in played.items()}
-    return {"environments": made} if made else {}
+    pages = {n: project.worlds[n].page_hash for n, one in played.items() if one.gym.browser}
+    return ({"environments": made} if made else {}) | ({"pages": pages} if pages else {})
 
 
 def _version(name: str) -> str | None:

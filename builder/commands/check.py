@@ -100,8 +100,11 @@ def alike(site_dir: Path, project: Project | None) -> Iterator[str]:
     for name, url in {} if isinstance(listed, str) else listed.worlds.items():
         world = site_files.read(site_dir / "wm" / url, manifest.World)
         hashed = world.sim.hash if isinstance(world, manifest.World) and world.sim else ""
-        if name in known and hashed and hashed == known[name].page_hash:
-            sources.append(pythons.of(known[name]))
+        try:
+            if name in known and hashed and hashed == known[name].page_hash:
+                sources.append(pythons.of(known[name]))
+        except UserError as error:
+            yield str(error)
     try:
         yield from pythons.compare(sources).values()
     except UserError as error:

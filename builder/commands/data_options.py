@@ -277,8 +277,13 @@ def rates(project: Path, /, world: str, **options: Any) -> None:
 @data.command()
 @click.argument("world")
 @click.argument("scenario", required=False, default="")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The game's.")
-@click.option("--seconds", type=float, default=10.0, show_default=True, help="At most.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="The game's."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0, 3600, min_open=True), default=10.0, show_default=True,
+    help="At most.",
+)  # fmt: skip
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False),
     help="The file (default: WORLD-SCENARIO-SEED.xosc).",

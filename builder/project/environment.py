@@ -81,6 +81,7 @@ class Played(Recorded):
     def renew(self) -> None:
         """Let the spec be that of the installed environment, because it is recorded anew."""
         self._described = self._found()
+        self.__dict__.pop("page", None)
 
     @cached_property
     def hash(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 import subprocess
@@ -122,30 +121,46 @@ def _hashes(told: Mapping[str, Any]) -> dict[str, str]:
 def _rows_first(played: Played, spec: Spec) -> bool:
     from training.data.environment.scaling import rows_first
 
-    there = tuple(played.gym.crop[2:] or played.about["frame"])
+    whole = played.gym.crop[2:] or played.about.get("frame")
     size = spec.cameras[0].height, spec.cameras[0].width
-    return played.gym.scaling == "area" and there != size and rows_first(there, size)
+    if played.gym.scaling != "area" or not whole or (there := (whole[0], whole[1])) == size:
+        return False
+    return rows_first(there, size)
 
 
 def _imported(played: Played, folder: Path) -> dict[str, Any]:
-    """Play the sim in a process of its own; return what it says."""
+    """Play the sim in processes of its own; return what it imports, and how a game begins.
+
+    What has compiled code is taken away then, with all that only that imports; if the sim does not
+    play without, what plays it in the browser says which import is missing there.
+    """
+    found = _played(played, folder, [])
+    if "files" not in found:
+        said = found.get("error") or "it ended without a word"
+        mend = "" if "Run: " in said else f". Run: mend that, or take it out of {played.recipe}"
+        raise UserError(
+            f"world {played.name!r}: gym.browser is true, and environment '{played.gym.id}' can't "
+            f"be played as a sim; {said}{mend}"
+        )
+    without = _played(played, folder, found["compiled"]) if found["compiled"] else {}
+    return without if "files" in without else found
+
+
+def _played(played: Played, folder: Path, blocked: list[str]) -> dict[str, Any]:
+    """Play the sim without some packages; return what `page_imports` says."""
     from training.data.environment.process import QUIETLY
 
     path = os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH")]))
     environment = os.environ | QUIETLY | {"PYTHONPATH": path}
-    command = [sys.executable, str(RUNNER), str(played.root), str(folder), played.name]
-    where = f"world {played.name!r}: gym.browser is true, and environment '{played.gym.id}'"
+    out = folder / "imports.json"
+    command = [sys.executable, "-P", RUNNER, played.root, folder, played.name, out, *blocked]
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, encoding="utf-8", errors="replace",
-            timeout=LIMIT, stdin=subprocess.DEVNULL,
+            [str(part) for part in command], env=environment, capture_output=True,
+            encoding="utf-8", errors="replace", timeout=LIMIT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise UserError(f"{where} plays nothing within {LIMIT:.0f} s. Run: mend it") from None
-    lines = done.stdout.splitlines()
-    told: dict[str, Any] = json.loads(lines[-1]) if lines and not done.returncode else {}
-    if "files" not in told:
-        said = told.get("error") or " ".join(done.stderr.strip().splitlines()[-1:])[:300]
-        mend = "" if "Run: " in said else f". Run: mend that, or take it out of {played.recipe}"
-        raise UserError(f"{where} can't be played as a sim; {said}{mend}")
-    return told
+        return {"error": f"it plays nothing within {LIMIT:.0f} s"}
+    told = cache.read_json(out, dict[str, Any])
+    out.unlink(missing_ok=True)
+    return told or {"error": " ".join(done.stderr.strip().splitlines()[-1:])[:300]}

@@ -37,7 +37,7 @@ LIMIT = 90.0  # After this time, the sim is in a loop that does not end.
 SEEDS = {"CPython": "1", "another run of CPython": "2", "the browser's Python": "3"}
 HERE, AGAIN, BROWSER = SEEDS
 PLAYER = Path(__file__).with_name("pythons_play.py")
-RULES = (Path(__file__), PLAYER, vendor.RUNNER)
+RULES = (Path(__file__), PLAYER, vendor.RUNNER, *sorted(vendor.STUBS.glob("*.py")))
 # What is said of an environment that imports something else.
 LACKING = (
     "which the browser does not have: only Python and NumPy run there. Run: take gym.browser out, "

@@ -62,12 +62,16 @@ class World:
         """All modules of `sims` that the world imports, itself included, by name."""
         return [] if self.recorded else self.project.closure([f"sims.{self.name}"])
 
-    @cached_property
+    @property
     def page_modules(self) -> list[Module]:
         """The closure, and the modules that the page's worker imports."""
         if self.recorded:
             files = self.played.page.files if self.played and self.played.page else {}
             return [Module(_dotted(path), file, path) for path, file in files.items()]
+        return self._sim_modules
+
+    @cached_property
+    def _sim_modules(self) -> list[Module]:
         return self.project.closure([f"sims.{self.name}", *PAGE_MODULES])
 
     @cached_property
@@ -75,7 +79,7 @@ class World:
         """The hash of the sim's code, its whole closure without prose; or of the recording."""
         return self.recorded.hash if self.recorded else _hash(self.closure)
 
-    @cached_property
+    @property
     def page_hash(self) -> str:
         """The hash of the code of the page's sim; empty without one."""
         if self.recorded:

@@ -49,6 +49,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "site_template"
 EDITOR = TEMPLATE / "editor" / "entry.js"
 RUNNER = Path(__file__).with_name("pyodide_run.mjs")
+STUBS = TEMPLATE / "pyodide" / "stubs"  # modules that stand for what the page's Python lacks
 
 EXTRA = ("python_stdlib.zip", ".whl")
 """Endings of the files in pyodide/ that only an unusual import fetches."""
@@ -187,7 +188,7 @@ def _pyodide(store: Path, modules: Path, sources: Iterable[Path], more: Iterable
             job = {"imports": wanted, "wheel": lock.name, "numpy": lock.version}
             (Path(scratch) / "job.json").write_text(json.dumps(job), encoding="utf-8")
             shutil.copy(TEMPLATE / "pyodide" / "wmsite_more.py", scratch)
-            shutil.copytree(TEMPLATE / "pyodide" / "stubs", Path(scratch) / "stubs")
+            shutil.copytree(STUBS, Path(scratch) / "stubs")
             shutil.copy(folder / lock.name, scratch)
             run(
                 ["node", str(ours[0]), str(npm), scratch, str(folder)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sims.contract import Array
@@ -28,7 +30,7 @@ def car(state: State, metres: float) -> None:
 
 def weather(state: State, later: float) -> None:
     """Change the weather to one of the others, so many further in their order."""
-    state["condition"][:] = (state["condition"] + int(later)) % len(CONDITIONS)
+    state["condition"][:] = (state["condition"] + math.ceil(later)) % len(CONDITIONS)
 
 
 def _appear(state: State, place: int, kind: int, metres: float) -> None:
@@ -58,7 +60,7 @@ INCIDENTS = {
     ),
     "weather": Incident(
         "Other weather",
-        f"The weather changes, so many further in the order {', '.join(CONDITIONS)}.",
-        "on", (1, 2, 3), 3, weather,
+        f"The weather changes to the one so many places later in: {', '.join(CONDITIONS)}.",
+        "places", (1, 2, 3), 3, weather,
     ),
 }  # fmt: skip

@@ -83,7 +83,7 @@ def test_the_file_says_when_they_come_and_go(
     [
         (["breakout"], "it tells no road users"),
         (["driving", "nowhere"], "no scenario 'nowhere'; it has free-road"),
-        (["driving", "cut-in", "--seconds", "0"], "--seconds: is above 0"),
+        (["driving", "cut-in", "--seconds", "0"], "is not in the range 0<x<=3600"),
         (["driving", "cut-in", "--out", "{here}/notes.txt"], "that wmsite did not write"),
     ],
 )

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sims.errors import UserError
 from sims.incidents import incidents_of
 
 if TYPE_CHECKING:  # The builder reads names without torch.
@@ -32,8 +33,17 @@ def names() -> list[str]:
 
 
 def of(world: str) -> list[str]:
-    """Return the names of all attacks on a world's models, its incidents last."""
-    return [*names(), *incidents_of(world)]
+    """Return the names of all attacks on a world's models, its incidents last.
+
+    Raises UserError for an incident that is named like another attack.
+    """
+    known, incidents = names(), incidents_of(world)
+    if twice := [name for name in incidents if name in known]:
+        raise UserError(
+            f"world {world!r}: its incident {twice[0]!r} has the name of an attack. "
+            f"Run: rename it in sims/{world}/incidents.py"
+        )
+    return [*known, *incidents]
 
 
 def attack(name: str, world: str = "") -> Attack:

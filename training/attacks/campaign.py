@@ -14,6 +14,7 @@ import numpy as np
 from sims import exact
 from sims.canvas import rgba
 from sims.contract import Array, Spec
+from sims.errors import UserError
 from sims.incidents import Happen
 from training import attacks
 from training.attacks.contract import Attack
@@ -95,6 +96,11 @@ class Campaign:
         names = list(self.judge.causes)
         causes = [names[cause] for cause in found.cause if cause >= 0]
         step = found.step[found.counts]
+        if not len(step):
+            raise UserError(
+                f"attack {attack.title!r} at {strength:g} {attack.unit}: it ends every game at "
+                "once, so that no model can be measured. Run: the same with another strength"
+            )
         return {
             "strength": strength,
             "broken": bootstrap.mean(step > 0, True),
@@ -111,6 +117,7 @@ class Campaign:
         on = np.ones(len(starts.history), bool)
         if attack.happen:
             starts, on = self._happened(starts, attack.happen, strength, choose)
+            choose = _later(choose, self.subject.model.config.history)
         player = Attacked(self.subject.model, attack, strength, self.seed)
         choose = acting(choose, attack, strength, self.spec, self.seed)
         found = play(player, starts, self.judge, choose, steps, tell)
@@ -131,8 +138,8 @@ class Campaign:
         seen, ended = [], np.zeros(sim.worlds, bool)
         for step in range(self.subject.model.config.history):
             given, chances = choose(step, rgba(sim))
-            _, over, _ = sim.step(taken(given, self.spec), chances)
-            ended |= over
+            _, over, cut = sim.step(taken(given, self.spec), chances)
+            ended |= over | cut
             seen.append({
                 "history": rgba(sim), "history_sensors": sensor_matrix(sim),
                 "history_actions": given, "history_chances": chances, **large_sensors(sim),
@@ -165,7 +172,7 @@ class Campaign:
     def covered(self, attack: Attack, strength: float, tell: Callable[[], None]) -> list[int]:
         """Return the step at which a game of `situations` breaks; 0: it does not, -1: no game.
 
-        The sim's first behaviour plays.
+        The actions are those that the sim's first behaviour takes when nothing is attacked.
         """
         scene = self.situations
         steps = scene.actions.shape[1]
@@ -280,14 +287,9 @@ def _searched(
     return None if found is None else vars(found) | {"actions": found.actions.tolist()}
 
 
-def _of(choose: Choose, rows: Array) -> Choose:
-    """Return who plays some of the games alone."""
-
-    def chosen(step: int, frames: Array) -> tuple[Array, Array]:
-        given, chances = choose(step, frames)
-        return given[rows], chances[rows]
-
-    return chosen
+def _later(choose: Choose, steps: int) -> Choose:
+    """Return a player who goes on from some steps later."""
+    return lambda step, frames: choose(step + steps, frames)
 
 
 def _repeated(inputs: Scene, games: int) -> Choose:

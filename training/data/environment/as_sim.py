@@ -55,6 +55,7 @@ class EnvironmentSim(Sim):
     seed and tick. `rows_first` tells how Pillow scales its frames (`scaling.rows_first`).
     """
 
+    replayed: ClassVar[bool] = True
     gym: ClassVar[Gym]
     rows_first: ClassVar[bool] = False
 
@@ -72,6 +73,11 @@ class EnvironmentSim(Sim):
             "actions": np.zeros((worlds, self.spec.max_steps, width), np.float32),
         }
         self.seen: list[Seen] = [self._begun(i, 0) for i in range(worlds)]
+        # Found once: later, another world's modules may be there instead.
+        self.players = {
+            name: policy(name, ROOT, self.spec.name)
+            for name in self.spec.behaviours if name != RANDOM
+        }  # fmt: skip
 
     def reset(self, seeds: Array, scenario: str = "default", where: Array | None = None) -> None:
         """Start new games."""
@@ -137,7 +143,7 @@ class EnvironmentSim(Sim):
             low, high = (np.array([getattr(axis, end) for axis in self.spec.axes], np.float32)
                          for end in ("low", "high"))  # fmt: skip
             return opened.controls.told(opened.controls.played(low + part * (high - low)))
-        choose = policy(behaviour, ROOT, opened.where)
+        choose = self.players[behaviour]
         random = np.random.default_rng([abs(seed), tick])
         return opened.controls.told(choose(seen.observation, opened.env, random))
 

@@ -5,9 +5,13 @@ The method is that of Pillow's src/libImaging/Resample.c, for a box filter and i
 
 from __future__ import annotations
 
+import functools
+import math
+
 import numpy as np
 
 from sims.contract import Array
+from sims.errors import UserError
 
 BITS = 22  # of the weights, which are whole numbers
 
@@ -25,16 +29,19 @@ def area(frame: Array, size: tuple[int, int], rows_first: bool) -> Array:
 def rows_first(there: tuple[int, int], size: tuple[int, int]) -> bool:
     """Return whether Pillow, which must be installed, scales rows before columns: (height, width).
 
-    Raises ValueError if it does neither.
+    Raises UserError if it does neither.
     """
-    from PIL import Image
+    from PIL import Image, __version__
 
     noise = np.random.default_rng(0).integers(0, 256, (*there, 3), np.uint8)
     wanted = np.asarray(Image.fromarray(noise).resize(size[::-1], Image.Resampling.BOX))
     for first in (False, True):
         if np.array_equal(wanted, area(noise, size, first)):
             return first
-    raise ValueError(f"Pillow scales {there} to {size} in another way")
+    raise UserError(
+        f"frames: Pillow {__version__} scales {there} to {size} in a way that a page can't repeat. "
+        "Run: pip install pillow==13.0.0, then the same command again"
+    )
 
 
 def nearest(frame: Array, size: tuple[int, int]) -> Array:
@@ -58,23 +65,30 @@ def _along(frame: Array, size: int) -> Array:
     """Scale the first axis of a frame."""
     if len(frame) == size:
         return frame
-    weights = _weights(len(frame), size)
-    flat = frame.reshape(len(frame), -1).astype(np.int64)
-    total = (weights @ flat + (1 << (BITS - 1))) >> BITS
+    places, weights = _taps(len(frame), size)
+    flat = frame.reshape(len(frame), -1)
+    total = np.full((size, flat.shape[1]), 1 << (BITS - 1), np.int64)
+    for place, weight in zip(places, weights, strict=True):
+        total += flat[place] * weight[:, None]
+    total >>= BITS
     return total.clip(0, 255).astype(np.uint8).reshape(size, *frame.shape[1:])
 
 
-def _weights(there: int, size: int) -> Array:
-    """Return the weight of each pixel in each new one, int64 [size, there]."""
+@functools.cache
+def _taps(there: int, size: int) -> tuple[Array, Array]:
+    """Return which pixels each new one is made of, and their weights: int64 [taps, size]."""
     scale = there / size
     spread = max(scale, 1.0)
     support = 0.5 * spread
-    found = np.zeros((size, there), np.int64)
+    count = math.ceil(support) * 2 + 1
+    places, weights = (np.zeros((count, size), np.int64) for _ in range(2))
     for i in range(size):
         centre = (i + 0.5) * scale
         first = max(0, int(centre - support + 0.5))
         last = min(there, int(centre + support + 0.5))
         at = (np.arange(first, last) - centre + 0.5) * (1 / spread)
         within = ((at > -0.5) & (at <= 0.5)).astype(float)
-        found[i, first:last] = (within / within.sum() * (1 << BITS) + 0.5).astype(np.int64)
-    return found
+        taps = slice(0, last - first)
+        places[taps, i] = np.arange(first, last)
+        weights[taps, i] = (within / within.sum() * (1 << BITS) + 0.5).astype(np.int64)
+    return places, weights
