@@ -24,7 +24,7 @@ def run(
     if tell is None:
         raise UserError(
             f"world {name!r}: it tells no road users, so nothing of it is a traffic scenario. "
-            f"Run: the same for another world, or write sims/{name}/road_users.py",
+            f"Run: the same for a world of vehicles, or write sims/{name}/road_users.py",
             exit_code=2,
         )
     scenario = scenario or spec.scenarios[0]

@@ -116,7 +116,11 @@ def recipe(asked: Asked, looked: dict[str, Any]) -> str:
 def _names(spec: dict[str, Any]) -> str:
     """Return the line of gym.names, to be changed: the numbers that have a gauge each."""
     single = [sensor["name"] for sensor in spec["sensors"] if sensor["show"] == "gauge"]
-    return f"# names = {json.dumps(single)} # what the page calls them\n" if single else ""
+    return (
+        f"# names = {json.dumps(single)} # what the page calls them; a change records anew\n"
+        if single
+        else ""
+    )
 
 
 def _actions(spec: dict[str, Any], looked: dict[str, Any]) -> str:

@@ -243,8 +243,14 @@ def _named(world: Sources, place: tuple[str, str, int], arrays: dict[str, dict[s
     """Name the array and the place that differ, and the likely cause."""
     other, scenario, tick = place
     mine, theirs = arrays[HERE], arrays[other]
+    if world.recipe and other == AGAIN:
+        return (
+            f"world {world.name!r}: {world.recipe}: gym.browser is true, and the environment does "
+            f"not repeat itself: with the same seed and the same actions, step {tick + 1} differs. "
+            "Run: draw its chance from self.np_random alone, or take gym.browser out"
+        )
     start = (
-        f"world {world.name!r}: {world.main}: it plays differently in {other}: "
+        f"world {world.name!r}: {world.recipe or world.main}: it plays differently in {other}: "
         f"scenario '{scenario}', tick {tick + 1}, "
     )
     # A computed array says more than its picture.

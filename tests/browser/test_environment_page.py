@@ -92,6 +92,17 @@ def test_a_reader_changes_it_and_sees_the_line_of_an_error(ball: Any) -> None:
     assert not answer["ok"] and answer["error"]["file"] == "tiny_env.py"
     assert answer["error"]["line"] == line and "out of bounds" in answer["error"]["message"]
     assert game(page, f"return {seen}")  # The code that worked plays on.
+    for wrong, kind in (
+        ("def step(self", "SyntaxError"),
+        ("import gymnasium", "ModuleNotFoundError"),
+    ):
+        new = {"def step(self": "def step(self,,", "import gymnasium": "import PIL, gymnasium"}[
+            wrong
+        ]
+        answer = page.evaluate(run, source.replace(wrong, new, 1))
+        line = source.split(wrong)[0].count("\n") + 1
+        assert not answer["ok"] and answer["error"]["type"] == kind, answer
+        assert (answer["error"]["file"], answer["error"]["line"]) == ("tiny_env.py", line)
 
 
 def test_its_sources_are_read_in_the_panel(ball: Any) -> None:

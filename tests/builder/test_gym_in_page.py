@@ -65,11 +65,18 @@ def test_its_code_is_all_that_it_imports(made: Path) -> None:
 FAULTS = {
     "compiled": (
         ("import os, sys, time\n", "import os, sys, time\nfrom PIL import Image\n"),
-        "gym.browser is true; it imports PIL, which the browser does not have",
+        "compiled_env.py:3: it imports PIL, which the browser does not have",
     ),
     "other": (
         ("-1, 1)\n        over", "-1, 1) + (sys.maxsize < 2**40) * 0.1\n        over"),
         "it plays differently in the browser's Python: scenario 'default', tick 1, ",
+    ),
+    "unsteady": (
+        (
+            "return self.place.copy(), {}",
+            "self.place[0] = time.time() % 0.1\n        return self.place.copy(), {}",
+        ),
+        "the environment does not repeat itself: with the same seed and the same actions, step 1 ",
     ),
     "raises": (
         ("self.steps += 1\n", "self.steps += 1\n        assert sys.maxsize > 2**40, 'small'\n"),

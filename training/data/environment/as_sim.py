@@ -5,6 +5,7 @@ A build writes a module of `sims` with a subclass that has the spec and the reci
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -43,7 +44,7 @@ def _plainly(call: Callable[[], Told]) -> Told:
     try:
         return call()
     except Broken as error:
-        fault = error.__cause__ or error
+        fault = error.__cause__ or ValueError(str(error))
     raise fault
 
 
@@ -61,6 +62,8 @@ class EnvironmentSim(Sim):
 
     def __init__(self, worlds: int) -> None:
         super().__init__(worlds)
+        for name in self.gym.imports:  # An error in one is shown at its line.
+            importlib.import_module(name)
         self.opened = [Opened(self.gym, ROOT) for _ in range(worlds)]
         for one in self.opened:
             one.frames = frames = PageFrames(self.gym, one.env.observation_space)
