@@ -21,7 +21,7 @@ from builder.terminal import Terminal
 from sims.errors import UserError
 
 pytestmark = pytest.mark.slow
-HERE = Path(__file__).parents[1]
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def told(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
         (root / "recipes" / world / "numbers.toml").write_text(texts[1])
     if importlib.util.find_spec("minatar"):
         other = tmp_path_factory.mktemp("index")
-        shutil.copy(HERE / "minatar_breakout.py.txt", other / "bricks.py")
+        shutil.copy(EXAMPLES / "minatar_breakout.py", other / "bricks.py")
         with pytest.MonkeyPatch.context() as patched:
             patched.chdir(other)
             asked = new_gym.Asked("mine/Bricks-v0", ("bricks",))

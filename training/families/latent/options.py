@@ -30,8 +30,8 @@ class Training(Train):
     ] = 0.1
     sharp: Annotated[
         float,
-        Key("weight of the absolute error in a picture's loss; the rest is ten times the squared "
-            "error. With more, pictures are sharper, and more often wrong", 0, 1),
+        Key("share of the absolute error in a picture's loss, the rest is the squared error in "
+            "tenths; with more, what is not sure is less blurred, and more often wrong", 0, 1),
     ] = 0.1  # fmt: skip
     sensor_weight: Annotated[float, Key("weight of the predicted sensors", 0, 10**6)] = 1.0
     hit_weight: Annotated[
