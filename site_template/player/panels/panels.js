@@ -20,6 +20,7 @@ const KEYS = /** @type {const} */ ([
   ["P", "Pause or play on"],
   [".", "One tick"],
   ["N", "New game"],
+  ["Enter", "Play on after a pause; a new game after the end"],
   ["M", "Next mode"],
   ["R", "Bring the model back to the sim"],
   ["F", "Full screen, and back"],
