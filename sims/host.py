@@ -31,7 +31,7 @@ CORE = frozenset(
     )
 )
 
-# What a page's folder holds beside its worlds: an error in it is shown at the line that called it.
+# A page's folder holds these of wmsite and Gymnasium: an error is shown at the line that called it.
 LIBRARIES = frozenset(("training", "gymnasium"))
 
 OPENING = 24  # Ticks of the game that shows whether two Pythons play a world alike.

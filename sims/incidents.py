@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sims.contract import Array
-from sims.parts import held
+from sims.parts import part_of
 
 # The state of N worlds, which is changed in place, and a strength.
 Happen = Callable[[dict[str, Array], float], None]
@@ -31,5 +31,5 @@ class Incident:
 
 def incidents_of(world: str) -> dict[str, Incident]:
     """Return the incidents of a world of `sims`, by name; none without any."""
-    found: dict[str, Incident] = held(world, "incidents", "INCIDENTS") or {}
+    found: dict[str, Incident] = part_of(world, "incidents", "INCIDENTS") or {}
     return found

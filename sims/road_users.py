@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sims.contract import Array
-from sims.parts import held
+from sims.parts import part_of
 
 NOBODY, CAR, VAN, BICYCLE, PEDESTRIAN = range(5)  # Kinds of road users.
 
@@ -39,5 +39,5 @@ Tell = Callable[[dict[str, Array]], RoadUsers]
 
 def road_users_of(world: str) -> Tell | None:
     """Return how a world of `sims` tells its road users; None if it does not."""
-    found: Tell | None = held(world, "road_users", "ROAD_USERS")
+    found: Tell | None = part_of(world, "road_users", "ROAD_USERS")
     return found

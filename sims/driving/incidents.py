@@ -14,7 +14,6 @@ from sims.driving.sight import AIM, CAR, USERS, VEHICLES, WALKER
 from sims.incidents import Incident
 
 LAST_CAR, LAST_WALKER = VEHICLES - 1, USERS - 1  # The places that are the least often taken.
-HALF = 2.1  # Half a car's length.
 
 
 def walker(state: State, metres: float) -> None:
@@ -25,7 +24,7 @@ def walker(state: State, metres: float) -> None:
 
 def car(state: State, metres: float) -> None:
     """Put a standing car into the lane, its tail so many metres ahead."""
-    _appear(state, LAST_CAR, CAR, metres + HALF)
+    _appear(state, LAST_CAR, CAR, metres + traffic.SIZES[CAR, 0] / 2)
 
 
 def weather(state: State, later: float) -> None:
